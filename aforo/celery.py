@@ -1,0 +1,31 @@
+"""The worker process: one Celery application and the one list of periodic work."""
+
+import os
+
+from celery import Celery
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aforo.settings")
+
+app = Celery("aforo")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(DjangoStructLogInitStep)
+app.autodiscover_tasks()
+
+# Everything periodic, in one place. A sweep makes certain what `enqueue` only makes quick.
+app.conf.beat_schedule = {
+    "drain-what-waits": {"task": "metering.sweep_inbox", "schedule": 2.0},
+    "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
+    "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
+    "close-periods": {"task": "billing.close_periods", "schedule": 60.0},
+    "resume-bill-runs": {"task": "billing.resume_bill_runs", "schedule": 10.0},
+    "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
+    "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
+    "check-invariants": {"task": "billing.check_invariants", "schedule": 3600.0},
+}
+
+
+@app.task(name="aforo.ping")
+def ping() -> str:
+    """Answer "pong": a worker is up and the broker carries messages both ways."""
+    return "pong"

@@ -1,0 +1,170 @@
+"""Invoices: what is owed for one period, line by line. Their content never changes once issued."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+
+from aforo.fields import ExactDecimalField
+from aforo.tenancy.models import TenantOwned
+from billing.models.bill_runs import BillRun
+from catalog.models import BillingEntity, Customer, Subscription, SubscriptionPeriod
+
+
+class Invoice(TenantOwned):
+    """What one customer owes for one period, with everything that the paper shows copied in."""
+
+    class Status(models.TextChoices):
+        DRAFT = "DRAFT", "Draft"
+        OPEN = "OPEN", "Open"
+        PAID = "PAID", "Paid"
+        OVERDUE = "OVERDUE", "Overdue"
+        UNCOLLECTIBLE = "UNCOLLECTIBLE", "Uncollectible"
+        VOID = "VOID", "Void"
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="invoices"
+    )
+    period = models.ForeignKey(
+        SubscriptionPeriod, on_delete=models.PROTECT, related_name="invoices"
+    )
+    billing_entity = models.ForeignKey(
+        BillingEntity, on_delete=models.PROTECT, related_name="invoices"
+    )
+    bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
+    status = models.CharField(max_length=14, choices=Status, default=Status.DRAFT)
+    number = models.CharField(max_length=60, null=True, blank=True)
+    currency = models.CharField(max_length=3)
+    subtotal = models.DecimalField(max_digits=38, decimal_places=4)
+    discount_total = models.DecimalField(max_digits=38, decimal_places=4)
+    tax_total = models.DecimalField(max_digits=38, decimal_places=4)
+    total = models.DecimalField(max_digits=38, decimal_places=4)
+    period_start_at = models.DateTimeField()
+    period_end_at = models.DateTimeField()
+    seller = models.JSONField(help_text="the billing entity as it was: name, address, numbers")
+    buyer = models.JSONField(help_text="the customer as it was")
+    digest = models.BinaryField(help_text="SHA-256 over the digests of its usage lines")
+    created_at = models.DateTimeField()
+    issued_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "invoices"
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(name="invoices_of_customer", fields=("tenant", "customer", "-created_at")),
+            models.Index(name="invoices_by_status", fields=("tenant", "status", "-created_at")),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                name="period_is_billed_once", fields=("period",), condition=~Q(status="VOID")
+            ),
+            models.UniqueConstraint(
+                name="invoice_number_is_given_once", fields=("billing_entity", "number")
+            ),
+            models.CheckConstraint(
+                name="drafts_have_no_number",
+                condition=Q(status="DRAFT", number__isnull=True, issued_at__isnull=True)
+                | ~Q(status="DRAFT"),
+            ),
+            models.CheckConstraint(
+                name="invoice_total_adds_up",
+                condition=Q(
+                    total=models.F("subtotal") - models.F("discount_total") + models.F("tax_total"),
+                    total__gte=0,
+                    discount_total__gte=0,
+                ),
+            ),
+        )
+        triggers = (
+            pgtrigger.Trigger(
+                name="issued_invoices_never_change",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update | pgtrigger.Delete,
+                condition=pgtrigger.Q(old__status__df="DRAFT"),
+                func="""
+                    IF TG_OP = 'DELETE' THEN
+                        RAISE EXCEPTION 'an issued invoice is never deleted';
+                    END IF;
+                    IF (to_jsonb(NEW) - 'status' - 'paid_at')
+                       IS DISTINCT FROM (to_jsonb(OLD) - 'status' - 'paid_at')
+                       AND NOT (OLD.number IS NULL AND
+                           (to_jsonb(NEW) - 'status' - 'paid_at' - 'number')
+                           IS NOT DISTINCT FROM (to_jsonb(OLD) - 'status' - 'paid_at' - 'number'))
+                    THEN
+                        RAISE EXCEPTION 'an issued invoice never changes';
+                    END IF;
+                    RETURN NEW;
+                """,
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.number or f"draft {self.pk}"
+
+
+class InvoiceLine(TenantOwned):
+    """One line: an exact amount, what it was rounded to, and how it came about."""
+
+    class Type(models.TextChoices):
+        CHARGE = "CHARGE", "Charge"
+        USAGE_FEE = "USAGE_FEE", "Usage"
+        DISCOUNT = "DISCOUNT", "Discount"
+        TAX = "TAX_ADJUSTMENT", "Tax"
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    type = models.CharField(max_length=16, choices=Type)
+    stage = models.CharField(max_length=20, help_text="the pipeline stage that made it")
+    description = models.CharField(max_length=400)
+    unit_id = models.UUIDField(null=True)
+    quantity = ExactDecimalField(null=True)
+    exact_amount = ExactDecimalField()
+    amount = models.DecimalField(max_digits=38, decimal_places=4)
+    charges = models.JSONField(default=list, help_text="tier by tier: label, quantity, rate, amount")
+    terms = models.JSONField(null=True, help_text="the terms that made the price")
+
+    class Meta:
+        db_table = "invoice_lines"
+        ordering = ("invoice", "position")
+        constraints = (
+            models.UniqueConstraint(name="line_has_one_place", fields=("invoice", "position")),
+        )
+        triggers = (
+            pgtrigger.Trigger(
+                name="lines_of_issued_invoices_never_change",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="""
+                    IF EXISTS (
+                        SELECT FROM invoices i
+                        WHERE i.status <> 'DRAFT' AND i.id IN (
+                            CASE WHEN TG_OP <> 'INSERT' THEN OLD.invoice_id END,
+                            CASE WHEN TG_OP <> 'DELETE' THEN NEW.invoice_id END)
+                    ) THEN
+                        RAISE EXCEPTION 'lines of an issued invoice never change';
+                    END IF;
+                    RETURN COALESCE(NEW, OLD);
+                """,
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class StageRecord(TenantOwned):
+    """What each of the ten stages did to one invoice: what came in, what went out, how long."""
+
+    invoice = models.OneToOneField(Invoice, on_delete=models.CASCADE, related_name="stage_record")
+    stages = models.JSONField(help_text='[{"stage", "before", "after", "notes", "microseconds"}]')
+
+    class Meta:
+        db_table = "stage_records"
+        triggers = (
+            pgtrigger.Protect(name="stage_records_never_change", operation=pgtrigger.Update),
+        )
+
+    def __str__(self) -> str:
+        return f"stages of {self.invoice_id}"

@@ -1,0 +1,36 @@
+"""Proof: which events are behind a line, exactly."""
+
+import pgtrigger
+from django.db import models
+
+from aforo.fields import ExactDecimalField
+from aforo.tenancy.models import TenantOwned
+from billing.models.invoices import InvoiceLine
+
+
+class BillRunEventIndex(TenantOwned):
+    """The span of one running total's events that one usage line bills, and its digest."""
+
+    line = models.ForeignKey(InvoiceLine, on_delete=models.CASCADE, related_name="spans")
+    running_total_id = models.BigIntegerField()
+    first_position = models.BigIntegerField(help_text="1 when anything is billed")
+    last_position = models.BigIntegerField(help_text="0 when there were no events")
+    event_count = models.BigIntegerField()
+    quantity = ExactDecimalField()
+    revenue = ExactDecimalField()
+    digest = models.BinaryField(help_text="digest of the total at the last position")
+
+    class Meta:
+        db_table = "bill_run_event_index"
+        ordering = ("line", "running_total_id")
+        constraints = (
+            models.UniqueConstraint(
+                name="line_names_a_total_once", fields=("line", "running_total_id")
+            ),
+        )
+        triggers = (
+            pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.running_total_id}: {self.first_position} to {self.last_position}"

@@ -1,0 +1,110 @@
+"""The two values of the pipeline: Facts, read once before it runs, and the Draft it builds."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+from uuid import UUID
+
+from aforo.money import ZERO, Money, exact
+from catalog.pricing import Charge, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFact:
+    """What one pinned rate plan version asks for per full period, whatever the usage."""
+
+    version_id: UUID
+    name: str
+    base_fee: Decimal = ZERO
+    minimum_spend: Decimal = ZERO
+    discount_percent: Decimal = ZERO
+    discount_amount: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFact:
+    """One running total as it stood, locked, when the run read it."""
+
+    running_total_id: int
+    version_id: UUID
+    unit_id: UUID
+    unit_name: str
+    unit_label: str
+    dimension: str
+    quantity: Decimal
+    event_count: int
+    position: int
+    digest: bytes
+    revenue: Decimal
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates."""
+
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    seconds: Decimal
+    whole_seconds: Decimal
+    billing_mode: str
+    auto_finalize: bool
+    plans: tuple[PlanFact, ...]
+    usage: tuple[UsageFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Usage of one total on its way to a price: what is capped, free and billable of it."""
+
+    fact: UsageFact
+    cap: Decimal | None = None
+    allowance: Decimal = ZERO
+    rollover: Decimal = ZERO
+    quantity: Decimal = ZERO
+    free: Decimal = ZERO
+    capped: Decimal = ZERO
+    billable: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One invoice line: made by `stage`, exact before it was rounded, explained by charges."""
+
+    stage: str
+    type: str
+    description: str
+    amount: Money
+    exact_amount: Decimal
+    version_id: UUID | None = None
+    unit_id: UUID | None = None
+    quantity: Decimal | None = None
+    charges: tuple[Charge, ...] = ()
+    fact: UsageFact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An invoice in the making; every stage returns a new one."""
+
+    currency: str
+    usage: tuple[Usage, ...] = ()
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+    to_invoice: Decimal | None = None
+    finalize: bool = False
+
+    def adding(self, *lines: Line) -> Self:
+        return replace(self, lines=(*self.lines, *lines))
+
+    def noting(self, *notes: str) -> Self:
+        """Add what the stage wants its record to say; the runner clears notes between stages."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def total(self, *types: str) -> Decimal:
+        """The sum of rounded lines, of the given types only when any are given."""
+        with exact():
+            amounts = (line.amount.amount for line in self.lines if not types or line.type in types)
+            return sum(amounts, ZERO)

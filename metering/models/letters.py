@@ -1,0 +1,82 @@
+"""Events that were not counted: refused ones, and late ones that wait for a decision."""
+
+from django.db import models
+from django.db.models import Q
+
+from aforo.tenancy.models import TenantOwned
+
+
+class DeadLetter(TenantOwned):
+    """A rejected event, whole, with the reason; the same refusal again raises its count."""
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN", "Open"
+        REPLAYED = "REPLAYED", "Replayed"
+        DISCARDED = "DISCARDED", "Discarded"
+
+    code = models.CharField(max_length=40)
+    detail = models.TextField()
+    status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
+    occurrences = models.IntegerField(default=1, help_text="how often it was refused like this")
+    fingerprint = models.UUIDField(help_text="hash of code and event: what makes it the same")
+    event = models.BinaryField(help_text="the event's own JSON, secrets removed")
+    metric = models.CharField(max_length=400, blank=True)
+    source = models.CharField(max_length=16)
+    batch_id = models.UUIDField()
+    batch_index = models.IntegerField()
+    received_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "dead_letters"
+        ordering = ("-received_at",)
+        constraints = (
+            models.UniqueConstraint(
+                name="open_dead_letter_is_kept_once",
+                fields=("tenant", "fingerprint"),
+                condition=Q(status="OPEN"),
+            ),
+        )
+        indexes = (
+            models.Index(name="dead_letters_by_code", fields=("tenant", "status", "code")),
+            models.Index(name="dead_letters_of_batch", fields=("batch_id",)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.metric}"
+
+
+class HeldEvent(TenantOwned):
+    """A late event of a period that is already billed: accepted or waived by an operator."""
+
+    class Status(models.TextChoices):
+        WAITING = "WAITING", "Waiting"
+        ACCEPTED = "ACCEPTED", "Accepted"
+        WAIVED = "WAIVED", "Waived"
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.WAITING)
+    running_total_id = models.BigIntegerField()
+    customer_id = models.UUIDField()
+    unit_id = models.UUIDField()
+    idempotency_key = models.TextField()
+    metric = models.TextField()
+    quantity = models.DecimalField(max_digits=36, decimal_places=12)
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    event = models.BinaryField(help_text="the event's own JSON, secrets removed")
+    source = models.CharField(max_length=16)
+    batch_id = models.UUIDField()
+    batch_index = models.IntegerField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=200, blank=True)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        db_table = "held_events"
+        ordering = ("-received_at",)
+        indexes = (
+            models.Index(name="held_events_waiting", fields=("tenant", "status", "received_at")),
+        )
+
+    def __str__(self) -> str:
+        return self.idempotency_key

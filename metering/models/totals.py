@@ -1,0 +1,95 @@
+"""Running totals: what every price and every proof is computed from."""
+
+from django.db import models
+from django.db.models import Q
+
+from aforo.fields import ExactDecimalField
+
+
+class RunningTotal(models.Model):
+    """Usage of one unit, under one plan version, in one stored period of one subscription.
+
+    Locked while it changes, so `position` is gapless in commit order and `digest` chains all of
+    its events. `billed_position` is the watermark: once set, further events are held.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    tenant_id = models.UUIDField()
+    subscription_id = models.UUIDField()
+    plan_version_id = models.UUIDField()
+    unit_id = models.UUIDField()
+    dimension = models.TextField(default="", help_text="value of the pricing dimension, if any")
+    period_id = models.UUIDField()
+    quantity = ExactDecimalField(default=0)
+    event_count = models.BigIntegerField(default=0)
+    state = models.JSONField(null=True, help_text="what a pricing model must remember, if any")
+    revenue = ExactDecimalField(default=0, help_text="sum of marginals, exact"
+    )
+    cost = ExactDecimalField(default=0)
+    position = models.BigIntegerField(default=0)
+    digest = models.BinaryField(default=bytes(32))
+    billed_position = models.BigIntegerField(null=True)
+
+    class Meta:
+        db_table = "running_totals"
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                name="running_total_is_kept_once",
+                fields=(
+                    "period_id",
+                    "plan_version_id",
+                    "unit_id",
+                    "dimension",
+                ),
+            ),
+            models.CheckConstraint(
+                name="watermark_is_where_the_total_stands",
+                condition=Q(billed_position__isnull=True) | Q(billed_position__gte=0),
+            ),
+        )
+        indexes = (
+            models.Index(name="totals_of_subscription", fields=("tenant_id", "subscription_id")),
+        )
+
+    def __str__(self) -> str:
+        return f"total {self.pk}"
+
+
+class UniqueValue(models.Model):
+    """One distinct value that a UNIQUE total has seen, as a hash."""
+
+    id = models.BigAutoField(primary_key=True)
+    running_total_id = models.BigIntegerField()
+    value = models.UUIDField(help_text="blake2b-128 of the value")
+
+    class Meta:
+        db_table = "unique_values"
+        constraints = (
+            models.UniqueConstraint(
+                name="value_is_counted_once", fields=("running_total_id", "value")
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.value.hex
+
+
+class RatingAdjustment(models.Model):
+    """A change of what a total owes that no event brought, such as a new allowance."""
+
+    id = models.BigAutoField(primary_key=True)
+    tenant_id = models.UUIDField()
+    running_total = models.ForeignKey(
+        RunningTotal, on_delete=models.PROTECT, related_name="adjustments"
+    )
+    amount = ExactDecimalField()
+    reason = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "rating_adjustments"
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return f"{self.amount} on {self.running_total}"
