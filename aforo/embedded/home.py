@@ -101,8 +101,9 @@ class Home:
     def socket_folder(self) -> Path:
         """A folder for sockets whose name every server and client can take."""
         folder = self.root / "run"
-        if len(os.fsencode(folder)) > SOCKET_PATH or not re.fullmatch(r"[\w./-]+", str(folder), re.A):
-            folder = Path(tempfile.mkdtemp(prefix="aforo-", dir="/tmp"))  # noqa: S108  made private
+        is_short = len(os.fsencode(folder)) <= SOCKET_PATH
+        if not is_short or not re.fullmatch(r"[\w./-]+", str(folder), re.ASCII):
+            folder = Path(tempfile.mkdtemp(prefix="aforo-", dir="/tmp"))
         folder.mkdir(exist_ok=True)
         folder.chmod(self.mode)
         return folder
