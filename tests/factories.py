@@ -1,0 +1,286 @@
+"""Rows for tests: each factory makes the smallest valid one, a test states what it is about.
+
+Everything hangs on one tenant: `CustomerFactory(tenant=tenant)`, or a tenant of its own when none
+is given. Versions are drafts unless `published=True`; their prices are `prices={unit: terms}`.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from itertools import islice
+
+import factory
+from django.contrib.auth import get_user_model
+from factory.django import DjangoModelFactory
+
+from aforo.periods import monthly
+from aforo.tenancy.models import ApiKey, Member, Tenant
+from aforo.tenancy.models.members import Role
+from catalog import aliases
+from catalog.models import (
+    BillableUnit,
+    BillingEntity,
+    Customer,
+    CustomerAlias,
+    Offering,
+    OfferingPlan,
+    Product,
+    RatePlan,
+    RatePlanVersion,
+    Subscription,
+    SubscriptionPeriod,
+    SubscriptionPlan,
+    UnitPrice,
+)
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
+PER_UNIT = {"model": "PER_UNIT", "rate": "0.01"}
+
+
+class TenantFactory(DjangoModelFactory):
+    name = factory.Sequence(lambda number: f"Tenant {number}")
+    slug = factory.Sequence(lambda number: f"tenant-{number}")
+    hash_secret = factory.Sequence(lambda number: number.to_bytes(32, "big"))
+    created_at = NOW
+
+    class Meta:
+        model = Tenant
+
+
+class SandboxFactory(TenantFactory):
+    """A sandbox twin; `clock_frozen_at=...` stops its clock."""
+
+    live_twin = factory.SubFactory(TenantFactory)
+
+
+class UserFactory(DjangoModelFactory):
+    username = factory.Sequence(lambda number: f"user{number}")
+
+    class Meta:
+        model = get_user_model()
+
+
+class OwnedFactory(DjangoModelFactory):
+    tenant = factory.SubFactory(TenantFactory)
+
+    class Meta:
+        abstract = True
+
+
+def same_tenant(owned, **fields):
+    """A row of `owned` that belongs to the same tenant."""
+    return factory.SubFactory(owned, tenant=factory.SelfAttribute("..tenant"), **fields)
+
+
+class MemberFactory(OwnedFactory):
+    user = factory.SubFactory(UserFactory)
+    role = Role.OWNER
+    created_at = NOW
+
+    class Meta:
+        model = Member
+
+
+class ApiKeyFactory(OwnedFactory):
+    """A metering key; `key.secret` is what a client sends."""
+
+    kind = ApiKey.Kind.METERING
+    secret = factory.Sequence(lambda number: f"sk_live_{number:040d}")
+    created_at = NOW
+
+    class Meta:
+        model = ApiKey
+
+    @classmethod
+    def _create(cls, model_class, *args, secret, **fields):
+        fields = {
+            "prefix": secret[:8],
+            "last_four": secret[-4:],
+            "digest": hashlib.sha256(secret.encode()).digest(),
+            **fields,
+        }
+        key = super()._create(model_class, *args, **fields)
+        key.secret = secret
+        return key
+
+
+class OperatorKeyFactory(ApiKeyFactory):
+    kind = ApiKey.Kind.OPERATOR
+    secret = factory.Sequence(lambda number: f"afo_live{number:040d}")
+    role = Role.ADMIN
+
+
+class ProductFactory(OwnedFactory):
+    name = factory.Sequence(lambda number: f"Product {number}")
+    created_at = NOW
+
+    class Meta:
+        model = Product
+
+
+class BillableUnitFactory(OwnedFactory):
+    name = factory.Sequence(lambda number: f"unit_{number}")
+    created_at = NOW
+
+    class Meta:
+        model = BillableUnit
+
+
+class RatePlanFactory(OwnedFactory):
+    name = factory.Sequence(lambda number: f"Plan {number}")
+    currency = "USD"
+    created_at = NOW
+
+    class Meta:
+        model = RatePlan
+
+
+class RatePlanVersionFactory(OwnedFactory):
+    """A draft; `prices={unit: terms}` prices units, `published=True` then publishes it."""
+
+    rate_plan = same_tenant(RatePlanFactory)
+    number = 1
+    created_at = NOW
+
+    class Meta:
+        model = RatePlanVersion
+        skip_postgeneration_save = True
+
+    @factory.post_generation
+    def prices(version, create, extracted, **kwargs):
+        for position, (unit, terms) in enumerate((extracted or {}).items()):
+            UnitPriceFactory(version=version, unit=unit, terms=terms, position=position)
+
+    @factory.post_generation
+    def published(version, create, extracted, **kwargs):
+        if extracted:
+            version.status = RatePlanVersion.Status.PUBLISHED
+            version.published_at = NOW
+            version.save()
+
+
+class UnitPriceFactory(OwnedFactory):
+    version = factory.SubFactory(RatePlanVersionFactory)
+    tenant = factory.SelfAttribute("version.tenant")
+    unit = same_tenant(BillableUnitFactory)
+    terms = PER_UNIT
+
+    class Meta:
+        model = UnitPrice
+
+
+class OfferingFactory(OwnedFactory):
+    """An active offering; `rate_plans=[...]` puts plans into it."""
+
+    code = factory.Sequence(lambda number: f"offering-{number}")
+    name = factory.SelfAttribute("code")
+    currency = "USD"
+    created_at = NOW
+
+    class Meta:
+        model = Offering
+        skip_postgeneration_save = True
+
+    @factory.post_generation
+    def rate_plans(offering, create, extracted, **kwargs):
+        for position, plan in enumerate(extracted or ()):
+            OfferingPlanFactory(offering=offering, rate_plan=plan, position=position)
+
+
+class OfferingPlanFactory(OwnedFactory):
+    offering = factory.SubFactory(OfferingFactory)
+    tenant = factory.SelfAttribute("offering.tenant")
+    rate_plan = same_tenant(RatePlanFactory)
+
+    class Meta:
+        model = OfferingPlan
+
+
+class CustomerFactory(OwnedFactory):
+    external_id = factory.Sequence(lambda number: f"cust_{number}")
+    created_at = NOW
+
+    class Meta:
+        model = Customer
+
+
+class CustomerAliasFactory(OwnedFactory):
+    customer = factory.SubFactory(CustomerFactory)
+    tenant = factory.SelfAttribute("customer.tenant")
+    label = factory.Sequence(lambda number: f"alias-{number}")
+    digest = factory.LazyAttribute(lambda row: aliases.digest_of(row.tenant.id, row.label))
+    created_at = NOW
+
+    class Meta:
+        model = CustomerAlias
+
+
+class BillingEntityFactory(OwnedFactory):
+    """The default entity: its tenant can have only one; give `is_default=False` for others."""
+
+    code = factory.Sequence(lambda number: f"E{number}")
+    display_name = factory.SelfAttribute("code")
+    legal_name = factory.SelfAttribute("code")
+    currency = "USD"
+    is_default = True
+    created_at = NOW
+
+    class Meta:
+        model = BillingEntity
+
+
+class SubscriptionFactory(OwnedFactory):
+    """Open-ended from 1 March 2026; `versions=[...]` are its prices, `months=2` its periods."""
+
+    customer = same_tenant(CustomerFactory)
+    offering = same_tenant(OfferingFactory)
+    billing_entity = same_tenant(BillingEntityFactory, is_default=False)
+    currency = "USD"
+    start_at = MONTH_START
+    anchor_day = 1
+    time_zone = "UTC"
+    created_at = NOW
+
+    class Meta:
+        model = Subscription
+        skip_postgeneration_save = True
+
+    @factory.post_generation
+    def versions(subscription, create, extracted, **kwargs):
+        for position, version in enumerate(extracted or ()):
+            SubscriptionPlanFactory(subscription=subscription, version=version, position=position)
+
+    @factory.post_generation
+    def months(subscription, create, extracted, **kwargs):
+        months = monthly(
+            start=subscription.start_at,
+            anchor_day=subscription.anchor_day,
+            zone=subscription.time_zone,
+        )
+        for month in islice(months, extracted or 0):
+            SubscriptionPeriodFactory(
+                subscription=subscription,
+                start_at=month.start,
+                end_at=month.end,
+                whole_start_at=month.whole_start,
+            )
+
+
+class SubscriptionPlanFactory(OwnedFactory):
+    subscription = factory.SubFactory(SubscriptionFactory)
+    tenant = factory.SelfAttribute("subscription.tenant")
+    version = same_tenant(RatePlanVersionFactory, published=True)
+
+    class Meta:
+        model = SubscriptionPlan
+
+
+class SubscriptionPeriodFactory(OwnedFactory):
+    subscription = factory.SubFactory(SubscriptionFactory)
+    tenant = factory.SelfAttribute("subscription.tenant")
+    start_at = MONTH_START
+    end_at = datetime(2026, 4, 1, tzinfo=UTC)
+    whole_start_at = factory.SelfAttribute("start_at")
+
+    class Meta:
+        model = SubscriptionPeriod
