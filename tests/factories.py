@@ -4,6 +4,8 @@ Everything hangs on one tenant: `CustomerFactory(tenant=tenant)`, or a tenant of
 is given. Versions are drafts unless `published=True`; their prices are `prices={unit: terms}`.
 """
 
+# ruff: noqa: N805 - factory-boy gives a post-generation hook the new row, not the factory
+
 import hashlib
 from datetime import UTC, datetime
 from itertools import islice
