@@ -1,4 +1,4 @@
-"""Terms and quantities for the pricing properties, small ones near the bounds and huge ones.
+"""Terms and usage for the pricing properties: small numbers near the bounds, and huge ones.
 
 Decimals are spelt as text, because arithmetic on them would round to the ambient context.
 """
@@ -24,35 +24,60 @@ ends = st.lists((scaled(30, 0) | scaled(300, 1)).filter(bool), max_size=4, uniqu
 
 
 @st.composite
-def banded(draw, name, rate_name, rates, *, last_is_open=True):
-    """A list of tiers or steps with its ends in order."""
-    bounds = [*draw(ends), *([-1] if last_is_open else [draw(scaled(20, 0).map(Decimal(31).__add__))])]
-    bands = [{"tierEnd": end, rate_name: draw(rates)} for end in bounds]
-    if rate_name != "price":
-        bands = [{**band, "flatFee": draw(st.none() | prices)} for band in bands]
-    return {name: bands}
+def tiers(draw, rate_name, rates):
+    return [
+        {"tierEnd": end, rate_name: draw(rates), "flatFee": draw(st.none() | prices)}
+        for end in [*draw(ends), draw(st.sampled_from([-1, None]))]
+    ]
+
+
+@st.composite
+def stairsteps(draw):
+    finite = draw(ends)
+    overage_rate = draw(st.none() | prices) if finite else None
+    steps = [
+        {"tierEnd": end, "price": draw(prices)}
+        for end in (finite if overage_rate is not None else [*finite, -1])
+    ]
+    return {"model": "STAIRSTEP", "steps": steps, "overageRate": overage_rate}
 
 
 def wire(model, **fields):
-    optional = {key: st.none() | value for key, value in fields.pop("optional", {}).items()}
-    return st.fixed_dictionaries({"model": st.just(model), **fields, **optional})
+    return st.fixed_dictionaries({"model": st.just(model), **fields})
 
 
-def merged(*dictionaries):
-    return st.tuples(*dictionaries).map(lambda parts: {k: v for part in parts for k, v in part.items()})
+WIRE = {
+    "PER_UNIT": wire("PER_UNIT", rate=prices, includedFree=st.none() | quantities),
+    "FLAT_RATE": wire("FLAT_RATE", flatRate=prices),
+    "PERCENTAGE": wire(
+        "PERCENTAGE",
+        ratePercent=percentages,
+        minFee=st.none() | st.integers(0, 10),
+        maxFee=st.none() | st.integers(10, 30),
+        fixedFee=st.none() | prices,
+        freeTransactions=st.none() | counts,
+        freeAmount=st.none() | small,
+    ),
+    "INCLUDED_QUOTA": wire(
+        "INCLUDED_QUOTA",
+        includedFree=small,
+        rate=prices,
+        blockSize=st.none() | small.filter(bool),
+        ovBehavior=st.none() | st.sampled_from(["CHARGE", "BLOCK", "IGNORE"]),
+    ),
+    "GRADUATED": wire("GRADUATED", tiers=tiers("unitPrice", prices), billZeroTier=st.booleans()),
+    "VOLUME_TIERED": wire(
+        "VOLUME_TIERED", tiers=tiers("unitPrice", prices), billZeroTier=st.booleans()
+    ),
+    "STAIRSTEP": stairsteps(),
+    "GRADUATED_PERCENTAGE": wire(
+        "GRADUATED_PERCENTAGE",
+        tiers=tiers("ratePercent", percentages),
+        billZeroTier=st.booleans(),
+    ),
+}
 
 
-zero_tier = wire_zero = {"billZeroTier": st.booleans()}
-per_unit = wire("PER_UNIT", rate=prices, optional={"includedFree": quantities})
-flat_rate = wire("FLAT_RATE", flatRate=prices)
-percentage = wire(
-    "PERCENTAGE",
-    ratePercent=percentages,
-    optional={
-        "minFee": scaled(10, 0),
-        "maxFee": scaled(20, 0).map(Decimal(10).__add__),
-        "fixedFee": prices,
-        "freeTransactions": counts,
-        "freeAmount": small,
-    },
-)
+def terms_of(*models):
+    """Terms of one of `models`; of any model when none is named."""
+    return st.one_of(*(WIRE[model] for model in models or WIRE)).map(parse_terms)
