@@ -1,0 +1,1 @@
+"""Questions to the catalog: tenant first, a queryset or a value back, nothing written."""
