@@ -15,6 +15,7 @@ SECRET_KEY = env.str("SECRET_KEY")  # also keys the hashes of customer aliases: 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("AFORO_SITE_URL", default="http://127.0.0.1:8000")
+TRUSTED_PROXIES = env.int("AFORO_TRUSTED_PROXIES", default=0)  # that write X-Forwarded-For
 
 INSTALLED_APPS = [
     "unfold",
@@ -47,6 +48,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "aforo.api.middleware.RequestIds",
     "django_structlog.middlewares.RequestMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -55,6 +57,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "aforo.api.middleware.ExpectedErrors",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 AUTHENTICATION_BACKENDS = [
@@ -158,6 +161,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 # --- files, language, time ---------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", default=ROOT / "staticfiles")
+WHITENOISE_USE_FINDERS = env.bool("AFORO_STATIC_UNCOLLECTED", default=False)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -185,6 +189,7 @@ CSRF_COOKIE_SECURE = SITE_URL.startswith("https")
 
 # --- logs: one JSON object (or one readable line) per fact, with the request's id ----------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # aforo.api.middleware has looked at it
 _shared = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,

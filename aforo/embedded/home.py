@@ -32,12 +32,13 @@ class Home:
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
         self.logs = self.root / "logs"
+        self._environment = self.root / "environment.json"
 
     def prepare(self) -> None:
         """Make the folder; its files are ours alone."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.logs.mkdir(exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
             self.root.chmod(self.mode)
         except OSError as error:
             raise StackError(f"{self.root}: {error.strerror}: choose another --data-dir") from error
@@ -86,7 +87,7 @@ class Home:
 
     def publish(self, environment: Mapping[str, str]) -> None:
         """Leave the addresses and keys of the running servers for other commands."""
-        self._write(self.root / "environment.json", json.dumps(environment, indent=2))
+        self._write(self._environment, json.dumps(environment, indent=2))
 
     def published(self) -> dict[str, str]:
         """What the stack that runs here left for other commands."""
@@ -95,8 +96,15 @@ class Home:
                 f"nothing runs in {self.root}: start it with `aforo up`, name its --data-dir, "
                 "or set DATABASE_URL and REDIS_URL"
             )
-        environment: dict[str, str] = json.loads((self.root / "environment.json").read_text())
+        try:
+            environment: dict[str, str] = json.loads(self._environment.read_text())
+        except FileNotFoundError as error:
+            raise StackError(f"what runs in {self.root} is still starting: try again") from error
         return environment
+
+    def withdraw(self) -> None:
+        """Take back what was published."""
+        self._environment.unlink(missing_ok=True)
 
     def socket_folder(self) -> Path:
         """A folder for sockets whose name every server and client can take."""

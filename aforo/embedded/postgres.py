@@ -172,6 +172,7 @@ def _copy_programs(package: Path, copy: Path) -> None:
         shutil.copytree(
             package.parent / folder, draft / folder, ignore=shutil.ignore_patterns("include")
         )
-    for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
-        folder.chmod(0o755)  # whatever our umask
+    for path in (draft, *draft.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)  # whatever our umask
     draft.rename(copy)

@@ -84,7 +84,8 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", _script("leash"), *_leash(program), *program.command],
                 env=dict(program.environment),
-                cwd="/",
+                # a folder without packages that Python or Celery could take for ours
+                cwd=logs if program.user == os.getuid() else "/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,27 @@
+"""The `aforo` command: every command of the product is registered here."""
+
+import os
+import sys
+
+import typer
+
+from aforo.commands.installation import manage
+from aforo.commands.up import up
+from aforo.embedded.processes import StackError
+
+app = typer.Typer(
+    help="Usage metering and billing that engineers trust with money.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(up)
+app.command(context_settings={"ignore_unknown_options": True})(manage)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aforo.settings")
+    try:
+        app()
+    except StackError as error:
+        sys.exit(f"aforo: {error}")
