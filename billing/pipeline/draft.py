@@ -3,11 +3,21 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
 from aforo.money import ZERO, Money, exact
 from catalog.pricing import Charge, Terms
+
+
+class LineType(StrEnum):
+    """What an invoice line stands for, as it is written on the wire."""
+
+    CHARGE = "CHARGE"
+    USAGE_FEE = "USAGE_FEE"
+    DISCOUNT = "DISCOUNT"
+    TAX_ADJUSTMENT = "TAX_ADJUSTMENT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,11 @@ class UsageFact:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates."""
+    """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates.
+
+    Plans and usage are put into one order when built, so that no invoice can tell in which order
+    its rows were read: plans by name, usage by plan, unit and dimension.
+    """
 
     currency: str
     period_start: datetime
@@ -53,6 +67,27 @@ class Facts:
     auto_finalize: bool
     plans: tuple[PlanFact, ...]
     usage: tuple[UsageFact, ...]
+
+    def __post_init__(self) -> None:
+        plans = sorted(self.plans, key=lambda plan: (plan.name, plan.version_id))
+        place = {plan.version_id: number for number, plan in enumerate(plans)}
+        usage = sorted(
+            self.usage,
+            key=lambda fact: (
+                place.get(fact.version_id, len(plans)),
+                fact.unit_name,
+                fact.unit_id,
+                fact.dimension,
+                fact.running_total_id,
+            ),
+        )
+        object.__setattr__(self, "plans", tuple(plans))
+        object.__setattr__(self, "usage", tuple(usage))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the period is shorter (or longer) than the one that prices are stated for."""
+        return self.seconds != self.whole_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +109,7 @@ class Line:
     """One invoice line: made by `stage`, exact before it was rounded, explained by charges."""
 
     stage: str
-    type: str
+    type: LineType
     description: str
     amount: Money
     exact_amount: Decimal
@@ -103,8 +138,15 @@ class Draft:
         """Add what the stage wants its record to say; the runner clears notes between stages."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def total(self, *types: str) -> Decimal:
-        """The sum of rounded lines, of the given types only when any are given."""
+    def total(self, *types: LineType, version_id: UUID | None = None) -> Decimal:
+        """The sum of rounded lines: of the given types, of one plan, of all when none is named."""
         with exact():
-            amounts = (line.amount.amount for line in self.lines if not types or line.type in types)
-            return sum(amounts, ZERO)
+            return sum(
+                (
+                    line.amount.amount
+                    for line in self.lines
+                    if (not types or line.type in types)
+                    and (version_id is None or line.version_id == version_id)
+                ),
+                ZERO,
+            )

@@ -1,0 +1,11 @@
+"""Settle: whether the invoice becomes final by itself. Its number is drawn later, under a lock."""
+
+from dataclasses import replace
+
+from billing.pipeline.draft import Draft, Facts
+
+
+def settle_invoice(draft: Draft, facts: Facts) -> Draft:
+    """Say whether the invoice is to be issued at once or waits as a draft for somebody's look."""
+    note = "to be issued at once" if facts.auto_finalize else "kept as a draft"
+    return replace(draft, finalize=facts.auto_finalize).noting(f"no wallet drawn from; {note}")
