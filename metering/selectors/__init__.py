@@ -1,0 +1,1 @@
+"""Questions to metering: tenant first, a queryset or a value back, nothing written."""
