@@ -51,6 +51,7 @@ class WantedTotal:
 class LockedTotal:
     """A running total as it stands under our lock; `adjustments` is their sum."""
 
+    adjustments: Decimal
     id: int
     tenant_id: UUID
     subscription_id: UUID
@@ -64,7 +65,6 @@ class LockedTotal:
     position: int
     digest: bytes
     billed_position: int | None
-    adjustments: Decimal = ZERO
 
 
 def ensure_totals(wanted: Iterable[WantedTotal]) -> None:
@@ -92,7 +92,7 @@ def lock_totals(period_ids: Collection[UUID]) -> list[LockedTotal]:
         rows = cursor.execute(_LOCK, (list(period_ids),)).fetchall()
         found = cursor.execute(_ADJUSTMENTS, ([row[0] for row in rows],)).fetchall()
     adjustments: defaultdict[int, Decimal] = defaultdict(lambda: ZERO, found)
-    return [LockedTotal(*row, adjustments=adjustments[row[0]]) for row in rows]
+    return [LockedTotal(adjustments[row[0]], *row) for row in rows]
 
 
 def stamp_billed(total_ids: Collection[int]) -> None:
