@@ -12,4 +12,9 @@ NOW_SQL = "coalesce(t.clock_frozen_at, clock_timestamp() + t.clock_offset)"
 
 def now(tenant: Tenant) -> datetime:
     """Now on the clock of `tenant`, as its row was read."""
-    return tenant.clock_frozen_at or timezone.now() + tenant.clock_offset
+    return at(tenant, timezone.now())
+
+
+def at(tenant: Tenant, now: datetime) -> datetime:
+    """What the clock of `tenant` shows when everybody's shows `now`."""
+    return tenant.clock_frozen_at or now + tenant.clock_offset

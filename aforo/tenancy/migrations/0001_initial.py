@@ -185,9 +185,7 @@ class Migration(migrations.Migration):
                 ("address", models.GenericIPAddressField(blank=True, null=True)),
                 (
                     "action",
-                    models.CharField(
-                        help_text="such as RATE_PLAN_PUBLISHED", max_length=64
-                    ),
+                    models.CharField(help_text="such as RATE_PLAN_PUBLISHED", max_length=64),
                 ),
                 ("target_type", models.CharField(max_length=64)),
                 ("target_id", models.CharField(max_length=64)),
@@ -334,8 +332,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="apikey",
-            index=models.Index(
-                fields=["tenant", "created_at"], name="api_keys_of_tenant"
-            ),
+            index=models.Index(fields=["tenant", "created_at"], name="api_keys_of_tenant"),
         ),
     ]

@@ -28,9 +28,7 @@ class Member(TenantOwned):
         db_table = "members"
         ordering = ("tenant", "user")
         constraints = (
-            models.UniqueConstraint(
-                name="member_joins_a_tenant_once", fields=("tenant", "user")
-            ),
+            models.UniqueConstraint(name="member_joins_a_tenant_once", fields=("tenant", "user")),
         )
 
     def __str__(self) -> str:

@@ -1,0 +1,128 @@
+"""API keys over HTTP: made and shown once, listed without their secret, revoked at once."""
+
+from typing import Any
+
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.api.entities import entity_response
+from aforo.api.serializers import WireModelSerializer, WireSerializer
+from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
+from aforo.errors import Refused
+from aforo.tenancy import selectors
+from aforo.tenancy.models import ApiKey, Tenant
+from aforo.tenancy.models.members import Role
+from aforo.tenancy.roles import KEY_WRITERS
+from aforo.tenancy.services.keys import issue_key, revoke_key
+
+
+def environment_of(tenant: Tenant) -> str:
+    """`live` or `test`: what clients call a tenant and its sandbox."""
+    return "test" if tenant.is_sandbox else "live"
+
+
+class NewApiKey(WireSerializer):
+    name = serializers.CharField(max_length=120)
+    kind = serializers.ChoiceField(ApiKey.Kind.choices, default=ApiKey.Kind.METERING)
+    role = serializers.ChoiceField(
+        Role.choices, default=Role.MEMBER, help_text="of an operator key"
+    )
+    environment = serializers.ChoiceField(
+        ["live", "test"], required=False, help_text="the tenant decides; it must agree"
+    )
+
+
+class Revocation(WireSerializer):
+    reason = serializers.CharField(max_length=1000, default="", allow_blank=True)
+
+
+class ApiKeySerializer(WireModelSerializer):
+    environment = serializers.SerializerMethodField()
+    credential_type = serializers.SerializerMethodField()
+    status = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ApiKey
+        fields = (
+            "id",
+            "name",
+            "kind",
+            "role",
+            "environment",
+            "credential_type",
+            "prefix",
+            "last_four",
+            "status",
+            "created_at",
+            "last_used_at",
+            "revoked_at",
+        )
+        read_only_fields = fields
+
+    def get_environment(self, key: ApiKey) -> str:
+        return environment_of(key.tenant)
+
+    def get_credential_type(self, key: ApiKey) -> str:
+        return "BEARER_TOKEN"
+
+    def get_status(self, key: ApiKey) -> str:
+        return "REVOKED" if key.is_revoked else "ACTIVE"
+
+
+class IssuedApiKeySerializer(ApiKeySerializer):
+    secret = serializers.CharField(help_text="the key itself, shown this once")
+
+    class Meta:
+        model = ApiKey
+        fields = (*ApiKeySerializer.Meta.fields, "secret")
+        read_only_fields = fields
+
+
+class ApiKeyFilter(filters.FilterSet):
+    kind = filters.ChoiceFilter(choices=ApiKey.Kind.choices)
+    revoked = filters.BooleanFilter("revoked_at", lookup_expr="isnull", exclude=True)
+
+
+class ApiKeys(TenantListView):
+    """The tenant's keys."""
+
+    selector = selectors.api_keys
+    serializer_class = ApiKeySerializer
+    filterset_class = ApiKeyFilter
+    write_roles = KEY_WRITERS
+
+    @extend_schema(request=NewApiKey, responses={201: IssuedApiKeySerializer})
+    def post(self, request: Request) -> Response:
+        """Issue a key; `secret` is in this answer and never again."""
+        asked = self.read(NewApiKey)
+        own = environment_of(self.tenant)
+        if asked.pop("environment", own) != own:
+            raise Refused(f"keys of tenant '{self.tenant}' are {own} keys")
+        key, secret = issue_key(tenant=self.tenant, actor=self.actor, now=self.now(), **asked)
+        return entity_response({**self.get_serializer(key).data, "secret": secret}, status=201)
+
+
+class ApiKeyDetail(TenantDetailView):
+    """One key."""
+
+    selector = selectors.api_keys
+    serializer_class = ApiKeySerializer
+
+
+class ApiKeyRevocation(TenantAPIView):
+    """Revoking a key."""
+
+    selector = selectors.api_keys
+    serializer_class = ApiKeySerializer
+    write_roles = KEY_WRITERS
+    replays_answers = False  # doing it again is harmless, and must again reach every cache
+
+    @extend_schema(request=Revocation)
+    def post(self, request: Request, **path: Any) -> Response:
+        """Revoke the key: no request that starts after this answer gets in with it."""
+        reason = self.read(Revocation, may_be_empty=True)["reason"]
+        key = revoke_key(key=self.get_object(), actor=self.actor, now=self.now(), reason=reason)
+        return self.answer(key)

@@ -1,0 +1,98 @@
+"""The views that all admin endpoints stand on: a tenant, an actor, a clock."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from aforo.api.entities import entity_response
+from aforo.errors import NotFound, Unreadable
+from aforo.tenancy import clock
+from aforo.tenancy.models import ApiKey, Tenant
+from aforo.tenancy.requests import address_of, request_id
+from aforo.tenancy.roles import WRITERS
+from aforo.tenancy.services.actors import Actor
+
+Selector = Callable[..., QuerySet[Any]]
+
+
+class TenantAPIView(GenericAPIView):
+    """A view of one tenant, the key's. `selector(tenant=...)` is all it can see.
+
+    `serializer_class` is the shape of the answer; input has a serializer of its own, read with
+    `self.read(...)`.
+    """
+
+    tenant: Tenant
+    actor: Actor
+    write_roles: ClassVar[Collection[str]] = WRITERS
+    selector: ClassVar[Selector | None] = None
+    lookup_field = "pk"
+    lookup_url_kwarg = "id"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        key = cast(ApiKey, request.auth)  # nobody else gets past `RoleAllows`
+        self.tenant = key.tenant
+        self.actor = Actor.key(
+            key,
+            address=address_of(request),
+            request_id=request_id(),
+        )
+
+    def now(self) -> datetime:
+        """Now on the tenant's clock."""
+        return clock.now(self.tenant)
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """The tenant's rows, by the view's selector."""
+        selector = type(self).selector
+        if selector is None:
+            raise NotImplementedError(f"{type(self).__name__} names no selector")
+        if getattr(self, "swagger_fake_view", False):
+            return selector(tenant=Tenant()).none()  # the document is drawn without a key
+        return selector(tenant=self.tenant)
+
+    def get_object(self) -> Any:
+        """The tenant's row with the id of the path; somebody else's is as absent as none."""
+        try:
+            return super().get_object()
+        except Http404:
+            raise NotFound(f"there is nothing here with id {self.kwargs['id']}") from None
+
+    def read(
+        self, serializer_class: type[BaseSerializer], *, may_be_empty: bool = False
+    ) -> dict[str, Any]:
+        """The body's validated fields; an empty body is `Unreadable`, a wrong one is refused."""
+        is_empty = self.request.META.get("CONTENT_LENGTH") in {None, "", "0"}
+        if is_empty and not may_be_empty:
+            raise Unreadable("the body is empty")
+        serializer = serializer_class(data=self.request.data, context=self.get_serializer_context())
+        serializer.is_valid(raise_exception=True)
+        validated: dict[str, Any] = serializer.validated_data
+        return validated
+
+    def answer(self, row: Model, *, status: int = 200, **meta: object) -> Response:
+        """One row in the view's own shape."""
+        return entity_response(self.get_serializer(row).data, status=status, **meta)
+
+
+class TenantListView(TenantAPIView):
+    """GET a page of what the selector gives, filtered by `filterset_class`."""
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+
+
+class TenantDetailView(TenantAPIView):
+    """GET one row of what the selector gives."""
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.answer(self.get_object())

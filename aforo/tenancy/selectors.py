@@ -1,0 +1,37 @@
+"""Questions about tenants, keys, members and the audit log."""
+
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from aforo.tenancy.models import ApiKey, AuditEntry, Member, Tenant, TenantQuerySet
+from aforo.tenancy.plaintext import digest_of
+
+
+def api_keys(*, tenant: Tenant) -> TenantQuerySet:
+    """All keys of a tenant, revoked ones too, newest first."""
+    return ApiKey.objects.for_tenant(tenant).select_related("tenant")
+
+
+def audit_entries(*, tenant: Tenant) -> TenantQuerySet:
+    """Who changed what for a tenant, newest first."""
+    return AuditEntry.objects.for_tenant(tenant)
+
+
+def open_operator_key(plaintext: str) -> ApiKey | None:
+    """The operator key with this plaintext and its tenant; None when unknown or revoked."""
+    keys = ApiKey.objects.select_related("tenant")  # any tenant: the key decides which
+    return keys.filter(
+        digest=digest_of(plaintext), kind=ApiKey.Kind.OPERATOR, revoked_at__isnull=True
+    ).first()
+
+
+def roles_by_tenant(user: AbstractBaseUser) -> dict[UUID, str]:
+    """The tenants somebody is a member of, each with their role there."""
+    members = Member.objects.filter(user_id=user.pk)  # any tenant: a person may serve several
+    return dict(members.values_list("tenant_id", "role"))
+
+
+def is_called(name: str, *, tenant_id: UUID, slug: str) -> bool:
+    """Whether a client that says `X-Tenant-Id: name` means this tenant: its id or its slug."""
+    return name.strip().lower() in {str(tenant_id), slug}

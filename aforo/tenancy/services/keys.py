@@ -1,0 +1,87 @@
+"""API keys: issued and shown once, revoked at once."""
+
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from aforo import valkey
+from aforo.errors import Forbidden, Refused, Unavailable
+from aforo.tenancy import plaintext
+from aforo.tenancy.models import ApiKey, Tenant
+from aforo.tenancy.models.members import Role
+from aforo.tenancy.roles import may_grant
+from aforo.tenancy.services import audit
+from aforo.tenancy.services.actors import Actor
+
+
+@transaction.atomic
+def issue_key(
+    *,
+    tenant: Tenant,
+    kind: str,
+    name: str,
+    role: str = Role.MEMBER,
+    actor: Actor,
+    now: datetime,
+) -> tuple[ApiKey, str]:
+    """A new key and its plaintext, shown this once. Only operator keys have a `role`."""
+    if kind not in ApiKey.Kind or role not in Role:
+        raise Refused(f"there is no key of kind '{kind}' and role '{role}'")
+    role = role if kind == ApiKey.Kind.OPERATOR else Role.MEMBER
+    if not may_grant(actor.role, role):
+        raise Forbidden(f"role {actor.role} may not issue a key of role {role}")
+    prefix = plaintext.prefix_of(kind, sandbox=tenant.is_sandbox)
+    text = plaintext.draw(prefix)
+    key = ApiKey.objects.create(
+        tenant=tenant,
+        kind=kind,
+        name=name,
+        role=role,
+        prefix=prefix,
+        last_four=text[-4:],
+        digest=plaintext.digest_of(text),
+        created_at=now,
+    )
+    changes = audit.differences({}, {"name": name, "kind": kind, "role": role, "key": str(key)})
+    audit.record(
+        tenant=tenant, actor=actor, action="API_KEY_ISSUED", target=key, now=now, changes=changes
+    )
+    return key, text
+
+
+@transaction.atomic
+def revoke_key(*, key: ApiKey, actor: Actor, now: datetime, reason: str = "") -> ApiKey:
+    """Close `key` for every request that starts after this answers; again changes nothing.
+
+    Doors that ask PostgreSQL see the revoke with its commit. Those that trust Redis are cut off
+    right after it; when that cannot be done the revoke fails (`Unavailable`) and must be repeated.
+    """
+    locked: ApiKey = ApiKey.objects.for_tenant(key.tenant_id).select_for_update().get(pk=key.pk)
+    if not locked.is_revoked:
+        locked.revoked_at = now
+        locked.save(update_fields=["revoked_at"])
+        audit.record(
+            tenant=key.tenant_id,
+            actor=actor,
+            action="API_KEY_REVOKED",
+            target=locked,
+            now=now,
+            changes=audit.differences({"revoked_at": None}, {"revoked_at": now}),
+            reason=reason,
+        )
+    transaction.on_commit(partial(_forget_key, bytes(locked.digest)))
+    return locked
+
+
+def entry_of(digest: bytes) -> str:
+    """The name of the Redis entry by which fast doors know a key."""
+    return f"key:{digest.hex()}"
+
+
+def _forget_key(digest: bytes) -> None:
+    try:
+        valkey.client().delete(entry_of(digest))
+    except RedisError as error:
+        raise Unavailable("the key is revoked, but a cache still has to hear of it") from error
