@@ -19,3 +19,23 @@ def publish(
     return OutboxMessage.objects.create(
         tenant_id=tenant_id, fact=fact, payload=dict(payload), subject=str(subject), created_at=now
     )
+
+
+def publish_many(
+    *,
+    tenant_id: UUID,
+    fact: str,
+    payloads: Mapping[UUID, Mapping[str, object]],
+    now: datetime,
+) -> None:
+    """Say `fact` about each subject with its payload, in one statement."""
+    OutboxMessage.objects.bulk_create(
+        OutboxMessage(
+            tenant_id=tenant_id,
+            fact=fact,
+            payload=dict(payload),
+            subject=str(subject),
+            created_at=now,
+        )
+        for subject, payload in payloads.items()
+    )
