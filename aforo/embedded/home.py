@@ -38,14 +38,20 @@ class Home:
         """Make the folder; its files are ours alone."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self.logs.mkdir(mode=0o700, exist_ok=True)
             self.root.chmod(self.mode)
+            self.folder("logs")
         except OSError as error:
             raise StackError(f"{self.root}: {error.strerror}: choose another --data-dir") from error
 
     @property
     def mode(self) -> int:
         return 0o711 if os.getuid() == 0 else 0o700
+
+    def folder(self, name: str) -> Path:
+        """A folder in here for us alone; made if it is not there."""
+        folder = self.root / name
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder
 
     def lock(self) -> int:
         """Take the folder for this process; the lock's file descriptor back.

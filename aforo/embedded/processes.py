@@ -115,6 +115,8 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL to all its processes at once: what a crash or a lack of memory does."""
+        if self._process.returncode is not None:
+            return  # its id may be somebody else's by now
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 

@@ -18,13 +18,8 @@ from aforo.embedded import programs
 from aforo.embedded.home import Home
 from aforo.embedded.probes import HOST, RoundTrip, bindable, http_answers
 from aforo.embedded.processes import Guard
-from aforo.embedded.servers import Servers
+from aforo.embedded.servers import STATIC_FROM_PACKAGES, Servers
 from aforo.embedded.supervisor import Supervisor
-
-LOCAL_STATIC = {  # straight from the packages: collecting and compressing costs four seconds
-    "AFORO_STATIC_UNCOLLECTED": "true",
-    "AFORO_STATIC_STORAGE": "django.contrib.staticfiles.storage.StaticFilesStorage",
-}
 
 
 class Stack:
@@ -186,12 +181,11 @@ class Stack:
             "AFORO_SITE_URL": self.url,
             "AFORO_DRAIN_SHARDS": str(self._workers),
             "DJANGO_SETTINGS_MODULE": "aforo.settings",
-        } | LOCAL_STATIC
+            "STATIC_ROOT": str(self.home.folder("static")),
+        } | STATIC_FROM_PACKAGES
         return {name: os.environ.get(name, value) for name, value in settings.items()}
 
     def _metrics_folder(self) -> Path:
         """Where the processes of this run count; the numbers of an earlier run are forgotten."""
-        folder = self.home.root / "metrics"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        return folder
+        shutil.rmtree(self.home.root / "metrics", ignore_errors=True)
+        return self.home.folder("metrics")

@@ -8,8 +8,7 @@ from threading import Event
 
 from aforo.embedded.processes import Child, Guard, Program, StackError
 
-RESTART_AFTER = (0.2, 1.0, 2.0, 4.0, 8.0)  # seconds; the backends of a killed PostgreSQL
-#                                            hold its folder for a while
+RESTART_AFTER = (0.2, 1.0, 3.0, 6.0)  # seconds; the fifth failure in a row is the last
 STEADY = 5.0  # seconds of running that make earlier failures forgotten
 TICK = 0.05
 START_WITHIN = 60.0
@@ -52,9 +51,9 @@ class Kept:
             self.starts += 1
 
     def _pause(self) -> float:
-        if self._failures == len(RESTART_AFTER):
-            raise ProgramFailed(self.child, f"fell over {self._failures} times in a row")
         self._failures += 1
+        if self._failures > len(RESTART_AFTER):
+            raise ProgramFailed(self.child, f"fell over {self._failures} times in a row")
         return RESTART_AFTER[self._failures - 1]
 
 

@@ -14,7 +14,7 @@ from threading import Event
 
 from aforo.embedded.home import Home
 from aforo.embedded.processes import Guard
-from aforo.embedded.servers import Servers
+from aforo.embedded.servers import STATIC_FROM_PACKAGES, Servers
 from aforo.embedded.supervisor import Supervisor
 
 
@@ -31,7 +31,8 @@ def throwaway_servers() -> Iterator[dict[str, str]]:
         servers.start(supervisor, report=lambda _: None)
         yield servers.environment() | {
             "SECRET_KEY": "only-for-tests",
-            "AFORO_STATIC_STORAGE": "django.contrib.staticfiles.storage.StaticFilesStorage",
+            "STATIC_ROOT": str(home.folder("static")),
+            **STATIC_FROM_PACKAGES,
         }
     finally:
         supervisor.stop("postgres", "valkey")
