@@ -10,6 +10,9 @@ from contextlib import ExitStack
 
 from aforo.embedded.throwaway import throwaway_servers
 
+# Pages are rendered without the manifest that only a collected installation has.
+os.environ["AFORO_STATIC_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+
 _servers = ExitStack()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ.update(_servers.enter_context(throwaway_servers()))

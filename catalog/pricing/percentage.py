@@ -21,6 +21,7 @@ class Percentage(Terms):
     """
 
     model: ClassVar[str] = "PERCENTAGE"
+    counts_transactions: ClassVar[bool] = True
 
     rate_percent: Decimal
     min_fee: Decimal | None = None

@@ -76,6 +76,8 @@ class Terms(ABC):
 
     __slots__ = ()
     model: ClassVar[str]
+    counts_transactions: ClassVar[bool] = False
+    """Whether the charge looks at `Usage.count`; where not, a bare quantity says as much."""
 
     @classmethod
     @abstractmethod

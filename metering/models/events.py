@@ -31,7 +31,7 @@ class UsageEvent(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     tenant_id = models.UUIDField()
-    customer_id = models.UUIDField()
+    customer_id = models.UUIDField(null=True)
     subscription_id = models.UUIDField(null=True)
     plan_version_id = models.UUIDField(null=True)
     unit_id = models.UUIDField(null=True)

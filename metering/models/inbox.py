@@ -65,4 +65,3 @@ class Receipt(models.Model):
 
     def __str__(self) -> str:
         return str(self.batch_id)
-

@@ -23,8 +23,7 @@ class RunningTotal(models.Model):
     quantity = ExactDecimalField(default=0)
     event_count = models.BigIntegerField(default=0)
     state = models.JSONField(null=True, help_text="what a pricing model must remember, if any")
-    revenue = ExactDecimalField(default=0, help_text="sum of marginals, exact"
-    )
+    revenue = ExactDecimalField(default=0, help_text="sum of marginals, exact")
     cost = ExactDecimalField(default=0)
     position = models.BigIntegerField(default=0)
     digest = models.BinaryField(default=bytes(32))

@@ -1,0 +1,1 @@
+"""The hot path: door, inbox, then a drain that gates, dedupes, enriches, rates and writes."""

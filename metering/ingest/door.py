@@ -1,0 +1,115 @@
+"""The door: authenticate, decode, check, store one inbox row, answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from aforo.errors import Forbidden, Unauthenticated
+from aforo.ids import new_id
+from metering.ingest import events, gates, inbox, known, normalising
+from metering.ingest.events import Event, Refusal
+from metering.ingest.known import KnownKey
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the door can already say of one request; the receipt has the final counts."""
+
+    batch_id: UUID
+    tenant_id: UUID
+    bucket: int
+    event_count: int
+    duplicates: int
+    refused: dict[int, Refusal]
+
+    @property
+    def accepted(self) -> int:
+        return self.event_count - self.duplicates - len(self.refused)
+
+
+def authenticate(token: str, *, tenant_header: str | None) -> tuple[bytes, KnownKey]:
+    """The key behind a bearer token. The key decides the tenant; a header may only agree."""
+    digest = sha256(token.encode()).digest()
+    key = known.key_of(digest)
+    if key is None:
+        raise Unauthenticated("this API key opens nothing here")
+    if tenant_header and tenant_header not in {key.slug, str(key.tenant_id)}:
+        raise Forbidden("X-Tenant-Id names another tenant than the API key")
+    return digest, key
+
+
+def receive(
+    *, digest: bytes, key: KnownKey, body: bytes, idempotency_key: str | None, source: str
+) -> Admission:
+    """Check a body and make it durable: when this returns, no event of it can be lost.
+
+    Raises Unreadable (400), TooLarge (413), or Unauthenticated (401) when the key was revoked
+    since it was last seen.
+    """
+    array, arrivals = _opened(events.event_array(body), key, idempotency_key)
+    now = known.clock_of(key)
+    refused = _refusals(arrivals, key, now)
+    batch_id = new_id()
+    admission = Admission(
+        batch_id, key.tenant_id, key.bucket, len(arrivals), _repeats(arrivals, refused), refused
+    )
+    if arrivals and not inbox.store(
+        batch_id=batch_id,
+        bucket=key.bucket,
+        key_digest=digest,
+        source=source,
+        received_at=now,
+        event_count=len(arrivals),
+        refused=refused,
+        array=array,
+    ):
+        known.forget_key(digest)
+        raise Unauthenticated("this API key has been revoked")
+    return admission
+
+
+def _opened(
+    array: bytes, key: KnownKey, idempotency_key: str | None
+) -> tuple[bytes, list[Event | Refusal]]:
+    """The events, and the array to store: as it came when nothing had to be mended."""
+    if idempotency_key is None and not normalising.is_suspect(array):
+        decoded = events.decode_all(array)
+        if decoded is not None:
+            return array, decoded
+    raws = [bytes(raw) for raw in events.split(array)]
+    header = idempotency_key if len(raws) == 1 else None  # the header names one event, not many
+    mended = [_mended(raw, key, header) for raw in raws]
+    return events.join([raw for raw, _ in mended]), [event for _, event in mended]
+
+
+def _mended(
+    raw: bytes, key: KnownKey, idempotency_key: str | None
+) -> tuple[bytes, Event | Refusal]:
+    """One event with its unknown fields folded; a refused one keeps its own JSON."""
+    folded = normalising.fold(raw, tenant_id=key.tenant_id, idempotency_key=idempotency_key)
+    return (raw, folded) if isinstance(folded, Refusal) else (folded, events.decode_one(folded))
+
+
+def _refusals(arrivals: list[Event | Refusal], key: KnownKey, now: datetime) -> dict[int, Refusal]:
+    """What this request's events are refused for, by index."""
+    refused = {}
+    names = {event.metricName for event in arrivals if isinstance(event, Event)}
+    unknown = known.unknown_metrics(key, names) if names else set()
+    for index, event in enumerate(arrivals):
+        why = event if isinstance(event, Refusal) else gates.check_event(event, received_at=now)
+        if why is None and event.metricName in unknown:  # type: ignore[union-attr]
+            why = gates.unknown_metric(event.metricName)  # type: ignore[union-attr]
+        if why is not None:
+            refused[index] = why
+    return refused
+
+
+def _repeats(arrivals: list[Event | Refusal], refused: dict[int, Refusal]) -> int:
+    """How many events repeat a key of this very request."""
+    keys = [
+        event.idempotencyKey
+        for index, event in enumerate(arrivals)
+        if isinstance(event, Event) and index not in refused and event.idempotencyKey
+    ]
+    return len(keys) - len(set(keys))

@@ -1,0 +1,101 @@
+"""The drain: count what waits in the inbox, each event once, in one transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from types import MappingProxyType
+
+from django.db import transaction
+
+from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, write
+from metering.ingest.arrivals import Arrival, Dead
+from metering.ingest.connection import hot_cursor
+from metering.ingest.events import Refusal
+from metering.ingest.inbox import Batch
+from metering.ingest.rating import Rated
+from metering.ingest.write import Tally
+
+EVENTS_PER_DRAIN = 20_000  # merges of 20,000 were a fifth faster than of 5,000, at 60 MB a worker
+
+
+# Events that must not be counted, because counting them fails: indices by inbox row.
+Parked = Mapping[int, frozenset[int]]
+NOTHING_PARKED: Parked = MappingProxyType({})
+
+
+def drain(ids: Sequence[int], *, now: datetime, parked: Parked = NOTHING_PARKED) -> int:
+    """Count the claimed rows in the caller's transaction, which holds their locks; the events.
+
+    The inbox rows go in the same transaction: killed anywhere in here, nothing has happened.
+    """
+    batches = inbox.read(ids)
+    tallies = {batch.id: Tally() for batch in batches}
+    passed, refused = _decoded(batches, parked)
+    judged = dedupe.settle(passed)
+    routed, homeless_letters, homeless = enrichment.attach_contracts(judged.fresh)
+    dedupe.free(homeless)  # a dead letter never holds its key, so that a replay counts
+    rated = rating.rate(routed)  # locks the running totals, in id order
+    dead = [*refused, *_conflicts(judged.conflicting), *homeless_letters]
+    write.usage_events(rated.lines)
+    write.held_events(rated.held)  # their period is billed: an operator decides
+    write.dead_letters(dead)
+    _tally(tallies, judged.fresh, judged.repeated, dead, rated)
+    write.receipts(batches, tallies, now=now)
+    write.delete_inbox(batches)
+    transaction.on_commit(partial(_remember_totals, rated))
+    return sum(batch.event_count for batch in batches)
+
+
+def begin() -> None:
+    """A lost commit brings the inbox rows back with everything else undone: no need to wait."""
+    with hot_cursor() as cursor:
+        cursor.execute("SET LOCAL synchronous_commit = off")
+
+
+def _decoded(batches: Sequence[Batch], parked: Parked) -> tuple[list[Arrival], list[Dead]]:
+    passed: list[Arrival] = []
+    dead: list[Dead] = []
+    for batch in batches:
+        skipped = parked.get(batch.id, frozenset())
+        why = Refusal("UNPROCESSABLE", "counting this event failed; it was set aside")
+        dead += [Dead(batch, index, why) for index in sorted(skipped)]
+        for one in arrivals.of_batch(batch, skipped):
+            (passed if isinstance(one, Arrival) else dead).append(one)  # type: ignore[arg-type]
+    return passed, dead
+
+
+def _conflicts(arrived: Iterable[Arrival]) -> list[Dead]:
+    why = Refusal("IDEMPOTENCY_CONFLICT", "idempotencyKey was used before for another event")
+    return [Dead(arrival.batch, arrival.index, why) for arrival in arrived]
+
+
+def _tally(
+    tallies: dict[int, Tally],
+    fresh: Sequence[Arrival],
+    repeated: Sequence[Arrival],
+    dead: Sequence[Dead],
+    rated: Rated,
+) -> None:
+    """Each event once, as it came: held goes before counted, counted before unbilled."""
+    held = {(arrival.batch.id, arrival.index) for arrival, _, _ in rated.held}
+    gone = {(letter.batch.id, letter.index) for letter in dead}
+    for letter in dead:
+        tallies[letter.batch.id].dead += 1
+    for arrival in repeated:
+        tallies[arrival.batch.id].duplicates += 1
+    for arrival in fresh:
+        place, tally = (arrival.batch.id, arrival.index), tallies[arrival.batch.id]
+        if place in gone:
+            continue
+        if place in held:
+            tally.held += 1
+        elif place in rated.counted:
+            tally.counted += 1
+        else:
+            tally.unbilled += 1
+
+
+def _remember_totals(rated: Rated) -> None:
+    """Only a committed total may be remembered: a rolled back one does not exist."""
+    for target, total_id in rated.total_ids.items():
+        target.total_id = total_id

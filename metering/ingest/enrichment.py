@@ -1,0 +1,203 @@
+"""Ties an event to its contract: customer, subscription in force, plan version, terms.
+
+Contracts are remembered per process for as long as the tenant's `catalog_version` stands; every
+drain transaction reads that number first.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aforo.tenancy.models import Tenant
+from catalog.conditions import compile_conditions
+from catalog.pricing import Terms, parse_terms
+from catalog.selectors.contracts import (
+    CustomerContract,
+    PeriodSpan,
+    SubscriptionContract,
+    UnitContract,
+    units_of,
+)
+from metering.ingest import contract_cache
+from metering.ingest.arrivals import Arrival, Dead
+from metering.ingest.connection import hot_cursor
+from metering.ingest.events import HEARTBEAT, Refusal
+from metering.ingest.gates import MAX_AGE, unknown_metric
+from metering.ingest.targets import Accepts, Route, Target, accepting
+
+MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
+SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
+_TENANTS = """
+    SELECT id, catalog_version, hash_secret, unknown_metric FROM tenants WHERE id = ANY(%s)
+"""
+
+Routed = tuple[Arrival, tuple[Target, ...]]
+
+
+class TenantContracts:
+    """What one process knows of one tenant's catalog at one version of it."""
+
+    def __init__(self, tenant_id: UUID, version: int, secret: bytes, unknown_metric: str) -> None:
+        self.tenant_id = tenant_id
+        self.version = version
+        self.secret = secret
+        self.accepts_unknown = unknown_metric == Tenant.UnknownMetric.ACCEPT_UNBILLED
+        self.customers: dict[str, CustomerContract] = {}
+        self.routes: defaultdict[tuple[str, str], list[Route]] = defaultdict(list)
+        self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
+        for unit in units_of(tenant_id):
+            accepts = compile_conditions(unit.conditions) if unit.conditions else None
+            self.units[unit.metric].append((unit, accepts))
+        self.terms: dict[tuple[UUID, UUID], Terms] = {}
+
+    def load(self, names: Collection[str], now: datetime) -> None:
+        """Learn the contracts of customers by the names that events gave."""
+        missing = [name for name in names if name not in self.customers]
+        if len(self.customers) + len(missing) > MAX_CUSTOMERS:
+            self.customers.clear()
+            self.routes.clear()
+        if missing:
+            self.customers |= contract_cache.contracts(
+                self.tenant_id, self.version, missing, since=now - SINCE
+            )
+
+    def targets(self, arrival: Arrival) -> tuple[Target, ...] | Refusal:
+        """Who counts this event, or why nobody can say."""
+        event = arrival.event
+        routes = self.routes[event.customerId, event.metricName]
+        for route in routes:
+            if route.start <= arrival.occurred < route.end:
+                return accepting(route.targets, arrival) or (self._unbilled(event.customerId),)
+        route_or_refusal = self._route(event.customerId, event.metricName, arrival.occurred)
+        if isinstance(route_or_refusal, Refusal):
+            return route_or_refusal
+        routes.append(route_or_refusal)
+        targets = accepting(route_or_refusal.targets, arrival)
+        return targets or (self._unbilled(event.customerId),)
+
+    def _unbilled(self, name: str) -> Target:
+        customer = self.customers.get(name)
+        return Target(self.tenant_id, customer.customer_id if customer else None)
+
+    def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
+        if metric == HEARTBEAT:  # liveness of a session, under whatever customer name
+            return Route(occurred, occurred + timedelta(days=1), (self._unbilled(name),))
+        if metric not in self.units and not self.accepts_unknown:
+            return unknown_metric(metric)
+        customer = self.customers.get(name)
+        if customer is None:
+            return Refusal("UNKNOWN_CUSTOMER", f"customerId {shown(name)} is no customer here")
+        for subscription in customer.subscriptions:
+            period = _period_at(subscription, occurred)
+            if period is not None:
+                return self._priced(customer, subscription, period, metric)
+        return Refusal(
+            "NO_SUBSCRIPTION",
+            f"customer {customer.external_id!r} has no subscription in force at {occurred:%c}",
+        )
+
+    def _priced(
+        self,
+        customer: CustomerContract,
+        subscription: SubscriptionContract,
+        period: PeriodSpan,
+        metric: str,
+    ) -> Route:
+        """A target per unit of the metric and plan version that prices it; unbilled where none."""
+        targets = []
+        for unit, accepts in self.units.get(metric, ()):
+            prices = [price for price in subscription.prices if price.unit_id == unit.unit_id]
+            targets += [
+                Target(
+                    self.tenant_id,
+                    customer.customer_id,
+                    subscription.id,
+                    price.version_id,
+                    period.id,
+                    unit,
+                    self._terms(price.version_id, unit.unit_id, price.terms),
+                    accepts,
+                )
+                for price in prices
+            ] or [
+                Target(
+                    self.tenant_id,
+                    customer.customer_id,
+                    subscription.id,
+                    unit=unit,
+                    accepts=accepts,
+                )
+            ]
+        end = min(period.end, subscription.end) if subscription.end else period.end
+        return Route(max(period.start, subscription.start), end, tuple(targets))
+
+    def _terms(self, version_id: UUID, unit_id: UUID, wire: dict[str, object]) -> Terms:
+        """Terms of a published version, parsed once: subscriptions of one version share them."""
+        key = (version_id, unit_id)
+        if key not in self.terms:
+            self.terms[key] = parse_terms(wire)
+        return self.terms[key]
+
+
+def shown(name: str) -> str:
+    """A customer's name as it may be told and stored: short."""
+    return repr(name if len(name) <= 80 else name[:77] + "...")
+
+
+_contracts: dict[UUID, TenantContracts] = {}
+
+
+def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[Dead], list[Arrival]]:
+    """Each event with who counts it; the homeless as dead letters, and again as arrivals.
+
+    The homeless come back as arrivals too, because their keys must be freed.
+    """
+    arrivals = list(arrivals)
+    _refresh(arrivals)
+    routed: list[Routed] = []
+    dead: list[Dead] = []
+    homeless: list[Arrival] = []
+    for arrival in arrivals:
+        targets = _contracts[arrival.batch.tenant_id].targets(arrival)
+        if isinstance(targets, Refusal):
+            dead.append(Dead(arrival.batch, arrival.index, targets))
+            homeless.append(arrival)
+        else:
+            routed.append((arrival, targets))
+    return routed, dead, homeless
+
+
+def secret_of(tenant_id: UUID) -> bytes:
+    """The secret that keys the tenant's event hashes, as read by this drain."""
+    return _contracts[tenant_id].secret
+
+
+def forget_everything() -> None:
+    """As a process that has just started."""
+    _contracts.clear()
+
+
+def _refresh(arrivals: Iterable[Arrival]) -> None:
+    """Forget what has changed since, and learn the customers that are new to this process."""
+    names: defaultdict[UUID, set[str]] = defaultdict(set)
+    latest: dict[UUID, datetime] = {}
+    for arrival in arrivals:
+        names[arrival.batch.tenant_id].add(arrival.event.customerId)
+        latest[arrival.batch.tenant_id] = arrival.batch.received_at
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_TENANTS, (list(names),)).fetchall()
+    for tenant_id, version, secret, unknown in rows:
+        known = _contracts.get(tenant_id)
+        if known is None or known.version != version:
+            _contracts[tenant_id] = TenantContracts(tenant_id, version, secret, unknown)
+        _contracts[tenant_id].load(names[tenant_id], latest[tenant_id])
+
+
+def _period_at(subscription: SubscriptionContract, occurred: datetime) -> PeriodSpan | None:
+    if occurred < subscription.start or (subscription.end and occurred >= subscription.end):
+        return None
+    for period in subscription.periods:
+        if period.start <= occurred < period.end:
+            return period
+    return None

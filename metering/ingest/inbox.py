@@ -1,0 +1,147 @@
+"""The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from uuid import UUID
+
+import lz4.frame
+import msgspec
+from django.db import connection
+
+from metering.ingest.connection import hot_cursor
+from metering.ingest.events import Refusal
+from metering.ingest.gates import LATE_AFTER
+from metering.proof import microseconds
+
+BUCKETS = 256  # a tenant's rows share one; drains share the buckets out
+CLAIMED_ROWS = 2_000  # looked at per claim; one wake-up never waits for a longer list
+
+# The key is checked by the statement that stores the body, without a row lock: a request that
+# starts after a revoke has answered finds no row to insert from.
+_STORE = """
+    INSERT INTO inbox_batches (batch_id, tenant_id, bucket, api_key_id, source, received_at,
+                               arrived_at, event_count, refused, body)
+    SELECT %s, k.tenant_id, %s, k.id, %s, %s, clock_timestamp(), %s, %s, %s
+    FROM api_keys k WHERE k.digest = %s AND k.revoked_at IS NULL
+    RETURNING id
+"""
+_CLAIM = """
+    SELECT id, event_count FROM inbox_batches
+    WHERE bucket %% %s = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_RECLAIM = """
+    SELECT id FROM inbox_batches WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
+"""
+_READ = """
+    SELECT id, batch_id, tenant_id, source, received_at, arrived_at, event_count, refused, body
+    FROM inbox_batches WHERE id = ANY(%s) ORDER BY id
+"""
+_refusals = msgspec.json.Decoder(list[tuple[int, str, str]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """One inbox row, opened: the events' JSON array and what the door refused, by index."""
+
+    id: int
+    batch_id: UUID
+    tenant_id: UUID
+    source: str
+    received_at: datetime
+    arrived_at: datetime
+    event_count: int
+    refused: dict[int, Refusal]
+    array: bytes
+    # What every event of the batch repeats, spelled once.
+    late_before: datetime = field(init=False)
+    received_microseconds: int = field(init=False)
+    batch_text: str = field(init=False)
+    columns: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "late_before", self.received_at - LATE_AFTER)
+        object.__setattr__(self, "received_microseconds", microseconds(self.received_at))
+        object.__setattr__(self, "batch_text", str(self.batch_id))
+        columns = f"{self.received_at.isoformat()}\t{self.source}\t{self.batch_id}"
+        object.__setattr__(self, "columns", columns)
+
+
+def bucket_of(tenant_id: UUID) -> int:
+    """The bucket of a tenant, 0 to 255; a shard of N holds the buckets that leave its rest."""
+    return blake2b(tenant_id.bytes, digest_size=1).digest()[0]
+
+
+def store(
+    *,
+    batch_id: UUID,
+    bucket: int,
+    key_digest: bytes,
+    source: str,
+    received_at: datetime,
+    event_count: int,
+    refused: dict[int, Refusal],
+    array: bytes,
+) -> bool:
+    """Make one body durable before its answer; False when the key opens nothing any more."""
+    notes = [(index, why.code, why.detail) for index, why in refused.items()]
+    with hot_cursor() as cursor:
+        cursor.execute(
+            _STORE,
+            (
+                batch_id,
+                bucket,
+                source,
+                received_at,
+                event_count,
+                msgspec.json.encode(notes) if notes else None,
+                lz4.frame.compress(array),
+                key_digest,
+            ),
+        )
+        return cursor.fetchone() is not None
+
+
+def claim(*, shard: int, shards: int, limit: int) -> list[int]:
+    """Lock waiting rows of one shard, oldest first, up to about `limit` events; their ids.
+
+    Rows that another drain holds are skipped: workers never wait for each other here.
+    """
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_CLAIM, (shards, shard, CLAIMED_ROWS)).fetchall()
+    ids, events = [], 0
+    for row_id, count in rows:
+        ids.append(row_id)
+        events += count
+        if events >= limit:
+            break
+    return ids
+
+
+def reclaim(ids: Sequence[int]) -> list[int]:
+    """Lock these rows again; those that are gone or held by another drain are left out."""
+    with hot_cursor() as cursor:
+        return [row_id for (row_id,) in cursor.execute(_RECLAIM, (list(ids),)).fetchall()]
+
+
+def read(ids: Sequence[int]) -> list[Batch]:
+    """The claimed rows, opened, in the order they came."""
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_READ, (list(ids),)).fetchall()
+    return [
+        Batch(*row[:7], refused=_opened(row[7]), array=lz4.frame.decompress(row[8])) for row in rows
+    ]
+
+
+def _opened(refused: bytes | None) -> dict[int, Refusal]:
+    if refused is None:
+        return {}
+    return {index: Refusal(code, detail) for index, code, detail in _refusals.decode(refused)}
+
+
+def waiting_shards(shards: int) -> list[int]:
+    """Shards that have rows waiting."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT bucket %% %s FROM inbox_batches", (shards,))
+        return sorted(shard for (shard,) in cursor.fetchall())

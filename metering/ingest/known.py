@@ -1,0 +1,93 @@
+"""What the door remembers between requests: the settings of keys and the names of metrics."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from aforo.tenancy.clock import NOW_SQL
+from aforo.tenancy.models import Tenant
+from metering.ingest.events import HEARTBEAT
+from metering.ingest.inbox import bucket_of
+
+MAX_KEYS = 50_000  # beyond this the memory is worth more than the round trip it saves
+
+_KEY = """
+    SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric
+    FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
+    WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
+"""
+_CLOCK = f"SELECT {NOW_SQL} FROM tenants t WHERE t.id = %s"  # noqa: S608 - our own constant
+_METRICS = """
+    SELECT CASE WHEN source_metric = '' THEN name ELSE source_metric END
+    FROM billable_units WHERE tenant_id = %s AND archived_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """The settings of one metering key. Whether it still opens anything, the database says."""
+
+    id: UUID
+    tenant_id: UUID
+    slug: str
+    is_sandbox: bool
+    accepts_unknown_metrics: bool
+    bucket: int
+
+
+_keys: dict[bytes, KnownKey] = {}
+_metrics: dict[UUID, frozenset[str]] = {}
+
+
+def key_of(digest: bytes) -> KnownKey | None:
+    """The key with this SHA-256, read once per process; None when there is none."""
+    known = _keys.get(digest)
+    if known is None:
+        with connection.cursor() as cursor:
+            cursor.execute(_KEY, (digest,))
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        accepts = row[4] == Tenant.UnknownMetric.ACCEPT_UNBILLED
+        known = KnownKey(*row[:4], accepts_unknown_metrics=accepts, bucket=bucket_of(row[1]))
+        if len(_keys) >= MAX_KEYS:
+            _keys.clear()
+        _keys[digest] = known
+    return known
+
+
+def forget_key(digest: bytes) -> None:
+    """The database refused it: do not serve its settings again."""
+    _keys.pop(digest, None)
+
+
+def forget_everything() -> None:
+    """As a process that has just started."""
+    _keys.clear()
+    _metrics.clear()
+
+
+def clock_of(key: KnownKey) -> datetime:
+    """Now for the key's tenant; a sandbox's own clock is read each time, because it can jump."""
+    if not key.is_sandbox:
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOCK, (key.tenant_id,))
+        (moment,) = cursor.fetchone()
+    return moment
+
+
+def unknown_metrics(key: KnownKey, names: set[str]) -> set[str]:
+    """Those of `names` that no unit of the tenant counts; a miss asks the database once more."""
+    if key.accepts_unknown_metrics:
+        return set()
+    missing = names - _metrics.get(key.tenant_id, frozenset()) - {HEARTBEAT}
+    if missing:
+        with connection.cursor() as cursor:
+            cursor.execute(_METRICS, (key.tenant_id,))
+            _metrics[key.tenant_id] = frozenset(name for (name,) in cursor.fetchall())
+        missing -= _metrics[key.tenant_id]
+    return missing

@@ -1,0 +1,154 @@
+"""Prices each event as it arrives: the charge after it, less the charge before it, exactly.
+
+`charge(0)` plus the revenue of all events of a total is the price of the total, to the last digit.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+
+import msgspec
+
+from aforo.money import exact
+from catalog.models.billable_units import Aggregation
+from catalog.pricing import Usage
+from metering import proof
+from metering.ingest import enrichment, totals
+from metering.ingest.arrivals import Arrival
+from metering.ingest.enrichment import Routed
+from metering.ingest.rows import RowMaker, unbilled
+from metering.ingest.targets import Target, fields_of
+from metering.ingest.totals import Total
+
+ONE = Decimal(1)
+Step = Callable[[Decimal, Arrival], Decimal]
+
+
+@dataclass(slots=True)
+class Rated:
+    """What rating made of a drain's events: rows to write, events to hold, what was learned."""
+
+    lines: list[str] = field(default_factory=list)
+    counted: set[tuple[int, int]] = field(default_factory=set)
+    held: list[tuple[Arrival, Target, int]] = field(default_factory=list)
+    total_ids: dict[Target, int] = field(default_factory=dict)
+
+
+def rate(routed: Iterable[Routed]) -> Rated:
+    """Lock the totals, walk each one's events in order, and write the totals back."""
+    rated = Rated()
+    groups: defaultdict[Target, list[Arrival]] = defaultdict(list)
+    for arrival, targets in routed:
+        for target in targets:
+            if target.terms is None:
+                rated.lines.append(unbilled(target, arrival))
+            else:
+                groups[target].append(arrival)
+    if not groups:
+        return rated
+    rated.total_ids = totals.ids_of(groups)
+    locked = totals.lock(rated.total_ids.values())
+    open_groups = _open(groups, locked, rated)
+    new_values = _new_values(open_groups, rated.total_ids)
+    with exact():
+        for target, arrivals in open_groups.items():
+            total = locked[rated.total_ids[target]]
+            rated.lines += _walk(target, total, arrivals, new_values)
+            rated.counted.update((arrival.batch.id, arrival.index) for arrival in arrivals)
+    totals.write([locked[rated.total_ids[target]] for target in open_groups])
+    return rated
+
+
+def _open(
+    groups: dict[Target, list[Arrival]], locked: dict[int, Total], rated: Rated
+) -> dict[Target, list[Arrival]]:
+    """Groups whose total is not billed yet; the events of the others wait for a decision."""
+    still_open = {}
+    for target, arrivals in groups.items():
+        total_id = rated.total_ids[target]
+        if locked[total_id].billed_position is None:
+            still_open[target] = arrivals
+        else:
+            rated.held += [(arrival, target, total_id) for arrival in arrivals]
+    return still_open
+
+
+def _walk(
+    target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
+) -> list[str]:
+    """The rows of one total's events; `total` stands after the last of them."""
+    assert target.terms and target.unit  # noqa: S101 - only priced targets are walked
+    step = _step(target, total.id, new_values)
+    charge, by_count = target.terms.charge, target.terms.counts_transactions
+    unit_cost = target.unit.unit_cost
+    chain = proof.Chain(
+        proof.total_key(enrichment.secret_of(target.tenant_id), total.id), total.digest
+    )
+    priced = RowMaker(target, total.id, chain).priced
+    quantity, count, position = total.quantity, total.event_count, total.position
+    charged = first = charge(Usage(quantity, count)) if by_count else charge(quantity)
+    lines = []
+    for arrival in arrivals:
+        after = step(quantity, arrival)
+        count += 1
+        position += 1
+        price = charge(Usage(after, count)) if by_count else charge(after)
+        cost = unit_cost * (after - quantity)
+        lines.append(priced(arrival, position, price - charged, cost))
+        quantity, charged = after, price
+    total.cost += unit_cost * (quantity - total.quantity)
+    total.revenue += charged - first
+    total.quantity, total.event_count, total.position = quantity, count, position
+    total.digest = chain.digest
+    return lines
+
+
+def _step(target: Target, total_id: int, new_values: set[tuple[int, str]]) -> Step:
+    """How one event moves the aggregated quantity."""
+    assert target.unit  # noqa: S101
+    match target.unit.aggregation:
+        case Aggregation.COUNT:
+            return lambda quantity, _: quantity + ONE
+        case Aggregation.SUM:
+            return lambda quantity, arrival: quantity + arrival.event.quantity
+        case Aggregation.MAX:
+            return lambda quantity, arrival: max(quantity, arrival.event.quantity)
+        case Aggregation.UNIQUE:
+            return _first_seen(target, total_id, new_values)
+        case unknown:
+            raise ValueError(f"no arithmetic for aggregation {unknown}")
+
+
+def _first_seen(target: Target, total_id: int, new_values: set[tuple[int, str]]) -> Step:
+    """One more for the first event of each value; `new_values` shrinks as they are met."""
+
+    def step(quantity: Decimal, arrival: Arrival) -> Decimal:
+        value = (total_id, _hashed_value(target, arrival))
+        if value not in new_values:
+            return quantity
+        new_values.remove(value)
+        return quantity + ONE
+
+    return step
+
+
+def _new_values(
+    groups: dict[Target, list[Arrival]], total_ids: dict[Target, int]
+) -> set[tuple[int, str]]:
+    """Values that UNIQUE totals have not seen; written after the totals are locked."""
+    return totals.new_values(
+        {
+            (total_ids[target], _hashed_value(target, arrival))
+            for target, arrivals in groups.items()
+            if target.unique_field is not None
+            for arrival in arrivals
+        }
+    )
+
+
+def _hashed_value(target: Target, arrival: Arrival) -> str:
+    value = fields_of(arrival)[target.unique_field or ""]
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,120 @@
+"""Running totals as the drain sees them: made when missing, locked in order, written back whole."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from aforo.money import plain
+from metering.ingest.connection import hot_cursor
+from metering.ingest.targets import Target
+
+_CREATE = """
+    INSERT INTO running_totals (tenant_id, subscription_id, plan_version_id, unit_id, dimension,
+        period_id, quantity, event_count, revenue, cost, "position", digest)
+    SELECT t, s, v, u, '', p, 0, 0, 0, 0, 0, %s
+    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u, t, s)
+    ON CONFLICT DO NOTHING
+"""
+_FIND = """
+    SELECT r.id, r.period_id, r.plan_version_id, r.unit_id
+    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u)
+    JOIN running_totals r
+      ON r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = ''
+"""
+# Locked in id order by everybody: two drains, or a drain and a bill run, cannot deadlock.
+_LOCK = """
+    SELECT id, quantity, event_count, revenue, cost, "position", digest, billed_position
+    FROM running_totals WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+"""
+_WRITE = """
+    UPDATE running_totals r SET quantity = g.quantity, event_count = g.n, revenue = g.revenue,
+        cost = g.cost, "position" = g.at, digest = g.digest
+    FROM unnest(%s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[], %s::numeric[],
+                %s::bigint[], %s::bytea[]) AS g(id, quantity, n, revenue, cost, at, digest)
+    WHERE r.id = g.id
+"""
+_NEW_VALUES = """
+    INSERT INTO unique_values (running_total_id, value)
+    SELECT * FROM unnest(%s::bigint[], %s::uuid[])
+    ON CONFLICT DO NOTHING RETURNING running_total_id, value
+"""
+EMPTY_DIGEST = bytes(32)
+
+
+class Total(msgspec.Struct, gc=False, eq=False):
+    """The whole state of one locked running total."""
+
+    id: int
+    quantity: Decimal
+    event_count: int
+    revenue: Decimal
+    cost: Decimal
+    position: int
+    digest: bytes
+    billed_position: int | None
+
+
+def ids_of(targets: Iterable[Target]) -> dict[Target, int]:
+    """The total of each priced target, made when it is missing (sorted, so nobody deadlocks)."""
+    ids = {target: target.total_id for target in targets if target.total_id is not None}
+    missing = {_key(target): target for target in targets if target.total_id is None}
+    if not missing:
+        return ids
+    ordered = [missing[key] for key in sorted(missing)]
+    keys = [[str(part) for part in column] for column in zip(*sorted(missing), strict=True)]
+    owners = [
+        [str(target.tenant_id) for target in ordered],
+        [str(target.subscription_id) for target in ordered],
+    ]
+    with hot_cursor() as cursor:
+        cursor.execute(_CREATE, (EMPTY_DIGEST, *keys, *owners))
+        found = {tuple(key): total_id for total_id, *key in cursor.execute(_FIND, keys)}
+    return ids | {target: found[_key(target)] for target in targets if target.total_id is None}
+
+
+def _key(target: Target) -> tuple[UUID, ...]:
+    assert target.period_id and target.version_id and target.unit  # noqa: S101 - a priced target
+    return (target.period_id, target.version_id, target.unit.unit_id)
+
+
+def lock(ids: Iterable[int]) -> dict[int, Total]:
+    """Lock totals in id order and read their whole state."""
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_LOCK, (sorted(set(ids)),)).fetchall()
+    return {row[0]: Total(*row) for row in rows}
+
+
+def write(totals: Sequence[Total]) -> None:
+    """Write absolute values back; a repeated drain could not count twice."""
+    if not totals:
+        return
+    with hot_cursor() as cursor:
+        cursor.execute(
+            _WRITE,
+            (
+                [total.id for total in totals],
+                _numerics(total.quantity for total in totals),
+                [total.event_count for total in totals],
+                _numerics(total.revenue for total in totals),
+                _numerics(total.cost for total in totals),
+                [total.position for total in totals],
+                [total.digest for total in totals],
+            ),
+        )
+
+
+def new_values(seen: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Record (total, hash of a value) pairs; those that no total had seen before."""
+    if not seen:
+        return set()
+    ordered = sorted(seen)
+    values = "{" + ",".join(value for _, value in ordered) + "}"
+    with hot_cursor() as cursor:
+        cursor.execute(_NEW_VALUES, ([total_id for total_id, _ in ordered], values))
+        return {(total_id, value.hex) for total_id, value in cursor.fetchall()}
+
+
+def _numerics(values: Iterable[Decimal]) -> str:
+    return "{" + ",".join(plain(value) for value in values) + "}"

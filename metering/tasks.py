@@ -1,0 +1,27 @@
+"""Background entry points of metering: fetch nothing, decide nothing, call one service."""
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from metering.services import ingest, partitions
+
+HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
+
+
+@shared_task(name="metering.drain_inbox", autoretry_for=HEALS, retry_backoff=True, max_retries=5)
+def drain_inbox(shard: int) -> None:
+    """May run twice: rows are claimed under a lock and leave in the same transaction."""
+    ingest.drain_shard(shard=shard, now=timezone.now())
+
+
+@shared_task(name="metering.sweep_inbox", expires=10)
+def sweep_inbox() -> None:
+    """May run twice: it only asks."""
+    ingest.sweep_inbox()
+
+
+@shared_task(name="metering.make_partitions", autoretry_for=HEALS, retry_backoff=True)
+def make_partitions() -> None:
+    """May run twice: a partition that is there is left alone."""
+    partitions.make_for_all_clocks(now=timezone.now())

@@ -1,0 +1,69 @@
+"""A tenant with one customer on one plan, and a way to send and drain."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+
+from metering.ingest import enrichment, known
+from metering.services.ingest import drain_once
+from tests.factories import (
+    ApiKeyFactory,
+    BillableUnitFactory,
+    CustomerFactory,
+    RatePlanVersionFactory,
+    SandboxFactory,
+    SubscriptionFactory,
+)
+
+NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
+TOKEN = "sk_test_" + "k" * 40
+TIERS = [{"tierEnd": 1000, "unitPrice": "0.01"}, {"tierEnd": -1, "unitPrice": "0.005"}]
+
+
+@dataclass
+class Seller:
+    tenant: object
+    client: Client
+    token: str = TOKEN
+
+    def send(self, body, path="/v1/ingest/batch", **headers):
+        return self.client.post(
+            path,
+            data=body,
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {self.token}", **headers},
+        )
+
+    def drain(self, limit=20_000):
+        drained = 0
+        while count := drain_once(shard=0, shards=1, now=NOW, limit=limit):
+            drained += count
+        return drained
+
+
+@pytest.fixture(autouse=True)
+def fresh_process():
+    """What a process remembers must not outlive the rows of a test."""
+    known.forget_everything()
+    enrichment.forget_everything()
+
+
+@pytest.fixture
+def seller(db, client):
+    tenant = SandboxFactory(clock_frozen_at=NOW)
+    ApiKeyFactory(tenant=tenant, secret=TOKEN)
+    calls = BillableUnitFactory(tenant=tenant, name="calls", aggregation="COUNT", unit_cost="0.001")
+    tokens = BillableUnitFactory(tenant=tenant, name="tokens", aggregation="SUM")
+    version = RatePlanVersionFactory(
+        tenant=tenant,
+        prices={
+            calls: {"model": "PER_UNIT", "rate": "0.02"},
+            tokens: {"model": "GRADUATED", "tiers": TIERS},
+        },
+        published=True,
+    )
+    customer = CustomerFactory(tenant=tenant, external_id="cust_1")
+    SubscriptionFactory(tenant=tenant, customer=customer, versions=[version], months=2)
+    return Seller(tenant, client)
