@@ -37,6 +37,14 @@ def proration_clause(facts: Facts) -> str:
     return f", prorated to {facts.seconds:,f} of {facts.whole_seconds:,f} seconds"
 
 
+def unit_subject(fact: UsageFact) -> str:
+    """What a usage line is about; names the measure unless the unit's name already does."""
+    name = unit_name(fact)
+    if not fact.unit_label or fact.unit_label.casefold() in fact.unit_name.casefold():
+        return name
+    return f"{name} ({short(fact.unit_label)})"
+
+
 def unit_name(fact: UsageFact) -> str:
     """The unit and, where usage is split by one, its dimension value."""
     if not fact.dimension:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from aforo.money import ZERO
 from billing.pipeline.draft import Draft, Facts, Line, LineType, PlanFact, Usage
-from billing.pipeline.lines import plan_line, prorated, proration_clause, unit_name
+from billing.pipeline.lines import plan_line, prorated, proration_clause, unit_subject
 from catalog import pricing
 from catalog.pricing import Charge, Terms
 
@@ -50,7 +50,7 @@ def _usage_fee(usage: Usage, plan: PlanFact, facts: Facts) -> Line:
         facts,
         stage="Rate",
         line_type=LineType.USAGE_FEE,
-        subject=f"{unit_name(fact)}{clause}",
+        subject=f"{unit_subject(fact)}{clause}",
         exact_amount=net_terms.charge(billable),
     )
     charges = (*_free(usage), *net_terms.charges(billable), *_capped(usage))

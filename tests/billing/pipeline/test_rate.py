@@ -141,12 +141,29 @@ def test_a_partial_period_owes_its_seconds_of_the_fees_and_all_of_the_usage():
     assert draft.lines[0].exact_amount == Decimal("16.333333333333")
 
 
+@pytest.mark.parametrize(
+    ("unit", "unit_label", "subject"),
+    [
+        ("storage", "GB", "storage (GB)"),
+        ("input_tokens", "Token", "input_tokens"),
+        ("calls", "", "calls"),
+    ],
+)
+def test_a_usage_line_names_its_measure_unless_its_unit_does(unit, unit_label, subject):
+    (line,) = rated(usage=[usage_fact("1", unit=unit, unit_label=unit_label)]).lines
+    assert line.description == f"Plan 1: {subject}"
+
+
 def test_long_names_leave_room_for_the_rest():
     draft = rated(
         plan(name="p" * 200, base_fee=1),
         usage=[
             usage_fact(
-                "1", {"model": "FLAT_RATE", "flatRate": 2}, unit="u" * 200, dimension="d" * 900
+                "1",
+                {"model": "FLAT_RATE", "flatRate": 2},
+                unit="u" * 200,
+                dimension="d" * 900,
+                unit_label="l" * 40,
             )
         ],
         seconds=Decimal(1),
