@@ -190,7 +190,7 @@ CSRF_COOKIE_SECURE = SITE_URL.startswith("https")
 # --- logs: one JSON object (or one readable line) per fact, with the request's id ----------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # aforo.api.middleware has looked at it
-_shared = [
+_shared: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

@@ -31,7 +31,7 @@ class Dead(msgspec.Struct, gc=False, eq=False):
 
 
 def of_batch(batch: Batch, skipped: frozenset[int]) -> Iterator[Arrival | Dead]:
-    """The events of one batch in order, without the `skipped` ones: what the door refused is dead."""
+    """The events of one batch in order, but the `skipped`; what the door refused is dead."""
     tenant = batch.tenant_id.bytes
     for index, event in enumerate(_events(batch)):
         if index in skipped:

@@ -41,7 +41,8 @@ def _remembered(
     tenant_id: UUID, version: int, names: Collection[str]
 ) -> dict[str, CustomerContract]:
     try:
-        values = valkey.client().mget([_key(tenant_id, version, name) for name in names])
+        keys = [_key(tenant_id, version, name) for name in names]
+        values: list[bytes | None] = valkey.client().mget(keys)  # type: ignore[assignment]
     except redis.RedisError:
         return {}
     return {

@@ -28,10 +28,7 @@ class Judgement(NamedTuple):
 def settle(arrivals: Iterable[Arrival]) -> Judgement:
     """Judge every event by its key, for good; the first of a key wins, in the order of arrival."""
     first: dict[str, Arrival] = {}
-    later: list[Arrival] = []
-    for arrival in arrivals:
-        if first.setdefault(arrival.k, arrival) is not arrival:
-            later.append(arrival)
+    later = [arrival for arrival in arrivals if first.setdefault(arrival.k, arrival) is not arrival]
     keys = sorted(first)
     bodies = {k: body_hash(first[k]) for k in keys}
     known = _known_bodies(keys, bodies)
@@ -41,7 +38,8 @@ def settle(arrivals: Iterable[Arrival]) -> Judgement:
         else list(first.values())
     )
     bodies |= known
-    repeated, conflicting = [], []
+    repeated: list[Arrival] = []
+    conflicting: list[Arrival] = []
     for arrival in [*(first[k] for k in known), *later]:
         same = body_hash(arrival) == bodies[arrival.k]
         (repeated if same else conflicting).append(arrival)

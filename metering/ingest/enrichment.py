@@ -24,7 +24,7 @@ from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
 from metering.ingest.events import HEARTBEAT, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
-from metering.ingest.targets import Accepts, Route, Target, accepting
+from metering.ingest.targets import Accepts, Route, Target, Unbilled, accepting, fields_of
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
@@ -32,7 +32,9 @@ _TENANTS = """
     SELECT id, catalog_version, hash_secret, unknown_metric FROM tenants WHERE id = ANY(%s)
 """
 
-Routed = tuple[Arrival, tuple[Target, ...]]
+Targets = tuple[Target | Unbilled, ...]
+Routed = tuple[Arrival, Targets]
+SHOWN_NAME = 80  # characters of a name that a refusal repeats
 
 
 class TenantContracts:
@@ -62,27 +64,40 @@ class TenantContracts:
                 self.tenant_id, self.version, missing, since=now - SINCE
             )
 
-    def targets(self, arrival: Arrival) -> tuple[Target, ...] | Refusal:
+    def targets(self, arrival: Arrival) -> Targets | Refusal:
         """Who counts this event, or why nobody can say."""
-        event = arrival.event
+        event, occurred = arrival.event, arrival.occurred
         routes = self.routes[event.customerId, event.metricName]
         for route in routes:
-            if route.start <= arrival.occurred < route.end:
-                return accepting(route.targets, arrival) or (self._unbilled(event.customerId),)
-        route_or_refusal = self._route(event.customerId, event.metricName, arrival.occurred)
-        if isinstance(route_or_refusal, Refusal):
-            return route_or_refusal
-        routes.append(route_or_refusal)
-        targets = accepting(route_or_refusal.targets, arrival)
-        return targets or (self._unbilled(event.customerId),)
+            if route.start <= occurred < route.end:
+                break
+        else:
+            found = self._route(event.customerId, event.metricName, occurred)
+            if isinstance(found, Refusal):
+                return found
+            route = found
+            routes.append(route)
+        if not route.has_conditions:  # nearly always: no copy, no look at the metadata
+            return route.targets
+        return self._meeting_conditions(route, arrival)
 
-    def _unbilled(self, name: str) -> Target:
+    def _meeting_conditions(self, route: Route, arrival: Arrival) -> Targets | Refusal:
+        targets = accepting(route, arrival)
+        fields = fields_of(arrival)
+        for target in targets:
+            name = target.unique_field if isinstance(target, Target) else None
+            if name is not None and fields.get(name) is None:
+                return Refusal("MISSING_FIELD", f"metadata has no {name!r}, which is counted")
+        return targets or (self._unbilled(arrival.event.customerId),)
+
+    def _unbilled(self, name: str) -> Unbilled:
         customer = self.customers.get(name)
-        return Target(self.tenant_id, customer.customer_id if customer else None)
+        return Unbilled(self.tenant_id, customer.customer_id if customer else None)
 
     def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
         if metric == HEARTBEAT:  # liveness of a session, under whatever customer name
-            return Route(occurred, occurred + timedelta(days=1), (self._unbilled(name),))
+            end = occurred + timedelta(days=1)
+            return Route(occurred, end, (self._unbilled(name),), has_conditions=False)
         if metric not in self.units and not self.accepts_unknown:
             return unknown_metric(metric)
         customer = self.customers.get(name)
@@ -105,7 +120,7 @@ class TenantContracts:
         metric: str,
     ) -> Route:
         """A target per unit of the metric and plan version that prices it; unbilled where none."""
-        targets = []
+        targets: list[Target | Unbilled] = []
         for unit, accepts in self.units.get(metric, ()):
             prices = [price for price in subscription.prices if price.unit_id == unit.unit_id]
             targets += [
@@ -121,16 +136,18 @@ class TenantContracts:
                 )
                 for price in prices
             ] or [
-                Target(
-                    self.tenant_id,
-                    customer.customer_id,
-                    subscription.id,
-                    unit=unit,
-                    accepts=accepts,
+                Unbilled(
+                    self.tenant_id, customer.customer_id, subscription.id, unit.unit_id, accepts
                 )
             ]
+        targets = targets or [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]
         end = min(period.end, subscription.end) if subscription.end else period.end
-        return Route(max(period.start, subscription.start), end, tuple(targets))
+        looks_inside = any(
+            target.accepts or (isinstance(target, Target) and target.unique_field)
+            for target in targets
+        )
+        start = max(period.start, subscription.start)
+        return Route(start, end, tuple(targets), has_conditions=looks_inside)
 
     def _terms(self, version_id: UUID, unit_id: UUID, wire: dict[str, object]) -> Terms:
         """Terms of a published version, parsed once: subscriptions of one version share them."""
@@ -142,7 +159,7 @@ class TenantContracts:
 
 def shown(name: str) -> str:
     """A customer's name as it may be told and stored: short."""
-    return repr(name if len(name) <= 80 else name[:77] + "...")
+    return repr(name if len(name) <= SHOWN_NAME else name[: SHOWN_NAME - 3] + "...")
 
 
 _contracts: dict[UUID, TenantContracts] = {}

@@ -11,7 +11,7 @@ LATE_AFTER = timedelta(hours=24)
 MAX_METADATA_BYTES = 16 * 1024
 MAX_KEY = 4096  # an MQTT key holds its whole topic
 MAX_TEXT = 400
-QUANTITY_LIMIT = Decimal(10) ** 24
+QUANTITY_DIGITS = 24
 QUANTITY_PLACES = 12
 _TEXTS = ("customerId", "metricName", "productType", "sessionId", "agentId", "toolName", "traceId")
 
@@ -32,7 +32,7 @@ def check_quantity(event: Event) -> Refusal | None:
     if quantity.is_signed() and quantity:
         return Refusal("INVALID_QUANTITY", "quantity must not be negative")
     # `adjusted` before any comparison: 1E+1000000 must not become a million digits.
-    if quantity and (quantity.adjusted() >= 24 or _places(quantity) > QUANTITY_PLACES):
+    if quantity and (quantity.adjusted() >= QUANTITY_DIGITS or _places(quantity) > QUANTITY_PLACES):
         return Refusal(
             "INVALID_QUANTITY", "quantity may have 24 digits before and 12 after the point"
         )

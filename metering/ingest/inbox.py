@@ -130,7 +130,8 @@ def read(ids: Sequence[int]) -> list[Batch]:
     with hot_cursor() as cursor:
         rows = cursor.execute(_READ, (list(ids),)).fetchall()
     return [
-        Batch(*row[:7], refused=_opened(row[7]), array=lz4.frame.decompress(row[8])) for row in rows
+        Batch(*context, _opened(refused), lz4.frame.decompress(body))
+        for *context, refused, body in rows
     ]
 
 

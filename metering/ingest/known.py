@@ -51,8 +51,9 @@ def key_of(digest: bytes) -> KnownKey | None:
             row = cursor.fetchone()
         if row is None:
             return None
-        accepts = row[4] == Tenant.UnknownMetric.ACCEPT_UNBILLED
-        known = KnownKey(*row[:4], accepts_unknown_metrics=accepts, bucket=bucket_of(row[1]))
+        key_id, tenant_id, slug, is_sandbox, unknown = row
+        accepts = unknown == Tenant.UnknownMetric.ACCEPT_UNBILLED
+        known = KnownKey(key_id, tenant_id, slug, is_sandbox, accepts, bucket_of(tenant_id))
         if len(_keys) >= MAX_KEYS:
             _keys.clear()
         _keys[digest] = known
@@ -76,7 +77,7 @@ def clock_of(key: KnownKey) -> datetime:
         return timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(_CLOCK, (key.tenant_id,))
-        (moment,) = cursor.fetchone()
+        moment: datetime = cursor.fetchone()[0]
     return moment
 
 

@@ -42,13 +42,10 @@ def fold(raw: bytes, *, tenant_id: UUID, idempotency_key: str | None) -> bytes |
         known = _folded(fields)
         if idempotency_key is not None and known.get("idempotencyKey", _NULL) == _NULL:
             known["idempotencyKey"] = msgspec.Raw(_encoder.encode(idempotency_key))
-        if is_suspect(raw):
-            known = _without_credentials(known, tenant_id)
+        mended = _without_credentials(known, tenant_id) if is_suspect(raw) else known
     except (msgspec.DecodeError, RecursionError) as error:
         return Refusal("INVALID_EVENT", str(error))
-    if isinstance(known, Refusal):
-        return known
-    return _encoder.encode(known)
+    return mended if isinstance(mended, Refusal) else _encoder.encode(mended)
 
 
 def _folded(fields: Fields) -> Fields:

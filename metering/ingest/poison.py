@@ -85,7 +85,7 @@ def _fails(row_id: int, skipped: frozenset[int], *, now: datetime) -> bool:
     try:
         with transaction.atomic():
             drain.drain([row_id], now=now, parked={row_id: skipped})
-            raise _Probed
+            raise _Probed  # noqa: TRY301 - the way to roll a block back
     except _Probed:
         return False
     except POISON:

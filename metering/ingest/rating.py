@@ -19,7 +19,7 @@ from metering.ingest import enrichment, totals
 from metering.ingest.arrivals import Arrival
 from metering.ingest.enrichment import Routed
 from metering.ingest.rows import RowMaker, unbilled
-from metering.ingest.targets import Target, fields_of
+from metering.ingest.targets import Target, Unbilled, fields_of
 from metering.ingest.totals import Total
 
 ONE = Decimal(1)
@@ -42,7 +42,7 @@ def rate(routed: Iterable[Routed]) -> Rated:
     groups: defaultdict[Target, list[Arrival]] = defaultdict(list)
     for arrival, targets in routed:
         for target in targets:
-            if target.terms is None:
+            if isinstance(target, Unbilled):
                 rated.lines.append(unbilled(target, arrival))
             else:
                 groups[target].append(arrival)
@@ -79,7 +79,6 @@ def _walk(
     target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
 ) -> list[str]:
     """The rows of one total's events; `total` stands after the last of them."""
-    assert target.terms and target.unit  # noqa: S101 - only priced targets are walked
     step = _step(target, total.id, new_values)
     charge, by_count = target.terms.charge, target.terms.counts_transactions
     unit_cost = target.unit.unit_cost
@@ -107,7 +106,6 @@ def _walk(
 
 def _step(target: Target, total_id: int, new_values: set[tuple[int, str]]) -> Step:
     """How one event moves the aggregated quantity."""
-    assert target.unit  # noqa: S101
     match target.unit.aggregation:
         case Aggregation.COUNT:
             return lambda quantity, _: quantity + ONE

@@ -6,7 +6,7 @@ from decimal import Decimal
 from aforo.money import plain
 from metering import proof
 from metering.ingest.arrivals import Arrival
-from metering.ingest.targets import Target
+from metering.ingest.targets import Target, Unbilled
 
 COLUMNS = (
     "tenant_id, customer_id, subscription_id, plan_version_id, unit_id, running_total_id,"
@@ -33,7 +33,6 @@ class RowMaker:
     __slots__ = ("_chain", "_context", "_prefix")
 
     def __init__(self, target: Target, total_id: int, chain: proof.Chain) -> None:
-        unit_id = target.unit.unit_id if target.unit else None
         self._chain = chain
         self._prefix = f"{target.columns}\t{total_id}\t"
         self._context = (
@@ -41,7 +40,7 @@ class RowMaker:
             str(target.version_id),
             str(target.subscription_id),
             str(target.customer_id),
-            str(unit_id),
+            str(target.unit.unit_id),
         )
 
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
@@ -86,7 +85,7 @@ class RowMaker:
         )
 
 
-def unbilled(target: Target, arrival: Arrival) -> str:
+def unbilled(target: Unbilled, arrival: Arrival) -> str:
     """The row of an event that no price applies to: kept, but in no chain and at no price."""
     batch = arrival.batch
     late = arrival.occurred < batch.late_before

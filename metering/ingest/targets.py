@@ -1,4 +1,4 @@
-"""Where an event is counted: one unit under one plan version in one period."""
+"""Where an event is counted: one unit under one plan version in one period, or nowhere."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,38 +18,43 @@ Accepts = Callable[[Mapping[str, object]], bool]
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """What a unit makes of an event. Without terms the event is recorded but not billed.
-
-    `total_id` is remembered once a transaction that knew it has committed.
-    """
+    """A unit with a price: it has a running total, remembered once it is surely committed."""
 
     tenant_id: UUID
-    customer_id: UUID | None
-    subscription_id: UUID | None = None
-    version_id: UUID | None = None
-    period_id: UUID | None = None
-    unit: UnitContract | None = None
-    terms: Terms | None = None
-    accepts: Accepts | None = None
+    customer_id: UUID
+    subscription_id: UUID
+    version_id: UUID
+    period_id: UUID
+    unit: UnitContract
+    terms: Terms
+    accepts: Accepts | None
     total_id: int | None = None
     columns: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        context = (self.tenant_id, self.customer_id, self.subscription_id, self.version_id)
+        self.columns = "\t".join(map(str, (*context, self.unit.unit_id)))
 
     @property
     def unique_field(self) -> str | None:
         """The field whose distinct values are counted; None for other aggregations."""
-        unit = self.unit
-        if unit is None or self.terms is None or unit.aggregation != Aggregation.UNIQUE:
-            return None
-        return unit.event_field
+        is_unique = self.unit.aggregation == Aggregation.UNIQUE
+        return self.unit.event_field if is_unique else None
+
+
+@dataclass(slots=True, eq=False)
+class Unbilled:
+    """Nobody's price applies: the event is recorded, in no total."""
+
+    tenant_id: UUID
+    customer_id: UUID | None
+    subscription_id: UUID | None = None
+    unit_id: UUID | None = None
+    accepts: Accepts | None = None
+    columns: str = field(init=False)
 
     def __post_init__(self) -> None:
-        context = (
-            self.tenant_id,
-            self.customer_id,
-            self.subscription_id,
-            self.version_id,
-            self.unit and self.unit.unit_id,
-        )
+        context = (self.tenant_id, self.customer_id, self.subscription_id, None, self.unit_id)
         self.columns = "\t".join("\\N" if value is None else str(value) for value in context)
 
 
@@ -58,21 +63,22 @@ class Route(NamedTuple):
 
     start: datetime
     end: datetime
-    targets: tuple[Target, ...]
+    targets: tuple[Target | Unbilled, ...]
+    has_conditions: bool  # whether anybody must look inside the event first
 
 
-def accepting(targets: tuple[Target, ...], arrival: Arrival) -> tuple[Target, ...]:
-    """Those targets whose filter conditions the event meets."""
-    if all(target.accepts is None for target in targets):
-        return targets
+def accepting(route: Route, arrival: Arrival) -> tuple[Target | Unbilled, ...]:
+    """The targets whose filter conditions the event meets."""
     fields = fields_of(arrival)
-    return tuple(target for target in targets if target.accepts is None or target.accepts(fields))
+    return tuple(
+        target for target in route.targets if target.accepts is None or target.accepts(fields)
+    )
 
 
 def fields_of(arrival: Arrival) -> Mapping[str, object]:
     """What filter conditions and UNIQUE may look at: metadata, and the event's own fields."""
     event = arrival.event
-    own = {
+    own: dict[str, object] = {
         "customerId": event.customerId,
         "metricName": event.metricName,
         "quantity": event.quantity,

@@ -75,7 +75,6 @@ def ids_of(targets: Iterable[Target]) -> dict[Target, int]:
 
 
 def _key(target: Target) -> tuple[UUID, ...]:
-    assert target.period_id and target.version_id and target.unit  # noqa: S101 - a priced target
     return (target.period_id, target.version_id, target.unit.unit_id)
 
 

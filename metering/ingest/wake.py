@@ -1,4 +1,4 @@
-"""Waking the drain: at most one message per shard is under way, and a lost one costs two seconds."""
+"""Waking the drain: one message per shard at a time; a lost one costs two seconds."""
 
 import redis
 import structlog

@@ -1,4 +1,4 @@
-"""What a drain leaves behind: events by COPY, dead letters, held events, receipts, no inbox rows."""
+"""What a drain leaves behind: events, dead letters, held events, receipts, an empty inbox."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -84,20 +84,20 @@ def _by_batch(letter: Dead) -> tuple[int, int]:
     return (letter.batch.id, letter.index)
 
 
-def held_events(held: Iterable[tuple[Arrival, Target, int]]) -> None:
+def held_events(held: Sequence[tuple[Arrival, Target, int]]) -> None:
     """Late events of billed periods, whole: an operator accepts or waives them."""
-    held = list(held)
     if not held:
         return
+    batches = {arrival.batch.id: arrival.batch for arrival, _, _ in held}
+    events_of = {batch_id: events.split(batch.array) for batch_id, batch in batches.items()}
     with hot_cursor() as cursor, cursor.copy(_HELD) as copy:
         for arrival, target, total_id in held:
             batch, event = arrival.batch, arrival.event
-            unit_id = target.unit and target.unit.unit_id
             copy.write_row((
-                new_id(), batch.tenant_id, "WAITING", total_id, target.customer_id, unit_id,
-                arrival.key, event.metricName, event.quantity, arrival.occurred, batch.received_at,
-                bytes(events.split(batch.array)[arrival.index]), batch.source, batch.batch_id,
-                arrival.index, "", "",
+                new_id(), batch.tenant_id, "WAITING", total_id, target.customer_id,
+                target.unit.unit_id, arrival.key, event.metricName, event.quantity,
+                arrival.occurred, batch.received_at, bytes(events_of[batch.id][arrival.index]),
+                batch.source, batch.batch_id, arrival.index, "", "",
             ))  # fmt: skip
 
 

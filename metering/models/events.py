@@ -45,12 +45,15 @@ class UsageEvent(models.Model):
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
     late = models.BooleanField(help_text="more than 24 hours old when it was received")
-    product_type = models.TextField(null=True)
-    session_id = models.TextField(null=True)
-    agent_id = models.TextField(null=True)
-    tool_name = models.TextField(null=True)
-    trace_id = models.TextField(null=True)
-    metadata = models.TextField(null=True, help_text="the exact bytes that were hashed, as text")
+    # Absent is not empty: the hash tells them apart, so the columns do.
+    product_type = models.TextField(null=True)  # noqa: DJ001
+    session_id = models.TextField(null=True)  # noqa: DJ001
+    agent_id = models.TextField(null=True)  # noqa: DJ001
+    tool_name = models.TextField(null=True)  # noqa: DJ001
+    trace_id = models.TextField(null=True)  # noqa: DJ001
+    metadata = models.TextField(  # noqa: DJ001
+        null=True, help_text="the exact bytes that were hashed, as text"
+    )
     source = models.TextField()
     batch_id = models.UUIDField()
     batch_index = models.IntegerField()
