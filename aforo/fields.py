@@ -6,7 +6,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-class ExactDecimalField(models.DecimalField):
+class ExactDecimalField(models.DecimalField):  # type: ignore[type-arg]
     """`numeric` without scale: PostgreSQL keeps every digit it is given and adds none."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -18,5 +18,5 @@ class ExactDecimalField(models.DecimalField):
         del kwargs["max_digits"], kwargs["decimal_places"]
         return name, path, args, kwargs
 
-    def db_type(self, connection: BaseDatabaseWrapper) -> str:  # noqa: ARG002
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
         return "numeric"

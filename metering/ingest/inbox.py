@@ -130,8 +130,8 @@ def read(ids: Sequence[int]) -> list[Batch]:
     with hot_cursor() as cursor:
         rows = cursor.execute(_READ, (list(ids),)).fetchall()
     return [
-        Batch(*context, _opened(refused), lz4.frame.decompress(body))
-        for *context, refused, body in rows
+        Batch(*row[:7], _opened(row[7]), lz4.frame.decompress(row[8]))  # type: ignore[call-arg]
+        for row in rows
     ]
 
 
