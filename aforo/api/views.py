@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Collection
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django.db.models import Model, QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponse
+from django.utils import timezone
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from aforo.api.entities import entity_response
+from aforo.api.idempotency import HEADER, answer_once
 from aforo.errors import NotFound, Unreadable
 from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey, Tenant
@@ -20,6 +23,7 @@ from aforo.tenancy.roles import WRITERS
 from aforo.tenancy.services.actors import Actor
 
 Selector = Callable[..., QuerySet[Any]]
+Verb = Callable[..., Any]
 
 
 class TenantAPIView(GenericAPIView):
@@ -33,6 +37,7 @@ class TenantAPIView(GenericAPIView):
     actor: Actor
     write_roles: ClassVar[Collection[str]] = WRITERS
     selector: ClassVar[Selector | None] = None
+    replays_answers: ClassVar[bool] = True  # POSTs accept an `Idempotency-Key`
     lookup_field = "pk"
     lookup_url_kwarg = "id"
 
@@ -45,10 +50,28 @@ class TenantAPIView(GenericAPIView):
             address=address_of(request),
             request_id=request_id(),
         )
+        if request.method == "POST" and self.replays_answers and HEADER in request.headers:
+            answer = getattr(self, "post", self.http_method_not_allowed)
+            self.__dict__["post"] = partial(self._post_once, answer)  # which is called next
 
     def now(self) -> datetime:
         """Now on the tenant's clock."""
         return clock.now(self.tenant)
+
+    def _post_once(self, post: Verb, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = partial(self._answered, post, request, *args, **kwargs)
+        return answer_once(request, tenant=self.tenant, now=timezone.now(), answer=answer)
+
+    def _answered(self, post: Verb, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The final bytes of an answer, also of a refusal, so that they can be stored."""
+        try:
+            response = post(request, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # raised again, unless it is expected
+            response = self.handle_exception(error)
+        final: HttpResponse = self.finalize_response(request, response, *args, **kwargs)
+        if isinstance(final, Response):
+            final.render()
+        return final
 
     def get_queryset(self) -> QuerySet[Any]:
         """The tenant's rows, by the view's selector."""
