@@ -1,0 +1,34 @@
+"""The clock of a sandbox, moved with all that metering needs of the new time made first."""
+
+from datetime import datetime
+
+from aforo.tenancy.models import Tenant
+from aforo.tenancy.services import clocks
+from aforo.tenancy.services.actors import Actor
+from catalog.services.periods import AHEAD, extend_tenant_periods
+from metering.services import partitions
+
+
+def freeze(*, tenant: Tenant, at: datetime, actor: Actor) -> Tenant:
+    """Stop the clock of a sandbox at `at`; Refused on a live tenant or for a time gone by."""
+    _make_room(tenant, at)
+    return clocks.freeze_clock(tenant=tenant, at=at, actor=actor)
+
+
+def advance(*, tenant: Tenant, to: datetime, actor: Actor) -> Tenant:
+    """Move the clock of a sandbox on to `to`: partitions and periods are there before it is."""
+    _make_room(tenant, to)
+    return clocks.advance_clock(tenant=tenant, to=to, actor=actor)
+
+
+def unfreeze(*, tenant: Tenant, actor: Actor) -> Tenant:
+    """Let the clock run on from where it stands."""
+    return clocks.unfreeze_clock(tenant=tenant, actor=actor)
+
+
+def _make_room(tenant: Tenant, moment: datetime) -> None:
+    """Only for times that a clock may really take; the clock service says why others are refused."""
+    is_possible = moment.tzinfo is not None and clocks.EARLIEST <= moment < clocks.LATEST
+    if tenant.is_sandbox and is_possible:
+        partitions.make_around([moment])
+        extend_tenant_periods(tenant, moment + AHEAD)
