@@ -2,13 +2,23 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
 
+from aforo import health
 from aforo.api import problems
+
+_FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz),
+    path("actuator/health", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("api/schema", SpectacularAPIView.as_view(**_FOR_ALL), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
     path("api/v1/", include("aforo.api.urls")),
-    path("", include("metering.api.urls")),
 ]
 
 handler400 = problems.answer_bad_request

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from rest_framework.generics import GenericAPIView
+from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -106,12 +107,11 @@ class TenantAPIView(GenericAPIView):
         return entity_response(self.get_serializer(row).data, status=status, **meta)
 
 
-class TenantListView(TenantAPIView):
+class TenantListView(ListModelMixin, TenantAPIView):
     """GET a page of what the selector gives, filtered by `filterset_class`."""
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+        return self.list(request, *args, **kwargs)
 
 
 class TenantDetailView(TenantAPIView):
