@@ -12,6 +12,7 @@ from uuid import UUID
 from django.conf import settings
 
 SECRET_PREFIXES = ("sk_", "afo_")
+STAND_IN_PREFIX = "alias:"
 _STAND_IN = re.compile(r"alias:([0-9a-f]{64})")
 
 
@@ -28,7 +29,7 @@ def is_secret(name: str) -> bool:
 
 def stand_in(digest: bytes) -> str:
     """What is written down instead of a secret name."""
-    return f"alias:{digest.hex()}"
+    return f"{STAND_IN_PREFIX}{digest.hex()}"
 
 
 def digest_in(name: str) -> bytes | None:

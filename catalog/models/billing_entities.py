@@ -27,7 +27,9 @@ class BillingEntity(TenantOwned):
         verbose_name_plural = "billing entities"
         ordering = ("code",)
         constraints = (
-            models.UniqueConstraint(name="billing_entity_code_is_taken_once", fields=("tenant", "code")),
+            models.UniqueConstraint(
+                name="billing_entity_code_is_taken_once", fields=("tenant", "code")
+            ),
             models.UniqueConstraint(
                 name="one_billing_entity_is_the_default",
                 fields=("tenant",),

@@ -55,9 +55,7 @@ class CustomerAlias(TenantOwned):
         verbose_name_plural = "customer aliases"
         ordering = ("customer", "kind", "label")
         constraints = (
-            models.UniqueConstraint(
-                name="alias_names_one_customer", fields=("tenant", "digest")
-            ),
+            models.UniqueConstraint(name="alias_names_one_customer", fields=("tenant", "digest")),
         )
 
     def __str__(self) -> str:

@@ -1,10 +1,14 @@
 """Subscriptions: one customer on one offering, pinned to versions, with stored periods."""
 
+from datetime import datetime
+from decimal import Decimal
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
+from aforo.periods import Period
 from aforo.tenancy.models import TenantOwned
 from catalog.models.billing_entities import BillingEntity
 from catalog.models.customers import Customer
@@ -82,13 +86,16 @@ class SubscriptionPlan(TenantOwned):
 class SubscriptionPeriod(TenantOwned):
     """One billing period [start_at, end_at), stored when it comes near and never recomputed."""
 
-    subscription = models.ForeignKey(
-        Subscription, on_delete=models.CASCADE, related_name="periods"
-    )
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="periods")
     start_at = models.DateTimeField()
     end_at = models.DateTimeField()
     whole_start_at = models.DateTimeField(
         help_text="where a full period would have begun; earlier than the start when partial"
+    )
+    whole_end_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="where a full period would have ended; set when the subscription ends before",
     )
 
     class Meta:
@@ -99,6 +106,10 @@ class SubscriptionPeriod(TenantOwned):
             models.CheckConstraint(
                 name="period_starts_before_it_ends",
                 condition=Q(whole_start_at__lte=F("start_at"), start_at__lt=F("end_at")),
+            ),
+            models.CheckConstraint(
+                name="period_ends_within_the_whole_one",
+                condition=Q(whole_end_at__isnull=True) | Q(whole_end_at__gt=F("end_at")),
             ),
             ExclusionConstraint(
                 name="periods_of_a_subscription_do_not_overlap",
@@ -114,3 +125,16 @@ class SubscriptionPeriod(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.start_at:%Y-%m-%d} to {self.end_at:%Y-%m-%d}"
+
+    @property
+    def seconds(self) -> Decimal:
+        """How long it lasts. Prices per period are due for `seconds / whole_seconds` of it."""
+        return self._span().seconds
+
+    @property
+    def whole_seconds(self) -> Decimal:
+        """How long the full period lasts that this one is, or is a part of."""
+        return self._span(self.whole_end_at).whole_seconds
+
+    def _span(self, end: datetime | None = None) -> Period:
+        return Period(self.start_at, end or self.end_at, self.whole_start_at)

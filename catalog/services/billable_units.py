@@ -1,0 +1,217 @@
+"""Billable units: what is counted, made one by one or from templates."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from aforo.errors import Conflict, NotFound
+from aforo.money import ZERO
+from aforo.tenancy.models import Tenant
+from aforo.tenancy.services.actors import Actor
+from catalog.conditions import InvalidConditions, compile_conditions
+from catalog.metric_templates import TEMPLATES, MetricTemplate
+from catalog.models import BillableUnit, Product, Subscription, UnitPrice
+from catalog.models.billable_units import Aggregation
+from catalog.models.products import ProductType
+from catalog.services import changes
+
+EDITABLE = frozenset(
+    {
+        "name",
+        "unit_label",
+        "description",
+        "aggregation",
+        "event_field",
+        "source_metric",
+        "filter_conditions",
+        "unit_cost",
+    }
+)
+_SHOWN = EDITABLE | {"product_type"}
+_ALIASES = {"COUNT_DISTINCT": Aggregation.UNIQUE}
+
+
+@transaction.atomic
+def create_unit(
+    *,
+    tenant: Tenant,
+    actor: Actor,
+    now: datetime,
+    name: str,
+    aggregation: str = Aggregation.COUNT,
+    event_field: str = "",
+    source_metric: str = "",
+    filter_conditions: Sequence[Mapping[str, str]] = (),
+    unit_cost: Decimal = ZERO,
+    unit_label: str = "",
+    description: str = "",
+    product_type: str = ProductType.API,
+    products: Iterable[Product] = (),
+) -> BillableUnit:
+    """A new billable unit. It counts events from now on; nothing that came before."""
+    unit = BillableUnit(
+        tenant=tenant,
+        name=name,
+        aggregation=aggregation_named(aggregation),
+        event_field=event_field,
+        source_metric=source_metric,
+        filter_conditions=[dict(condition) for condition in filter_conditions],
+        unit_cost=unit_cost,
+        unit_label=unit_label,
+        description=description,
+        product_type=product_type,
+        created_at=now,
+    )
+    _require_sound(unit)
+    with changes.conflict_when("billable_unit_name_is_taken_once", _taken(name)):
+        unit.save(force_insert=True)
+    unit.products.set(products)
+    shown = changes.state_of(unit, _SHOWN)
+    changes.record(unit, action="BILLABLE_UNIT_CREATED", actor=actor, now=now, after=shown)
+    return unit
+
+
+@transaction.atomic
+def edit_unit(
+    *, unit: BillableUnit, edits: Mapping[str, object], actor: Actor, now: datetime
+) -> BillableUnit:
+    """Change some of `EDITABLE`, for events that are counted from now on.
+
+    The aggregation stays once a rate plan prices the unit: its totals were made with it.
+    """
+    locked = _locked(unit)
+    if "aggregation" in edits:
+        edits = {**edits, "aggregation": aggregation_named(str(edits["aggregation"]))}
+        _require_same_aggregation(locked, edits["aggregation"])
+    state = changes.state_of(locked, _SHOWN)
+    known = {field: value for field, value in edits.items() if field in EDITABLE}
+    _require_sound(
+        BillableUnit(tenant_id=locked.tenant_id, created_at=locked.created_at, **(state | known))
+    )
+    with changes.conflict_when("billable_unit_name_is_taken_once", _taken(edits.get("name"))):
+        changes.edit(
+            locked, edits, editable=EDITABLE, action="BILLABLE_UNIT_UPDATED", actor=actor, now=now
+        )
+    return locked
+
+
+@transaction.atomic
+def archive_unit(*, unit: BillableUnit, actor: Actor, now: datetime) -> BillableUnit:
+    """Stop counting `unit`; refused while an active subscription is priced by it."""
+    locked = _locked(unit)
+    if locked.archived_at is not None:
+        return locked
+    if _is_subscribed(locked):
+        raise Conflict(f"billable unit '{locked}' has active subscriptions", code="METRIC_BLOCKED")
+    locked.archived_at = now
+    locked.save(update_fields=["archived_at"])
+    changes.record(
+        locked,
+        action="BILLABLE_UNIT_ARCHIVED",
+        actor=actor,
+        now=now,
+        before={"archived_at": None},
+        after={"archived_at": now},
+    )
+    return locked
+
+
+@transaction.atomic
+def create_from_templates(
+    *,
+    tenant: Tenant,
+    actor: Actor,
+    now: datetime,
+    product_type: str,
+    template_names: Sequence[str],
+) -> list[BillableUnit]:
+    """The units of these templates, in their order: made where they are not there yet."""
+    known = {template.name: template for template in templates_of(product_type)}
+    for index, name in enumerate(template_names):
+        if name not in known:
+            raise changes.refused(
+                f"templateNames[{index}]", "UNKNOWN", f"{product_type} has no template '{name}'"
+            )
+    # One caller after another: the second one finds what the first one made.
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    units = BillableUnit.objects.for_tenant(tenant).filter(name__in=template_names)
+    existing = {unit.name: unit for unit in units}
+    for name in dict.fromkeys(template_names):
+        if name not in existing:
+            existing[name] = _create_from(
+                known[name], tenant=tenant, actor=actor, now=now, product_type=product_type
+            )
+    return [existing[name] for name in template_names]
+
+
+def templates_of(product_type: str) -> tuple[MetricTemplate, ...]:
+    """The templates of a product type; NotFound when there is no such type."""
+    if product_type not in ProductType:
+        raise NotFound(f"there is no product type '{product_type}'")
+    return TEMPLATES.get(product_type, ())
+
+
+def aggregation_named(name: str) -> Aggregation:
+    """The aggregation that clients call `name`; COUNT_DISTINCT is UNIQUE."""
+    if name in _ALIASES:
+        return _ALIASES[name]
+    if name not in Aggregation:
+        known = ", ".join([*Aggregation, *_ALIASES])
+        raise changes.refused("aggregationType", "INVALID", f"must be one of {known}")
+    return Aggregation(name)
+
+
+def _create_from(
+    template: MetricTemplate, *, tenant: Tenant, actor: Actor, now: datetime, product_type: str
+) -> BillableUnit:
+    return create_unit(
+        tenant=tenant,
+        actor=actor,
+        now=now,
+        name=template.name,
+        aggregation=template.aggregation,
+        event_field=template.event_field,
+        unit_label=template.unit_label,
+        description=template.description,
+        product_type=product_type,
+    )
+
+
+def _locked(unit: BillableUnit) -> BillableUnit:
+    rows = BillableUnit.objects.for_tenant(unit.tenant_id).select_for_update()
+    locked: BillableUnit = rows.get(pk=unit.pk)
+    return locked
+
+
+def _require_sound(unit: BillableUnit) -> None:
+    changes.require_valid(unit)
+    if unit.aggregation == Aggregation.UNIQUE and not unit.event_field:
+        raise changes.refused(
+            "eventField", "REQUIRED", "UNIQUE counts the values of a field: name it"
+        )
+    if unit.unit_cost < ZERO:
+        raise changes.refused("unitCost", "INVALID", "must not be negative")
+    try:
+        compile_conditions(unit.filter_conditions)
+    except InvalidConditions as error:
+        raise changes.refused(error.field, "INVALID", error.reason) from error
+
+
+def _require_same_aggregation(unit: BillableUnit, aggregation: object) -> None:
+    if aggregation == unit.aggregation:
+        return
+    if UnitPrice.objects.for_tenant(unit.tenant_id).filter(unit=unit).exists():
+        raise Conflict(f"billable unit '{unit}' is priced by a rate plan: its aggregation stays")
+
+
+def _is_subscribed(unit: BillableUnit) -> bool:
+    active = Subscription.objects.for_tenant(unit.tenant_id).filter(
+        state=Subscription.State.ACTIVE, plans__version__prices__unit=unit
+    )
+    return active.exists()
+
+
+def _taken(name: object) -> str:
+    return f"there is a billable unit named '{name}' already"

@@ -1,0 +1,137 @@
+"""What every change of the catalog has in common: checked, audited, and made known to caches."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from psycopg import errors
+
+from aforo.errors import Conflict, FieldError, Refused
+from aforo.money import minor_units
+from aforo.tenancy.models import TenantOwned
+from aforo.tenancy.services import audit
+from aforo.tenancy.services.actors import Actor
+from aforo.tenancy.services.tenants import bump_catalog
+
+
+def record(
+    row: TenantOwned,
+    *,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    reason: str = "",
+) -> None:
+    """Note `action` on `row` in the audit log, and that prices may have changed."""
+    changes = audit.differences(before or {}, after or {})
+    audit.record(
+        tenant=row.tenant_id,
+        actor=actor,
+        action=action,
+        target=row,
+        now=now,
+        changes=changes,
+        reason=reason,
+    )
+    bump_catalog(row.tenant_id)
+
+
+def state_of(row: TenantOwned, fields: Collection[str]) -> dict[str, object]:
+    """The values of some fields of `row`, as the audit log compares them."""
+    return {field: getattr(row, field) for field in fields}
+
+
+def edit(
+    row: TenantOwned,
+    changes: Mapping[str, object],
+    *,
+    editable: Collection[str],
+    action: str,
+    actor: Actor,
+    now: datetime,
+) -> bool:
+    """Set some of the `editable` fields of a locked row; false when nothing differs.
+
+    Raises Refused for a field that is not editable or a value it cannot hold.
+    """
+    fixed = sorted(changes.keys() - set(editable))
+    if fixed:
+        raise refused(on_the_wire(fixed[0]), "IMMUTABLE", "cannot be changed")
+    before = state_of(row, changes)
+    differing = [field for field, value in changes.items() if before[field] != value]
+    if not differing:
+        return False
+    for field in differing:
+        setattr(row, field, changes[field])
+    require_valid(row)
+    row.save(update_fields=differing)
+    record(row, action=action, actor=actor, now=now, before=before, after=changes)
+    return True
+
+
+@contextmanager
+def conflict_when(constraint: str, detail: str) -> Iterator[None]:
+    """Raise Conflict with `detail` when the unique `constraint` refuses what is done inside.
+
+    The database decides, so that of two who come at once one is told.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        cause = error.__cause__
+        if isinstance(cause, errors.UniqueViolation) and cause.diag.constraint_name == constraint:
+            raise Conflict(detail) from error
+        raise
+
+
+def require_valid(row: TenantOwned) -> None:
+    """Refuse values that the columns of `row` cannot hold, naming each field."""
+    columns = row._meta.concrete_fields  # noqa: SLF001 - Django's public API in spite of its name
+    relations = {column.name for column in columns if column.is_relation}
+    try:
+        row.clean_fields(exclude=relations)  # foreign keys are the database's to check
+    except ValidationError as error:
+        faults = tuple(
+            FieldError(on_the_wire(field), (first.code or "invalid").upper(), first.messages[0])
+            for field, (first, *_) in error.error_dict.items()
+        )
+        detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+        raise Refused(detail, errors=faults) from error
+
+
+def require_currency(currency: str) -> None:
+    """Refuse what is no ISO 4217 currency with a minor unit."""
+    try:
+        minor_units(currency)
+    except ValueError:
+        raise refused("currency", "INVALID", f"no currency '{currency}'") from None
+
+
+def require_zone(time_zone: str) -> None:
+    """Refuse a time zone that the IANA database does not know."""
+    if time_zone not in _zones():
+        raise refused("timeZone", "INVALID", f"no time zone '{time_zone}'")
+
+
+def refused(field: str, code: str, reason: str) -> Refused:
+    """A refusal because of one field, named as on the wire."""
+    return Refused(f"{field}: {reason}", errors=(FieldError(field, code, reason),))
+
+
+def on_the_wire(field: str) -> str:
+    """`base_fee` as clients spell it: `baseFee`."""
+    first, *others = field.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Reading their names opens six hundred files: once per process."""
+    return frozenset(available_timezones())

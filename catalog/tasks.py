@@ -1,0 +1,21 @@
+"""Periodic work of the catalog. Every task may run twice."""
+
+from celery import shared_task
+from django.db import OperationalError
+from django.utils import timezone
+
+from catalog.services import periods
+
+
+@shared_task(
+    name="catalog.extend_periods",
+    autoretry_for=(OperationalError,),  # a deadlock or a lost connection; bugs must surface
+    retry_backoff=True,
+    retry_jitter=True,
+    max_retries=3,
+    time_limit=600,
+    soft_time_limit=570,
+)
+def extend_periods() -> int:
+    """Store the periods that come near, for all tenants; what is stored already stays."""
+    return periods.extend_all_periods(now=timezone.now())
