@@ -1,7 +1,9 @@
 """The whole installation on one machine: servers, web, worker and beat, as one thing to start.
 
-with Stack(data_dir=folder, port=0) as stack:
-    ...  # everything at stack.url answers, and is kept running
+    with Stack(data_dir=folder, port=0) as stack:
+        ...  # everything at stack.url answers, and is kept running
+
+Leaving it stops everything, and so does the end of this process, even by `kill -9`.
 """
 
 import os
