@@ -6,11 +6,15 @@ from celery import current_app
 from django.db import transaction
 
 
-def enqueue(task_name: str, *, countdown: int | None = None, **kwargs: str | int | bool | None) -> None:
+def enqueue(
+    task_name: str, *, countdown: int | None = None, **kwargs: str | int | bool | None
+) -> None:
     """Queue `task_name` once this transaction has committed (at once when there is none).
 
     Arguments are JSON-safe ids, never objects. A broker that is away does not fail the caller:
     every task asked for here is also found by a sweep of Beat.
     """
-    send = partial(current_app.send_task, task_name, kwargs=kwargs, retry=False, countdown=countdown)
+    send = partial(
+        current_app.send_task, task_name, kwargs=kwargs, retry=False, countdown=countdown
+    )
     transaction.on_commit(send, robust=True)

@@ -55,9 +55,7 @@ class Migration(migrations.Migration):
                         fields=["created_at"],
                         name="outbox_still_to_carry",
                     ),
-                    models.Index(
-                        fields=["tenant", "-created_at"], name="outbox_of_tenant"
-                    ),
+                    models.Index(fields=["tenant", "-created_at"], name="outbox_of_tenant"),
                 ],
             },
         ),
