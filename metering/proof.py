@@ -46,6 +46,8 @@ START: Final = bytes(32)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BLOCK = 64  # of SHA-256, in bytes: what HMAC pads its key to
+_INNER = bytes(byte ^ 0x36 for byte in range(256))  # the two pads of RFC 2104
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 _encode = msgspec.json.Encoder().encode  # measured 0.3-0.5 us; json.dumps 2.9 us
 
 
@@ -90,8 +92,8 @@ class Chain:
 
     def __init__(self, key: bytes, digest: bytes = START) -> None:
         padded = key.ljust(_BLOCK, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+        self._inner = hashlib.sha256(padded.translate(_INNER))
+        self._outer = hashlib.sha256(padded.translate(_OUTER))
         self.digest = digest
 
     def append(self, canonical_bytes: bytes) -> bytes:

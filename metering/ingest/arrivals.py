@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from enum import IntEnum
 from hashlib import blake2b
 
 import msgspec
@@ -9,6 +10,15 @@ import msgspec
 from metering.ingest import events
 from metering.ingest.events import Event, Refusal
 from metering.ingest.inbox import Batch
+
+
+class Fate(IntEnum):
+    """What becomes of an event that several units may count: the highest of them."""
+
+    UNBILLED = 0
+    COUNTED = 1
+    HELD = 2
+    DEAD = 3
 
 
 class Arrival(msgspec.Struct, gc=False, eq=False):
@@ -20,6 +30,8 @@ class Arrival(msgspec.Struct, gc=False, eq=False):
     key: str
     k: str
     occurred: datetime
+    occurred_text: str
+    fate: Fate = Fate.UNBILLED
 
 
 class Dead(msgspec.Struct, gc=False, eq=False):
@@ -42,7 +54,8 @@ def of_batch(batch: Batch, skipped: frozenset[int]) -> Iterator[Arrival | Dead]:
         # A key is never made twice for one event: it follows from the batch, whoever drains it.
         key = event.idempotencyKey or f"auto:{batch.batch_id}:{index}"
         k = blake2b(tenant + key.encode(), digest_size=16).hexdigest()
-        yield Arrival(batch, index, event, key, k, event.occurred(batch.received_at))
+        occurred = event.occurred(batch.received_at)
+        yield Arrival(batch, index, event, key, k, occurred, occurred.isoformat())
 
 
 def _events(batch: Batch) -> list[Event | Refusal]:

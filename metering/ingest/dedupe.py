@@ -57,7 +57,7 @@ def free(arrivals: Iterable[Arrival]) -> None:
 def body_hash(arrival: Arrival) -> str:
     """What must be equal for a repeat to be the same event; the time only if the sender gave it."""
     event = arrival.event
-    occurred = "" if event.occurredAt is None else arrival.occurred.isoformat()
+    occurred = "" if event.occurredAt is None else arrival.occurred_text
     quantity = event.quantity.normalize(EXACT)
     text = f"{event.customerId}\0{event.metricName}\0{quantity}\0{occurred}\0"
     body = text.encode() + bytes(event.metadata)  # no part holds a nul: the door refused those

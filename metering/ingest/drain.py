@@ -8,8 +8,9 @@ from types import MappingProxyType
 from django.db import transaction
 
 from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, write
-from metering.ingest.arrivals import Arrival, Dead
+from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.connection import hot_cursor
+from metering.ingest.dedupe import Judgement
 from metering.ingest.events import Refusal
 from metering.ingest.inbox import Batch
 from metering.ingest.rating import Rated
@@ -39,7 +40,7 @@ def drain(ids: Sequence[int], *, now: datetime, parked: Parked = NOTHING_PARKED)
     write.usage_events(rated.lines)
     write.held_events(rated.held)  # their period is billed: an operator decides
     write.dead_letters(dead)
-    _tally(tallies, judged.fresh, judged.repeated, dead, rated)
+    _tally(tallies, judged, homeless, dead)
     write.receipts(batches, tallies, now=now)
     write.delete_inbox(batches)
     transaction.on_commit(partial(_remember_totals, rated))
@@ -71,28 +72,26 @@ def _conflicts(arrived: Iterable[Arrival]) -> list[Dead]:
 
 def _tally(
     tallies: dict[int, Tally],
-    fresh: Sequence[Arrival],
-    repeated: Sequence[Arrival],
+    judged: Judgement,
+    homeless: Sequence[Arrival],
     dead: Sequence[Dead],
-    rated: Rated,
 ) -> None:
-    """Each event once, as it came: held goes before counted, counted before unbilled."""
-    held = {(arrival.batch.id, arrival.index) for arrival, _, _ in rated.held}
-    gone = {(letter.batch.id, letter.index) for letter in dead}
+    """Each event once, as it came: what became of it by the highest of its fates."""
+    for arrival in homeless:
+        arrival.fate = Fate.DEAD
     for letter in dead:
         tallies[letter.batch.id].dead += 1
-    for arrival in repeated:
+    for arrival in judged.repeated:
         tallies[arrival.batch.id].duplicates += 1
-    for arrival in fresh:
-        place, tally = (arrival.batch.id, arrival.index), tallies[arrival.batch.id]
-        if place in gone:
-            continue
-        if place in held:
-            tally.held += 1
-        elif place in rated.counted:
-            tally.counted += 1
-        else:
-            tally.unbilled += 1
+    for arrival in judged.fresh:
+        tally = tallies[arrival.batch.id]
+        match arrival.fate:
+            case Fate.COUNTED:
+                tally.counted += 1
+            case Fate.UNBILLED:
+                tally.unbilled += 1
+            case Fate.HELD:
+                tally.held += 1
 
 
 def _remember_totals(rated: Rated) -> None:

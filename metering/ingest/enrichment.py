@@ -7,6 +7,8 @@ drain transaction reads that number first.
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from uuid import UUID
 
 from aforo.tenancy.models import Tenant
@@ -34,6 +36,7 @@ _TENANTS = """
 
 Targets = tuple[Target | Unbilled, ...]
 Routed = tuple[Arrival, Targets]
+_batch = attrgetter("batch")
 SHOWN_NAME = 80  # characters of a name that a refusal repeats
 
 
@@ -175,13 +178,15 @@ def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[De
     routed: list[Routed] = []
     dead: list[Dead] = []
     homeless: list[Arrival] = []
-    for arrival in arrivals:
-        targets = _contracts[arrival.batch.tenant_id].targets(arrival)
-        if isinstance(targets, Refusal):
-            dead.append(Dead(arrival.batch, arrival.index, targets))
-            homeless.append(arrival)
-        else:
-            routed.append((arrival, targets))
+    for batch, group in groupby(arrivals, key=_batch):
+        targets_of = _contracts[batch.tenant_id].targets
+        for arrival in group:
+            targets = targets_of(arrival)
+            if isinstance(targets, Refusal):
+                dead.append(Dead(batch, arrival.index, targets))
+                homeless.append(arrival)
+            else:
+                routed.append((arrival, targets))
     return routed, dead, homeless
 
 
@@ -199,9 +204,9 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
     """Forget what has changed since, and learn the customers that are new to this process."""
     names: defaultdict[UUID, set[str]] = defaultdict(set)
     latest: dict[UUID, datetime] = {}
-    for arrival in arrivals:
-        names[arrival.batch.tenant_id].add(arrival.event.customerId)
-        latest[arrival.batch.tenant_id] = arrival.batch.received_at
+    for batch, group in groupby(arrivals, key=_batch):
+        names[batch.tenant_id].update([arrival.event.customerId for arrival in group])
+        latest[batch.tenant_id] = batch.received_at
     with hot_cursor() as cursor:
         rows = cursor.execute(_TENANTS, (list(names),)).fetchall()
     for tenant_id, version, secret, unknown in rows:

@@ -16,7 +16,7 @@ from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
 from metering import proof
 from metering.ingest import enrichment, totals
-from metering.ingest.arrivals import Arrival
+from metering.ingest.arrivals import Arrival, Fate
 from metering.ingest.enrichment import Routed
 from metering.ingest.rows import RowMaker, unbilled
 from metering.ingest.targets import Target, Unbilled, fields_of
@@ -31,7 +31,6 @@ class Rated:
     """What rating made of a drain's events: rows to write, events to hold, what was learned."""
 
     lines: list[str] = field(default_factory=list)
-    counted: set[tuple[int, int]] = field(default_factory=set)
     held: list[tuple[Arrival, Target, int]] = field(default_factory=list)
     total_ids: dict[Target, int] = field(default_factory=dict)
 
@@ -56,7 +55,6 @@ def rate(routed: Iterable[Routed]) -> Rated:
         for target, arrivals in open_groups.items():
             total = locked[rated.total_ids[target]]
             rated.lines += _walk(target, total, arrivals, new_values)
-            rated.counted.update((arrival.batch.id, arrival.index) for arrival in arrivals)
     totals.write([locked[rated.total_ids[target]] for target in open_groups])
     return rated
 
@@ -71,7 +69,9 @@ def _open(
         if locked[total_id].billed_position is None:
             still_open[target] = arrivals
         else:
-            rated.held += [(arrival, target, total_id) for arrival in arrivals]
+            for arrival in arrivals:
+                arrival.fate = Fate.HELD
+                rated.held.append((arrival, target, total_id))
     return still_open
 
 
@@ -96,6 +96,8 @@ def _walk(
         price = charge(Usage(after, count)) if by_count else charge(after)
         cost = unit_cost * (after - quantity)
         lines.append(priced(arrival, position, price - charged, cost))
+        if arrival.fate is Fate.UNBILLED:
+            arrival.fate = Fate.COUNTED
         quantity, charged = after, price
     total.cost += unit_cost * (quantity - total.quantity)
     total.revenue += charged - first

@@ -1,4 +1,7 @@
-"""Usage events as rows: the text that COPY takes, and the bytes that are hashed, from one place."""
+"""Usage events as rows: the text that COPY takes, and the bytes that are hashed, from one place.
+
+Written out flat on purpose: these lines run once per event and are a third of the drain's Python.
+"""
 
 import re
 from decimal import Decimal
@@ -6,6 +9,7 @@ from decimal import Decimal
 from aforo.money import plain
 from metering import proof
 from metering.ingest.arrivals import Arrival
+from metering.ingest.events import Event
 from metering.ingest.targets import Target, Unbilled
 
 COLUMNS = (
@@ -14,51 +18,41 @@ COLUMNS = (
     " product_type, session_id, agent_id, tool_name, trace_id, metadata, batch_index,"
     " received_at, source, batch_id, digest"
 )
+NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-NULL = r"\N"
-_NO_TEXTS = "\t".join([NULL] * 5)
+_NO_TEXTS = (None,) * 5
+_NULL_TEXTS = "\t".join([NULL] * 5)
 
 
-def escape(text: str | None) -> str:
+def escape(text: str) -> str:
     """`text` as COPY's text format spells it."""
-    if text is None:
-        return NULL
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text) if _SPECIAL.search(text) else text
 
 
 class RowMaker:
     """Rows of one total's events, in order; keeps the chain of their digests."""
 
-    __slots__ = ("_chain", "_context", "_prefix")
+    __slots__ = ("_chain", "_context", "_prefix", "_total_id")
 
     def __init__(self, target: Target, total_id: int, chain: proof.Chain) -> None:
         self._chain = chain
+        self._total_id = total_id
         self._prefix = f"{target.columns}\t{total_id}\t"
-        self._context = (
-            total_id,
-            str(target.version_id),
-            str(target.subscription_id),
-            str(target.customer_id),
-            str(target.unit.unit_id),
-        )
+        self._context = target.hashed_context
 
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
         """The row of the event at `position`, which this appends to the chain."""
         event, batch = arrival.event, arrival.batch
-        total_id, version, subscription, customer, unit = self._context
         quantity, revenue_text, cost_text = plain(event.quantity), plain(revenue), plain(cost)
-        metadata = event.metadata_text()
+        metadata, texts = event.metadata_text(), _texts(event)
         late = arrival.occurred < batch.late_before
         digest = self._chain.append(
             proof.canonical(
                 (
-                    total_id,
+                    self._total_id,
                     position,
-                    version,
-                    subscription,
-                    customer,
-                    unit,
+                    *self._context,
                     event.metricName,
                     arrival.key,
                     quantity,
@@ -67,11 +61,7 @@ class RowMaker:
                     proof.microseconds(arrival.occurred),
                     batch.received_microseconds,
                     late,
-                    event.productType,
-                    event.sessionId,
-                    event.agentId,
-                    event.toolName,
-                    event.traceId,
+                    *texts,
                     metadata,
                     batch.source,
                     batch.batch_text,
@@ -80,27 +70,30 @@ class RowMaker:
             )
         )
         return (
-            f"{self._prefix}{position}\t{_tail(arrival, quantity, revenue_text, cost_text, late)}"
-            f"{escape(metadata)}\t{arrival.index}\t{batch.columns}\t\\\\x{digest.hex()}\n"
+            f"{self._prefix}{position}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
+            f"{quantity}\t{revenue_text}\t{cost_text}\t{arrival.occurred_text}\t{'ft'[late]}\t"
+            f"{_columns(texts)}\t{NULL if metadata is None else escape(metadata)}\t"
+            f"{arrival.index}\t{batch.columns}\t\\\\x{digest.hex()}\n"
         )
 
 
 def unbilled(target: Unbilled, arrival: Arrival) -> str:
     """The row of an event that no price applies to: kept, but in no chain and at no price."""
-    batch = arrival.batch
+    event, batch, metadata = arrival.event, arrival.batch, arrival.event.metadata_text()
     late = arrival.occurred < batch.late_before
     return (
-        f"{target.columns}\t{NULL}\t{NULL}\t"
-        f"{_tail(arrival, plain(arrival.event.quantity), '0', '0', late)}"
-        f"{escape(arrival.event.metadata_text())}\t{arrival.index}\t{batch.columns}\t{NULL}\n"
+        f"{target.columns}\t{NULL}\t{NULL}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
+        f"{plain(event.quantity)}\t0\t0\t{arrival.occurred_text}\t{'ft'[late]}\t"
+        f"{_columns(_texts(event))}\t{NULL if metadata is None else escape(metadata)}\t"
+        f"{arrival.index}\t{batch.columns}\t{NULL}\n"
     )
 
 
-def _tail(arrival: Arrival, quantity: str, revenue: str, cost: str, late: bool) -> str:
-    event = arrival.event
-    texts = (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
-    optional = _NO_TEXTS if texts == (None,) * 5 else "\t".join(map(escape, texts))
-    return (
-        f"{escape(arrival.key)}\t{escape(event.metricName)}\t{quantity}\t{revenue}\t{cost}\t"
-        f"{arrival.occurred.isoformat()}\t{'t' if late else 'f'}\t{optional}\t"
-    )
+def _texts(event: Event) -> tuple[str | None, ...]:
+    return (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
+
+
+def _columns(texts: tuple[str | None, ...]) -> str:
+    if texts == _NO_TEXTS:
+        return _NULL_TEXTS
+    return "\t".join(NULL if text is None else escape(text) for text in texts)

@@ -30,10 +30,13 @@ class Target:
     accepts: Accepts | None
     total_id: int | None = None
     columns: str = field(init=False)
+    hashed_context: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        context = (self.tenant_id, self.customer_id, self.subscription_id, self.version_id)
-        self.columns = "\t".join(map(str, (*context, self.unit.unit_id)))
+        customer, subscription = str(self.customer_id), str(self.subscription_id)
+        version, unit = str(self.version_id), str(self.unit.unit_id)
+        self.columns = "\t".join((str(self.tenant_id), customer, subscription, version, unit))
+        self.hashed_context = (version, subscription, customer, unit)
 
     @property
     def unique_field(self) -> str | None:

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from aforo.money import plain
 from metering import proof
@@ -54,6 +57,22 @@ class CountedEvent(NamedTuple):
                 *self[_LATE:-1],
             )
         )
+
+    def value_of(self, field: str) -> bytes:
+        """The value that UNIQUE counts, hashed: of the metadata, else of the event's own fields."""
+        own: dict[str, object] = {
+            "customerId": str(self.customer_id),
+            "metricName": self.metric,
+            "quantity": plain(self.quantity),
+            "productType": self.product_type,
+            "sessionId": self.session_id,
+            "agentId": self.agent_id,
+            "toolName": self.tool_name,
+        }
+        kept = msgspec.json.decode(self.metadata, type=dict[str, object]) if self.metadata else {}
+        value = (own | kept).get(field)
+        text = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+        return blake2b(text, digest_size=16).digest()
 
 
 _QUANTITY = CountedEvent._fields.index("quantity")

@@ -27,7 +27,7 @@ def unfreeze(*, tenant: Tenant, actor: Actor) -> Tenant:
 
 
 def _make_room(tenant: Tenant, moment: datetime) -> None:
-    """Only for times that a clock may really take; the clock service says why others are refused."""
+    """Only for times that a clock may take; the clock service says why others are refused."""
     is_possible = moment.tzinfo is not None and clocks.EARLIEST <= moment < clocks.LATEST
     if tenant.is_sandbox and is_possible:
         partitions.make_around([moment])
