@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from aforo.embedded.home import Home
 from aforo.embedded.postgres import DURABLE, THROWAWAY, Postgres
@@ -16,12 +17,23 @@ STATIC_FROM_PACKAGES = {  # collecting and compressing them costs four seconds
 
 
 class Servers:
-    """The servers of one home: `DATABASE_URL` and `REDIS_URL` replace ours."""
+    """The servers of one home: `DATABASE_URL` and `REDIS_URL` replace ours.
 
-    def __init__(self, home: Home, *, durable: bool, guard: Guard) -> None:
+    `settings` of PostgreSQL go before our own.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        durable: bool,
+        guard: Guard,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         sockets = home.socket_folder()
         guard.remove(sockets)
-        self._postgres = Postgres(home.root, sockets, DURABLE if durable else THROWAWAY)
+        ours = DURABLE if durable else THROWAWAY
+        self._postgres = Postgres(home.root, sockets, {**ours, **settings})
         self._valkey = Valkey(home.root, sockets, durable=durable)
         self.has_postgres = "DATABASE_URL" not in os.environ
         self.has_valkey = "REDIS_URL" not in os.environ
