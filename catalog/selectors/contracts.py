@@ -4,6 +4,7 @@ These values are cached per process and, as MessagePack, in Redis: they are read
 change of their fields needs a new cache key. A cached value holds for one `catalog_version`.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -11,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from django.db.models import Q
 
 from aforo.tenancy.models import Tenant
 from catalog import aliases
@@ -23,6 +25,8 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class UnitContract(msgspec.Struct, frozen=True, array_like=True):
@@ -102,11 +106,11 @@ def contracts_of(
 ) -> dict[str, CustomerContract]:
     """The contracts of customers by the names that events gave, in six statements at most.
 
-    A name is an external id, an alias, or the stand-in of a secret alias (`alias:<hash>`); an
-    external id goes before another customer's alias. Unknown names are absent. Subscriptions and
-    periods that ended before `since` are left out.
+    A name is an external id, a customer's own id, an alias, or the stand-in of a secret alias
+    (`alias:<hash>`), looked for in that order. Unknown names are absent. Subscriptions and periods
+    that ended before `since` are left out.
     """
-    customers = _customers_by_name(tenant_id, names)
+    customers = _customers_by_name(tenant_id, set(names))
     subscriptions = _subscriptions_by_customer(
         tenant_id, {customer_id for customer_id, _ in customers.values()}, since
     )
@@ -119,10 +123,13 @@ def contracts_of(
     return {name: contracts[customer] for name, customer in customers.items()}
 
 
-def _customers_by_name(tenant_id: UUID, names: Collection[str]) -> dict[str, tuple[UUID, str]]:
+def _customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID, str]]:
     """(id, external id) per name that is known."""
-    known = Customer.objects.for_tenant(tenant_id).filter(external_id__in=names)
-    customers = {row[1]: row for row in known.values_list("id", "external_id")}
+    ids = [own_id for own_id in map(_id_in, names) if own_id]
+    known = Customer.objects.for_tenant(tenant_id).filter(Q(external_id__in=names) | Q(id__in=ids))
+    rows = list(known.values_list("id", "external_id"))
+    customers = {str(row[0]): row for row in rows if str(row[0]) in names}
+    customers |= {row[1]: row for row in rows if row[1] in names}
     digests = {
         name: aliases.digest_in(name) or aliases.digest_of(tenant_id, name)
         for name in names
@@ -134,6 +141,11 @@ def _customers_by_name(tenant_id: UUID, names: Collection[str]) -> dict[str, tup
             name: by_digest[digest] for name, digest in digests.items() if digest in by_digest
         }
     return customers
+
+
+def _id_in(name: str) -> UUID | None:
+    """The id that a name spells out, as the answers of the API do."""
+    return UUID(name) if _ID.fullmatch(name) else None
 
 
 def _customers_by_digest(

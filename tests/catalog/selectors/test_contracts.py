@@ -128,6 +128,23 @@ def test_names_are_external_ids_aliases_or_stand_ins(tenant):
     assert {contract.customer_id for contract in found.values()} == {customer.id}
 
 
+def test_a_customer_is_known_by_its_own_id_too(tenant):
+    customer = CustomerFactory(tenant=tenant)
+    foreign = CustomerFactory()
+    names = [str(customer.id), str(customer.id).upper(), str(foreign.id)]
+    found = contracts_of(tenant.id, names, since=SINCE)
+    assert [(name, held.external_id) for name, held in found.items()] == [
+        (str(customer.id), customer.external_id)
+    ]
+
+
+def test_an_external_id_goes_before_an_own_id(tenant):
+    other = CustomerFactory(tenant=tenant)
+    customer = CustomerFactory(tenant=tenant, external_id=str(other.id))
+    name = str(other.id)
+    assert contracts_of(tenant.id, [name], since=SINCE)[name].customer_id == customer.id
+
+
 def test_an_external_id_goes_before_an_alias(tenant):
     customer = CustomerFactory(tenant=tenant, external_id="acme")
     CustomerAliasFactory(customer=CustomerFactory(tenant=tenant), label="acme")

@@ -1,0 +1,157 @@
+from decimal import Decimal
+
+import pytest
+from django.db.models import F
+
+from aforo.errors import Refused
+from aforo.tenancy.models import AuditEntry, Tenant
+from catalog.models import (
+    BillableUnit,
+    BillingEntity,
+    Customer,
+    Offering,
+    Product,
+    RatePlan,
+    RatePlanVersion,
+    UnitPrice,
+)
+from catalog.services.sandboxes import clone_catalog
+from catalog.services.subscriptions import create_subscription
+from tests.factories import (
+    NOW,
+    PER_UNIT,
+    BillableUnitFactory,
+    BillingEntityFactory,
+    CustomerFactory,
+    OfferingFactory,
+    ProductFactory,
+    RatePlanFactory,
+    RatePlanVersionFactory,
+    SandboxFactory,
+    TenantFactory,
+)
+
+CLONED = (Product, BillableUnit, RatePlan, RatePlanVersion, UnitPrice, Offering, BillingEntity)
+
+
+@pytest.fixture
+def sandbox(tenant):
+    return SandboxFactory(live_twin=tenant)
+
+
+@pytest.fixture
+def live(tenant):
+    """A tenant that sells one plan, in its second version, with a third being written."""
+    product = ProductFactory(tenant=tenant, name="Search")
+    unit = BillableUnitFactory(tenant=tenant, name="calls", unit_cost=Decimal("0.002"))
+    unit.products.add(product)
+    plan = RatePlanFactory(tenant=tenant, name="Pro")
+    plan.products.add(product)
+    for number in (1, 2, 3):
+        RatePlanVersionFactory(
+            tenant=tenant,
+            rate_plan=plan,
+            number=number,
+            base_fee=Decimal(number),
+            prices={unit: PER_UNIT},
+            published=number < 3,
+        )
+    OfferingFactory(tenant=tenant, code="pro", rate_plans=[plan])
+    BillingEntityFactory(tenant=tenant, code="US", next_invoice_number=42)
+    CustomerFactory(tenant=tenant)
+    return tenant
+
+
+def clone(live, sandbox, actor):
+    return clone_catalog(live=live, sandbox=sandbox, actor=actor, now=NOW)
+
+
+def test_a_sandbox_sells_the_same(live, sandbox, actor):
+    copied = clone(live, sandbox, actor)
+    assert copied == {
+        "billing_entities": 1,
+        "products": 1,
+        "billable_units": 1,
+        "rate_plans": 1,
+        "offerings": 1,
+    }
+    product = Product.objects.for_tenant(sandbox).get()
+    unit = BillableUnit.objects.for_tenant(sandbox).get()
+    plan = RatePlan.objects.for_tenant(sandbox).get()
+    offering = Offering.objects.for_tenant(sandbox).get()
+    entity = BillingEntity.objects.for_tenant(sandbox).get()
+    assert (unit.name, unit.unit_cost, list(unit.products.all())) == (
+        "calls",
+        Decimal("0.002"),
+        [product],
+    )
+    assert list(plan.products.all()) == [product]
+    versions = plan.versions.order_by("number")
+    assert [(row.number, row.status, row.base_fee) for row in versions] == [
+        (1, "PUBLISHED", Decimal(1)),
+        (2, "PUBLISHED", Decimal(2)),
+    ]
+    assert [(price.unit, price.terms) for price in versions[1].prices.all()] == [(unit, PER_UNIT)]
+    assert [item.rate_plan for item in offering.items.all()] == [plan]
+    assert (entity.code, entity.is_default, entity.next_invoice_number) == ("US", True, 1)
+    assert Customer.objects.for_tenant(sandbox).count() == 0
+
+
+def test_no_row_of_the_sandbox_points_at_the_live_twin(live, sandbox, actor):
+    clone(live, sandbox, actor)
+    prices = UnitPrice.objects.for_tenant(sandbox)
+    assert prices.exclude(unit__tenant=F("tenant"), version__tenant=F("tenant")).count() == 0
+    assert Offering.objects.for_tenant(sandbox).exclude(plans__tenant=sandbox).count() == 0
+    assert RatePlan.objects.for_tenant(sandbox).exclude(products__tenant=sandbox).count() == 0
+
+
+def test_cloning_again_adds_only_what_is_new(live, sandbox, actor):
+    clone(live, sandbox, actor)
+    before = {model: model.objects.for_tenant(sandbox).count() for model in CLONED}
+    assert set(clone(live, sandbox, actor).values()) == {0}
+    assert {model: model.objects.for_tenant(sandbox).count() for model in CLONED} == before
+
+    BillableUnitFactory(tenant=live, name="tokens")
+    assert clone(live, sandbox, actor)["billable_units"] == 1
+
+
+def test_the_default_entity_of_a_sandbox_stays(live, sandbox, actor):
+    kept = BillingEntityFactory(tenant=sandbox, code="TEST")
+    clone(live, sandbox, actor)
+    assert BillingEntity.objects.for_tenant(sandbox).get(is_default=True) == kept
+    assert BillingEntity.objects.for_tenant(sandbox).count() == 2
+
+
+def test_what_is_archived_stays_behind(live, sandbox, actor):
+    RatePlan.objects.for_tenant(live).update(archived_at=NOW)
+    Offering.objects.for_tenant(live).update(status="ARCHIVED")
+    Product.objects.for_tenant(live).update(status="ARCHIVED")
+    copied = clone(live, sandbox, actor)
+    assert (copied["rate_plans"], copied["offerings"], copied["products"]) == (0, 0, 0)
+
+
+def test_a_cloned_offering_can_be_subscribed(live, sandbox, actor):
+    clone(live, sandbox, actor)
+    subscription = create_subscription(
+        tenant=sandbox,
+        actor=actor,
+        now=NOW,
+        customer=CustomerFactory(tenant=sandbox),
+        offering=Offering.objects.for_tenant(sandbox).get(),
+    )
+    assert subscription.plans.get().version.number == 2
+
+
+def test_a_clone_is_on_record(live, sandbox, actor):
+    clone(live, sandbox, actor)
+    entry = AuditEntry.objects.get(action="CATALOG_CLONED")
+    assert entry.tenant == sandbox
+    assert entry.changes["billable_units"] == {"before": None, "after": 1}
+    assert Tenant.objects.get(pk=sandbox.pk).catalog_version == 2
+
+
+def test_only_a_sandbox_of_the_tenant_is_filled(live, actor):
+    with pytest.raises(Refused, match="is not the sandbox of"):
+        clone(live, SandboxFactory(), actor)
+    with pytest.raises(Refused, match="is not the sandbox of"):
+        clone(live, TenantFactory(), actor)
