@@ -49,7 +49,7 @@ def unfreeze_clock(*, tenant: Tenant, actor: Actor) -> Tenant:
 
 
 def _locked_sandbox(tenant: Tenant) -> Tenant:
-    locked = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     if not locked.is_sandbox:
         raise Refused(f"tenant '{locked}' is live: only a sandbox has a clock of its own")
     return locked

@@ -58,7 +58,8 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime, reason: str = "") ->
     Doors that ask PostgreSQL see the revoke with its commit. Those that trust Redis are cut off
     right after it; when that cannot be done the revoke fails (`Unavailable`) and must be repeated.
     """
-    locked: ApiKey = ApiKey.objects.for_tenant(key.tenant_id).select_for_update().get(pk=key.pk)
+    keys = ApiKey.objects.for_tenant(key.tenant_id).select_for_update(no_key=True)
+    locked: ApiKey = keys.get(pk=key.pk)
     if not locked.is_revoked:
         locked.revoked_at = now
         locked.save(update_fields=["revoked_at"])

@@ -57,7 +57,7 @@ def remove_member(*, member: Member, actor: Actor, now: datetime) -> None:
 
 def _locked(member: Member) -> Member:
     # The tenant's row, not the member's: two owners who leave at once must see each other.
-    Tenant.objects.select_for_update().get(pk=member.tenant_id)
+    Tenant.objects.select_for_update(no_key=True).get(pk=member.tenant_id)
     members = Member.objects.for_tenant(member.tenant_id)
     locked: Member = members.select_related("tenant", "user").get(pk=member.pk)
     return locked

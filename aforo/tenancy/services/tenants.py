@@ -61,7 +61,8 @@ def create_sandbox(*, tenant: Tenant, actor: Actor, now: datetime) -> Tenant:
     """
     if tenant.is_sandbox:
         raise Refused(f"tenant '{tenant}' is a sandbox and has no sandbox of its own")
-    Tenant.objects.select_for_update().get(pk=tenant.pk)  # two of these would race for one twin
+    # Two of these would race for one twin.
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     if Tenant.objects.filter(live_twin=tenant).exists():
         raise Conflict(f"tenant '{tenant}' has a sandbox already")
     sandbox = Tenant(
@@ -98,7 +99,7 @@ def change_settings(
     unknown = settings.keys() - SETTINGS
     if unknown:
         raise Refused(f"not a setting that can be changed: {', '.join(sorted(unknown))}")
-    locked = Tenant.objects.select_for_update().get(pk=tenant.pk)
+    locked = Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
     before = {field: getattr(locked, field) for field in settings}
     for field, value in settings.items():
         setattr(locked, field, value)
