@@ -1,0 +1,148 @@
+"""What an invoice shows, as one frozen value; it is built from rows and knows none afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Self
+
+from django.db.models import prefetch_related_objects
+
+from billing.models import Invoice, InvoiceLine
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Seller or buyer as copied into the invoice when it was made."""
+
+    name: str
+    legal_name: str = ""
+    address: str = ""
+    country: str = ""
+    tax_number: str = ""
+    email: str = ""
+    reference: str = ""
+
+    @classmethod
+    def of(cls, copied: Mapping[str, object]) -> Self:
+        """The party of a copied billing entity or customer; keys that are absent show nothing."""
+        names = (_text(copied, key) for key in ("displayName", "name", "legalName", "externalId"))
+        return cls(
+            name=next(filter(None, names), ""),
+            legal_name=_text(copied, "legalName"),
+            address=_text(copied, "address"),
+            country=_text(copied, "country"),
+            tax_number=_text(copied, "taxNumber"),
+            email=_text(copied, "email"),
+            reference=_text(copied, "externalId"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCharge:
+    """One step of a line's price: units of a tier, a fee, free units. The amount is unrounded."""
+
+    label: str
+    quantity: Decimal
+    unit_price: Decimal | None
+    amount: Decimal
+
+    @classmethod
+    def of(cls, stored: Mapping[str, str | None]) -> Self:
+        """The charge of its stored form: {label, quantity, unitPrice, amount}."""
+        price = stored.get("unitPrice")
+        return cls(
+            label=stored["label"] or "",
+            quantity=Decimal(stored["quantity"] or 0),
+            unit_price=None if price is None else Decimal(price),
+            amount=Decimal(stored["amount"] or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLine:
+    """One line; `event_count` is None where no events are behind it."""
+
+    description: str
+    amount: Decimal
+    exact_amount: Decimal
+    quantity: Decimal | None = None
+    charges: tuple[DocumentCharge, ...] = ()
+    event_count: int | None = None
+
+    @classmethod
+    def of(cls, line: InvoiceLine) -> Self:
+        spans = list(line.spans.all())
+        return cls(
+            description=line.description,
+            amount=line.amount,
+            exact_amount=line.exact_amount,
+            quantity=line.quantity,
+            charges=tuple(DocumentCharge.of(stored) for stored in line.charges),
+            event_count=sum(span.event_count for span in spans) if spans else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceDocument:
+    """Everything on the paper. Times are aware; `time_zone` and `language` say how to show them."""
+
+    invoice_id: str
+    status: str
+    number: str | None
+    currency: str
+    language: str
+    time_zone: str
+    seller: Party
+    buyer: Party
+    period_start_at: datetime
+    period_end_at: datetime
+    created_at: datetime
+    issued_at: datetime | None
+    due_at: datetime | None
+    lines: tuple[DocumentLine, ...]
+    subtotal: Decimal
+    discount_total: Decimal
+    tax_total: Decimal
+    total: Decimal
+    digest: bytes
+
+    @property
+    def reference(self) -> str:
+        """The number once there is one: what a person quotes and `aforo verify` takes."""
+        return self.number or self.invoice_id
+
+    @property
+    def dated_at(self) -> datetime:
+        """The moment the document stands for: its issue, or its making while it is a draft."""
+        return self.issued_at or self.created_at
+
+
+def document_of(invoice: Invoice) -> InvoiceDocument:
+    """The document of a stored invoice; prefetch `lines__spans` when there are several."""
+    prefetch_related_objects([invoice], "lines__spans")
+    return InvoiceDocument(
+        invoice_id=str(invoice.pk),
+        status=invoice.status,
+        number=invoice.number,
+        currency=invoice.currency,
+        language=_text(invoice.buyer, "language") or "en",
+        time_zone=_text(invoice.seller, "timeZone") or "UTC",
+        seller=Party.of(invoice.seller),
+        buyer=Party.of(invoice.buyer),
+        period_start_at=invoice.period_start_at,
+        period_end_at=invoice.period_end_at,
+        created_at=invoice.created_at,
+        issued_at=invoice.issued_at,
+        due_at=invoice.due_at,
+        lines=tuple(DocumentLine.of(line) for line in invoice.lines.all()),
+        subtotal=invoice.subtotal,
+        discount_total=invoice.discount_total,
+        tax_total=invoice.tax_total,
+        total=invoice.total,
+        digest=bytes(invoice.digest),
+    )
+
+
+def _text(copied: Mapping[str, object], key: str) -> str:
+    return str(copied.get(key) or "").strip()
