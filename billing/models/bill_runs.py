@@ -10,7 +10,11 @@ from catalog.models import SubscriptionPeriod
 
 
 class BillRun(TenantOwned):
-    """Bills every unbilled period that ends in (window_start, window_end] and is past."""
+    """Bills every unbilled period that ends in (window_start, window_end] and is past.
+
+    Its times are on everybody's clock, because they measure the run; the dates on its invoices are
+    on the tenant's.
+    """
 
     class Status(models.TextChoices):
         CREATED = "CREATED", "Created"
@@ -56,9 +60,7 @@ class BillRun(TenantOwned):
                 expressions=(
                     ("tenant", RangeOperators.EQUAL),
                     (
-                        Func(
-                            F("window_start"), F("window_end"), Value("(]"), function="TSTZRANGE"
-                        ),
+                        Func(F("window_start"), F("window_end"), Value("(]"), function="TSTZRANGE"),
                         RangeOperators.OVERLAPS,
                     ),
                 ),

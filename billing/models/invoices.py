@@ -33,7 +33,8 @@ class Invoice(TenantOwned):
     )
     bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
     status = models.CharField(max_length=14, choices=Status, default=Status.DRAFT)
-    number = models.CharField(max_length=60, null=True, blank=True)
+    # Null until it is drawn: an empty text would be one number for all drafts.
+    number = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001
     currency = models.CharField(max_length=3)
     subtotal = models.DecimalField(max_digits=38, decimal_places=4)
     discount_total = models.DecimalField(max_digits=38, decimal_places=4)
@@ -122,7 +123,9 @@ class InvoiceLine(TenantOwned):
     quantity = ExactDecimalField(null=True)
     exact_amount = ExactDecimalField()
     amount = models.DecimalField(max_digits=38, decimal_places=4)
-    charges = models.JSONField(default=list, help_text="tier by tier: label, quantity, rate, amount")
+    charges = models.JSONField(
+        default=list, help_text="tier by tier: label, quantity, rate, amount"
+    )
     terms = models.JSONField(null=True, help_text="the terms that made the price")
 
     class Meta:

@@ -28,9 +28,7 @@ class BillRunEventIndex(TenantOwned):
                 name="line_names_a_total_once", fields=("line", "running_total_id")
             ),
         )
-        triggers = (
-            pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),
-        )
+        triggers = (pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),)
 
     def __str__(self) -> str:
         return f"{self.running_total_id}: {self.first_position} to {self.last_position}"

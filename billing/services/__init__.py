@@ -1,0 +1,1 @@
+"""The verbs of billing, one module per noun."""

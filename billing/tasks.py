@@ -1,0 +1,46 @@
+"""Background entry points of billing. Each may run twice: the services look before they act."""
+
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.db import OperationalError
+from django.utils import timezone
+
+from billing import invariants
+from billing.services import bill_pages, bill_runs, closing
+
+_POLICY: dict[str, Any] = {
+    "acks_late": True,
+    "autoretry_for": (OperationalError,),  # deadlock or lost connection; bugs must surface
+    "retry_backoff": True,
+    "retry_jitter": True,
+    "max_retries": 5,
+}
+"""What heals by itself is tried again; what is lost even so, Beat's resume finds."""
+
+
+@shared_task(name="billing.close_periods", **_POLICY)
+def close_periods() -> int:
+    return closing.close_periods(now=timezone.now())
+
+
+@shared_task(name="billing.execute_bill_run", **_POLICY)
+def execute_bill_run(run_id: str) -> str:
+    return bill_runs.advance_run(run_id=UUID(run_id), now=timezone.now()).status
+
+
+@shared_task(name="billing.bill_page", **_POLICY)
+def bill_page(run_id: str, page: int) -> int:
+    return bill_pages.bill_page(run_id=UUID(run_id), page=page, now=timezone.now())
+
+
+@shared_task(name="billing.resume_bill_runs", **_POLICY)
+def resume_bill_runs() -> int:
+    return bill_runs.resume_runs(now=timezone.now())
+
+
+@shared_task(name="billing.check_invariants", **_POLICY)
+def check_invariants() -> int:
+    """The number of broken truths; each is logged as an error."""
+    return invariants.check_and_log()

@@ -1,0 +1,92 @@
+"""Usage as the drain would have left it: events in a chain, and the total that counts them."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.money import ZERO, exact, plain
+from catalog.models import SubscriptionPlan
+from catalog.pricing import Usage, parse_terms
+from metering import proof
+from metering.models import RunningTotal, UsageEvent
+
+BATCH = UUID("00000000-0000-7000-8000-0000000000ba")
+
+
+def meter(period, unit, quantities, *, version=None, metadata=None):
+    """Events of one unit, one per quantity, evenly over `period`; returns their running total."""
+    version = version or SubscriptionPlan.objects.get(subscription=period.subscription).version
+    total = RunningTotal.objects.create(
+        tenant_id=period.tenant_id,
+        subscription_id=period.subscription_id,
+        plan_version_id=version.id,
+        unit_id=unit.id,
+        period_id=period.id,
+    )
+    terms = parse_terms(version.prices.get(unit=unit).terms)
+    chain = proof.Chain(proof.total_key(bytes(period.tenant.hash_secret), total.id))
+    step = (period.end_at - period.start_at) / (len(quantities) + 1)
+    events, seen = [], set()
+    with exact():
+        for index, quantity in enumerate(map(Decimal, quantities)):
+            before, count = total.quantity, total.event_count
+            text = (metadata or {}).get(index)
+            after = _aggregated(unit, Decimal(before), quantity, text, seen)
+            revenue = terms.marginal(Usage(Decimal(before), count), Usage(after, count + 1))
+            event = UsageEvent(
+                tenant_id=period.tenant_id,
+                customer_id=period.subscription.customer_id,
+                subscription_id=period.subscription_id,
+                plan_version_id=version.id,
+                unit_id=unit.id,
+                running_total_id=total.id,
+                position=index + 1,
+                idempotency_key=f"{unit.name}-{index}",
+                metric=unit.metric,
+                quantity=quantity,
+                revenue=revenue,
+                cost=ZERO,
+                occurred_at=period.start_at + step * (index + 1),
+                received_at=period.start_at + step * (index + 1) + timedelta(seconds=1),
+                late=False,
+                product_type=unit.product_type,
+                session_id="session-1",
+                agent_id="agent-1",
+                tool_name="search",
+                trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+                metadata=text or '{"model":"x"}',
+                source="API",
+                batch_id=BATCH,
+                batch_index=index,
+            )
+            event.digest = chain.append(_canonical(event))
+            events.append(event)
+            total.quantity, total.event_count = after, count + 1
+            total.revenue += revenue
+            total.position, total.digest = index + 1, event.digest
+    UsageEvent.objects.bulk_create(events)
+    total.save()
+    return total
+
+
+def _aggregated(unit, before, quantity, metadata, seen):
+    match unit.aggregation:
+        case "COUNT":
+            return before + 1
+        case "SUM":
+            return before + quantity
+        case "MAX":
+            return max(before, quantity)
+        case "UNIQUE":
+            is_new = metadata not in seen
+            seen.add(metadata)
+            return before + is_new
+
+
+def _canonical(event):
+    values = {name: getattr(event, name) for name in proof.HASHED_COLUMNS}
+    for name in ("quantity", "revenue", "cost"):
+        values[name] = plain(values[name])
+    for name in ("occurred_at", "received_at"):
+        values[name] = proof.microseconds(values[name])
+    return proof.canonical(tuple(values.values()))
