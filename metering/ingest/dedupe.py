@@ -9,9 +9,14 @@ from metering.ingest.arrivals import Arrival
 from metering.ingest.connection import hot_cursor
 
 # Keys go in sorted: two overlapping batches in different orders would deadlock.
+# What comes back is what the insert itself did not take, so that a key which another drain has
+# just committed, and which no snapshot of ours could show, is never taken for a new one.
 _INSERT = """
-    INSERT INTO event_keys (k, body) SELECT * FROM unnest(%s::uuid[], %s::uuid[])
-    ON CONFLICT DO NOTHING RETURNING k
+    WITH given AS MATERIALIZED (SELECT * FROM unnest(%s::uuid[], %s::uuid[]) AS g(k, body)),
+    taken AS (
+        INSERT INTO event_keys (k, body) SELECT k, body FROM given
+        ON CONFLICT DO NOTHING RETURNING k)
+    SELECT k FROM given WHERE NOT EXISTS (SELECT FROM taken WHERE taken.k = given.k)
 """
 _BODIES = "SELECT k, body FROM event_keys WHERE k = ANY(%s::uuid[])"
 _FREE = "DELETE FROM event_keys WHERE k = ANY(%s::uuid[])"
@@ -70,10 +75,9 @@ def _known_bodies(keys: list[str], bodies: dict[str, str]) -> dict[str, str]:
         return {}
     with hot_cursor() as cursor:
         cursor.execute(_INSERT, (_array(keys), _array([bodies[k] for k in keys])))
-        if cursor.rowcount == len(keys):
+        old = [k.hex for (k,) in cursor]
+        if not old:
             return {}
-        new = {k.hex for (k,) in cursor.fetchall()}
-        old = [k for k in keys if k not in new]
         return {k.hex: body.hex for k, body in cursor.execute(_BODIES, (_array(old),))}
 
 

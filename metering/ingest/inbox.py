@@ -1,5 +1,6 @@
 """The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +39,7 @@ _READ = """
     SELECT id, batch_id, tenant_id, source, received_at, arrived_at, event_count, refused, body
     FROM inbox_batches WHERE id = ANY(%s) ORDER BY id
 """
+_SPECIAL = re.compile(rb"[\\\t\n\r]")
 _refusals = msgspec.json.Decoder(list[tuple[int, str, str]])
 
 
@@ -58,12 +60,14 @@ class Batch:
     late_before: datetime = field(init=False)
     received_microseconds: int = field(init=False)
     batch_text: str = field(init=False)
+    is_plain: bool = field(init=False)  # no text of it needs escaping for COPY
     columns: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "late_before", self.received_at - LATE_AFTER)
         object.__setattr__(self, "received_microseconds", microseconds(self.received_at))
         object.__setattr__(self, "batch_text", str(self.batch_id))
+        object.__setattr__(self, "is_plain", not _SPECIAL.search(self.array))
         columns = f"{self.received_at.isoformat()}\t{self.source}\t{self.batch_id}"
         object.__setattr__(self, "columns", columns)
 

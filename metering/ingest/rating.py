@@ -4,17 +4,17 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import accumulate, islice, repeat
 
 import msgspec
 
-from aforo.money import exact
+from aforo.money import ZERO, exact
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
-from metering import proof
 from metering.ingest import enrichment, totals
 from metering.ingest.arrivals import Arrival, Fate
 from metering.ingest.enrichment import Routed
@@ -23,7 +23,6 @@ from metering.ingest.targets import Target, Unbilled, fields_of
 from metering.ingest.totals import Total
 
 ONE = Decimal(1)
-Step = Callable[[Decimal, Arrival], Decimal]
 
 
 @dataclass(slots=True)
@@ -79,59 +78,65 @@ def _walk(
     target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
 ) -> list[str]:
     """The rows of one total's events; `total` stands after the last of them."""
-    step = _step(target, total.id, new_values)
     charge, by_count = target.terms.charge, target.terms.counts_transactions
     unit_cost = target.unit.unit_cost
-    chain = proof.Chain(
-        proof.total_key(enrichment.secret_of(target.tenant_id), total.id), total.digest
-    )
-    priced = RowMaker(target, total.id, chain).priced
+    maker = _row_maker(target, total)
     quantity, count, position = total.quantity, total.event_count, total.position
     charged = first = charge(Usage(quantity, count)) if by_count else charge(quantity)
     lines = []
-    for arrival in arrivals:
-        after = step(quantity, arrival)
+    for arrival, after in zip(arrivals, _levels(target, total, arrivals, new_values), strict=True):
         count += 1
         position += 1
         price = charge(Usage(after, count)) if by_count else charge(after)
-        cost = unit_cost * (after - quantity)
-        lines.append(priced(arrival, position, price - charged, cost))
+        cost = unit_cost * (after - quantity) if unit_cost else ZERO
+        lines.append(maker.priced(arrival, position, price - charged, cost))
+        quantity, charged = after, price
         if arrival.fate is Fate.UNBILLED:
             arrival.fate = Fate.COUNTED
-        quantity, charged = after, price
     total.cost += unit_cost * (quantity - total.quantity)
     total.revenue += charged - first
     total.quantity, total.event_count, total.position = quantity, count, position
-    total.digest = chain.digest
+    total.digest = maker.chain.digest
     return lines
 
 
-def _step(target: Target, total_id: int, new_values: set[tuple[int, str]]) -> Step:
-    """How one event moves the aggregated quantity."""
+def _row_maker(target: Target, total: Total) -> RowMaker:
+    """The target's own, with its chain set to where the locked total stands."""
+    maker = target.maker
+    if maker is None or maker.total_id != total.id:
+        maker = RowMaker(target, total.id, enrichment.secret_of(target.tenant_id))
+        target.maker = maker
+    maker.chain.digest = total.digest
+    return maker
+
+
+def _levels(
+    target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
+) -> Iterable[Decimal]:
+    """The aggregated quantity after each event, from where the total stands."""
     match target.unit.aggregation:
         case Aggregation.COUNT:
-            return lambda quantity, _: quantity + ONE
+            steps: Iterable[Decimal] = repeat(ONE, len(arrivals))
         case Aggregation.SUM:
-            return lambda quantity, arrival: quantity + arrival.event.quantity
+            steps = (arrival.event.quantity for arrival in arrivals)
         case Aggregation.MAX:
-            return lambda quantity, arrival: max(quantity, arrival.event.quantity)
+            sizes = (arrival.event.quantity for arrival in arrivals)
+            return islice(accumulate(sizes, max, initial=total.quantity), 1, None)
         case Aggregation.UNIQUE:
-            return _first_seen(target, total_id, new_values)
+            steps = _first_seen(target, total.id, arrivals, new_values)
         case unknown:
             raise ValueError(f"no arithmetic for aggregation {unknown}")
+    return islice(accumulate(steps, initial=total.quantity), 1, None)
 
 
-def _first_seen(target: Target, total_id: int, new_values: set[tuple[int, str]]) -> Step:
-    """One more for the first event of each value; `new_values` shrinks as they are met."""
-
-    def step(quantity: Decimal, arrival: Arrival) -> Decimal:
+def _first_seen(
+    target: Target, total_id: int, arrivals: list[Arrival], new_values: set[tuple[int, str]]
+) -> Iterator[Decimal]:
+    """One for the first event of each new value, else nothing; `new_values` shrinks."""
+    for arrival in arrivals:
         value = (total_id, _hashed_value(target, arrival))
-        if value not in new_values:
-            return quantity
-        new_values.remove(value)
-        return quantity + ONE
-
-    return step
+        yield ONE if value in new_values else ZERO
+        new_values.discard(value)
 
 
 def _new_values(

@@ -33,11 +33,11 @@ def escape(text: str) -> str:
 class RowMaker:
     """Rows of one total's events, in order; keeps the chain of their digests."""
 
-    __slots__ = ("_chain", "_context", "_prefix", "_total_id")
+    __slots__ = ("_context", "_prefix", "chain", "total_id")
 
-    def __init__(self, target: Target, total_id: int, chain: proof.Chain) -> None:
-        self._chain = chain
-        self._total_id = total_id
+    def __init__(self, target: Target, total_id: int, secret: bytes) -> None:
+        self.chain = proof.Chain(proof.total_key(secret, total_id))
+        self.total_id = total_id
         self._prefix = f"{target.columns}\t{total_id}\t"
         self._context = target.hashed_context
 
@@ -45,16 +45,17 @@ class RowMaker:
         """The row of the event at `position`, which this appends to the chain."""
         event, batch = arrival.event, arrival.batch
         quantity, revenue_text, cost_text = plain(event.quantity), plain(revenue), plain(cost)
-        metadata, texts = event.metadata_text(), _texts(event)
+        key, metric, texts = arrival.key, event.metricName, _texts(event)
+        metadata = event.metadata_text()
         late = arrival.occurred < batch.late_before
-        digest = self._chain.append(
+        digest = self.chain.append(
             proof.canonical(
                 (
-                    self._total_id,
+                    self.total_id,
                     position,
                     *self._context,
-                    event.metricName,
-                    arrival.key,
+                    metric,
+                    key,
                     quantity,
                     revenue_text,
                     cost_text,
@@ -69,10 +70,11 @@ class RowMaker:
                 )
             )
         )
+        if not batch.is_plain:
+            key, metric, metadata = escape(key), escape(metric), metadata and escape(metadata)
         return (
-            f"{self._prefix}{position}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
-            f"{quantity}\t{revenue_text}\t{cost_text}\t{arrival.occurred_text}\t{'ft'[late]}\t"
-            f"{_columns(texts)}\t{NULL if metadata is None else escape(metadata)}\t"
+            f"{self._prefix}{position}\t{key}\t{metric}\t{quantity}\t{revenue_text}\t{cost_text}\t"
+            f"{arrival.occurred_text}\t{'ft'[late]}\t{_columns(texts)}\t{metadata or NULL}\t"
             f"{arrival.index}\t{batch.columns}\t\\\\x{digest.hex()}\n"
         )
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,6 +31,7 @@ class Target:
     total_id: int | None = None
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
+    maker: Any = None  # the rows.RowMaker that was last used; rows stands above this module
 
     def __post_init__(self) -> None:
         customer, subscription = str(self.customer_id), str(self.subscription_id)

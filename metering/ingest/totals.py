@@ -26,7 +26,7 @@ _FIND = """
 # Locked in id order by everybody: two drains, or a drain and a bill run, cannot deadlock.
 _LOCK = """
     SELECT id, quantity, event_count, revenue, cost, "position", digest, billed_position
-    FROM running_totals WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+    FROM running_totals WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE
 """
 _WRITE = """
     UPDATE running_totals r SET quantity = g.quantity, event_count = g.n, revenue = g.revenue,
@@ -81,7 +81,7 @@ def _key(target: Target) -> tuple[UUID, ...]:
 def lock(ids: Iterable[int]) -> dict[int, Total]:
     """Lock totals in id order and read their whole state."""
     with hot_cursor() as cursor:
-        rows = cursor.execute(_LOCK, (sorted(set(ids)),)).fetchall()
+        rows = cursor.execute(_LOCK, (_array(sorted(set(ids))),)).fetchall()
     return {row[0]: Total(*row) for row in rows}
 
 
@@ -93,13 +93,13 @@ def write(totals: Sequence[Total]) -> None:
         cursor.execute(
             _WRITE,
             (
-                [total.id for total in totals],
-                _numerics(total.quantity for total in totals),
-                [total.event_count for total in totals],
-                _numerics(total.revenue for total in totals),
-                _numerics(total.cost for total in totals),
-                [total.position for total in totals],
-                [total.digest for total in totals],
+                _array([total.id for total in totals]),
+                _array([plain(total.quantity) for total in totals]),
+                _array([total.event_count for total in totals]),
+                _array([plain(total.revenue) for total in totals]),
+                _array([plain(total.cost) for total in totals]),
+                _array([total.position for total in totals]),
+                _array([f'"\\\\x{total.digest.hex()}"' for total in totals]),
             ),
         )
 
@@ -109,11 +109,12 @@ def new_values(seen: set[tuple[int, str]]) -> set[tuple[int, str]]:
     if not seen:
         return set()
     ordered = sorted(seen)
-    values = "{" + ",".join(value for _, value in ordered) + "}"
+    values = _array([value for _, value in ordered])
     with hot_cursor() as cursor:
-        cursor.execute(_NEW_VALUES, ([total_id for total_id, _ in ordered], values))
+        cursor.execute(_NEW_VALUES, (_array([total_id for total_id, _ in ordered]), values))
         return {(total_id, value.hex) for total_id, value in cursor.fetchall()}
 
 
-def _numerics(values: Iterable[Decimal]) -> str:
-    return "{" + ",".join(plain(value) for value in values) + "}"
+def _array(values: Iterable[int | str]) -> str:
+    """A PostgreSQL array literal: a fifth of the cost of adapting a list."""
+    return "{" + ",".join(map(str, values)) + "}"
