@@ -5,6 +5,7 @@ import sys
 
 import typer
 
+from aforo.commands.demo import demo
 from aforo.commands.installation import manage
 from aforo.commands.up import up
 from aforo.embedded.processes import StackError
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(up)
+app.command()(demo)
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 
 

@@ -80,7 +80,7 @@ class Money:
             return type(self)(self.amount - other.amount, self.currency)
 
     def __neg__(self) -> Self:
-        return type(self)(-self.amount, self.currency)
+        return type(self)(EXACT.minus(self.amount), self.currency)
 
     def __str__(self) -> str:
         return f"{self.amount:f} {self.currency}"

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "catalog",
     "metering",
     "billing",
+    "aforo.demo",
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",

@@ -1,0 +1,49 @@
+"""`aforo demo`: the whole product, with traffic that becomes invoices before your eyes."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from aforo.commands.installation import DataDir, run_command
+from aforo.commands.progress import Steps
+from aforo.commands.up import Port, WebWorkers, Workers, show_ready, stopping_at_signals
+from aforo.embedded.stack import Stack
+from aforo.embedded.supervisor import Stopped
+
+Trace = Annotated[
+    Path | None,
+    typer.Option(help="A CSV with TIMESTAMP, ContextTokens, GeneratedTokens.", exists=True),
+]
+Output = Annotated[Path, typer.Option(help="Where invoices are written as PDF and JSON.")]
+Exit = Annotated[bool, typer.Option("--exit", help="Stop when the story is told.")]
+
+
+def demo(
+    data_dir: DataDir,
+    trace: Trace = None,
+    output: Output = Path("aforo-demo"),
+    leave: Exit = False,
+    port: Port = 8000,
+    web_workers: WebWorkers = 1,
+    workers: Workers = 2,
+) -> None:
+    """Start everything, meter real traffic, bill it, prove it; then stay up to look around."""
+    console = Console()
+    steps = Steps(console)
+    stack = Stack(
+        data_dir=data_dir, port=port, web_workers=web_workers, workers=workers, report=steps.begin
+    )
+    with stopping_at_signals(stack), contextlib.suppress(Stopped):
+        with steps:
+            stack.start()
+        os.environ.update(stack.environment())
+        story = {"url": stack.url, "trace": trace, "output": output.resolve()}
+        run_command("demo", data_dir=data_dir, **story)
+        if leave:
+            return
+        show_ready(stack, console)
+        stack.wait()
