@@ -41,7 +41,7 @@ def rate(routed: Iterable[Routed]) -> Rated:
     for arrival, targets in routed:
         for target in targets:
             if isinstance(target, Unbilled):
-                rated.lines.append(unbilled(target, arrival))
+                rated.lines.append(unbilled(target.columns, arrival))
             else:
                 groups[target].append(arrival)
     if not groups:
@@ -104,7 +104,8 @@ def _row_maker(target: Target, total: Total) -> RowMaker:
     """The target's own, with its chain set to where the locked total stands."""
     maker = target.maker
     if maker is None or maker.total_id != total.id:
-        maker = RowMaker(target, total.id, enrichment.secret_of(target.tenant_id))
+        secret = enrichment.secret_of(target.tenant_id)
+        maker = RowMaker(target.columns, target.hashed_context, total.id, secret)
         target.maker = maker
     maker.chain.digest = total.digest
     return maker

@@ -10,7 +10,6 @@ from aforo.money import plain
 from metering import proof
 from metering.ingest.arrivals import Arrival
 from metering.ingest.events import Event
-from metering.ingest.targets import Target, Unbilled
 
 COLUMNS = (
     "tenant_id, customer_id, subscription_id, plan_version_id, unit_id, running_total_id,"
@@ -35,11 +34,13 @@ class RowMaker:
 
     __slots__ = ("_context", "_prefix", "chain", "total_id")
 
-    def __init__(self, target: Target, total_id: int, secret: bytes) -> None:
+    def __init__(
+        self, columns: str, hashed_context: tuple[str, ...], total_id: int, secret: bytes
+    ) -> None:
         self.chain = proof.Chain(proof.total_key(secret, total_id))
         self.total_id = total_id
-        self._prefix = f"{target.columns}\t{total_id}\t"
-        self._context = target.hashed_context
+        self._prefix = f"{columns}\t{total_id}\t"
+        self._context = hashed_context
 
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
         """The row of the event at `position`, which this appends to the chain."""
@@ -79,12 +80,12 @@ class RowMaker:
         )
 
 
-def unbilled(target: Unbilled, arrival: Arrival) -> str:
+def unbilled(columns: str, arrival: Arrival) -> str:
     """The row of an event that no price applies to: kept, but in no chain and at no price."""
     event, batch, metadata = arrival.event, arrival.batch, arrival.event.metadata_text()
     late = arrival.occurred < batch.late_before
     return (
-        f"{target.columns}\t{NULL}\t{NULL}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
+        f"{columns}\t{NULL}\t{NULL}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
         f"{plain(event.quantity)}\t0\t0\t{arrival.occurred_text}\t{'ft'[late]}\t"
         f"{_columns(_texts(event))}\t{NULL if metadata is None else escape(metadata)}\t"
         f"{arrival.index}\t{batch.columns}\t{NULL}\n"

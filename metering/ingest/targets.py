@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from catalog.models.billable_units import Aggregation
 from catalog.pricing import Terms
 from catalog.selectors.contracts import UnitContract
 from metering.ingest.arrivals import Arrival
+from metering.ingest.rows import RowMaker
 
 Accepts = Callable[[Mapping[str, object]], bool]
 
@@ -31,7 +32,7 @@ class Target:
     total_id: int | None = None
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
-    maker: Any = None  # the rows.RowMaker that was last used; rows stands above this module
+    maker: RowMaker | None = None  # the one that was used last
 
     def __post_init__(self) -> None:
         customer, subscription = str(self.customer_id), str(self.subscription_id)
