@@ -72,8 +72,9 @@ def _bill(run: BillRun, item_ids: Sequence[UUID], *, now: datetime) -> int:
 
 @transaction.atomic
 def _bill_together(run: BillRun, item_ids: Sequence[UUID], *, now: datetime) -> int:
-    items = _pending(run).filter(id__in=item_ids).select_for_update(skip_locked=True)
-    claimed = dict(items.values_list("id", "period_id"))
+    items = _pending(run).filter(id__in=item_ids).order_by("id")
+    locked = items.select_for_update(of=("self",), skip_locked=True)
+    claimed = dict(locked.values_list("id", "period_id"))
     if not claimed:
         return 0
     bill_periods(run=run, period_ids=claimed.values(), now=clock.at(run.tenant, now))

@@ -142,6 +142,8 @@ def _require_window(start: datetime, end: datetime) -> None:
 
 
 def _insert(run: BillRun) -> None:
+    # One after another: two inserts that check an exclusion constraint at once may deadlock.
+    Tenant.objects.select_for_update(no_key=True).get(pk=run.tenant_id)
     try:
         with transaction.atomic():
             run.save(force_insert=True)
