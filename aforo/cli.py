@@ -7,6 +7,7 @@ import typer
 
 from aforo.commands.demo import demo
 from aforo.commands.installation import manage
+from aforo.commands.tenant import tenant_app
 from aforo.commands.up import up
 from aforo.embedded.processes import StackError
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(demo)
+app.add_typer(tenant_app, name="tenant")
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 
 

@@ -3,8 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact
-from decimal import InvalidOperation, Overflow, localcontext
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
 from functools import cache
 from typing import Self
 
@@ -44,7 +52,7 @@ def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """`value` as text without exponent or trailing zeros: the one spelling used in hashes and JSON."""
+    """`value` without exponent or trailing zeros: its one spelling in hashes and JSON."""
     if not value:
         return "0"
     text = str(value)  # a third of the cost of `format`, which only exponents need
