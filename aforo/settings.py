@@ -157,6 +157,16 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/(api/)?v1/",
+    "ENUM_NAME_OVERRIDES": {  # several rows have a kind, a type or a status
+        "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
+        "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
+        "OfferingStatus": "catalog.models.offerings.Offering.Status",
+        "OfferingType": "catalog.models.offerings.Offering.Type",
+        "PricingModel": "catalog.api.metric_configs.MODEL_NAMES",
+        "ProductStatus": "catalog.models.products.Product.Status",
+        "ProductType": "catalog.models.products.ProductType",
+        "SubscriptionStatus": "catalog.models.subscriptions.Subscription.State",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "aforo.api.schema.complete",

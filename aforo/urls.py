@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(**_FOR_ALL), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
     path("api/v1/", include("aforo.api.urls")),
+    path("api/v1/", include("catalog.api.urls")),
     path("", include("metering.api.urls")),
 ]
 

@@ -30,7 +30,7 @@ EDITABLE = frozenset(
     }
 )
 _SHOWN = EDITABLE | {"product_type"}
-_ALIASES = {"COUNT_DISTINCT": Aggregation.UNIQUE}
+ALIASES = {"COUNT_DISTINCT": Aggregation.UNIQUE}  # as clients call it
 
 
 @transaction.atomic
@@ -155,12 +155,17 @@ def templates_of(product_type: str) -> tuple[MetricTemplate, ...]:
 
 def aggregation_named(name: str) -> Aggregation:
     """The aggregation that clients call `name`; COUNT_DISTINCT is UNIQUE."""
-    if name in _ALIASES:
-        return _ALIASES[name]
+    if name in ALIASES:
+        return ALIASES[name]
     if name not in Aggregation:
-        known = ", ".join([*Aggregation, *_ALIASES])
+        known = ", ".join([*Aggregation, *ALIASES])
         raise changes.refused("aggregationType", "INVALID", f"must be one of {known}")
     return Aggregation(name)
+
+
+def name_of_aggregation(aggregation: str) -> str:
+    """What clients call an aggregation: the reverse of `aggregation_named`."""
+    return next((alias for alias, own in ALIASES.items() if own == aggregation), aggregation)
 
 
 def _create_from(

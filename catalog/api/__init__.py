@@ -1,0 +1,1 @@
+"""The catalog over HTTP, one module per noun: its serializers, filters and views."""

@@ -1,0 +1,52 @@
+"""Routes of the catalog, below /api/v1/."""
+
+from django.urls import path
+
+from catalog.api.customers import (
+    CustomerAliasDetail,
+    CustomerAliases,
+    CustomerDetail,
+    Customers,
+)
+from catalog.api.metrics import MetricDetail, Metrics, MetricsFromTemplates, MetricTemplates
+from catalog.api.offerings import OfferingDetail, Offerings
+from catalog.api.pricing import PricingPreview
+from catalog.api.products import ProductDetail, Products
+from catalog.api.rate_plans import (
+    RatePlanDetail,
+    RatePlanPublication,
+    RatePlans,
+    RatePlanSearch,
+    RatePlanVersions,
+)
+from catalog.api.subscriptions import (
+    SubscriptionCancellation,
+    SubscriptionDetail,
+    SubscriptionPeriods,
+    Subscriptions,
+)
+
+urlpatterns = [
+    path("products", Products.as_view()),
+    path("products/<uuid:id>", ProductDetail.as_view()),
+    path("metrics", Metrics.as_view()),
+    path("metrics/bulk", MetricsFromTemplates.as_view()),
+    path("metrics/templates/<str:product_type>", MetricTemplates.as_view()),
+    path("metrics/<uuid:id>", MetricDetail.as_view()),
+    path("rateplans", RatePlans.as_view()),
+    path("rateplans/search", RatePlanSearch.as_view()),
+    path("rateplans/<uuid:id>", RatePlanDetail.as_view()),
+    path("rateplans/<uuid:id>/versions", RatePlanVersions.as_view()),
+    path("rateplans/<uuid:id>/publish", RatePlanPublication.as_view()),
+    path("offerings", Offerings.as_view()),
+    path("offerings/<uuid:id>", OfferingDetail.as_view()),
+    path("customers", Customers.as_view()),
+    path("customers/<uuid:id>", CustomerDetail.as_view()),
+    path("customers/<uuid:id>/aliases", CustomerAliases.as_view()),
+    path("customers/<uuid:id>/aliases/<uuid:alias_id>", CustomerAliasDetail.as_view()),
+    path("subscriptions", Subscriptions.as_view()),
+    path("subscriptions/<uuid:id>", SubscriptionDetail.as_view()),
+    path("subscriptions/<uuid:id>/periods", SubscriptionPeriods.as_view()),
+    path("subscriptions/<uuid:id>/cancel", SubscriptionCancellation.as_view()),
+    path("pricing/preview", PricingPreview.as_view()),
+]
