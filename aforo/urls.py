@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
     path("api/v1/", include("aforo.api.urls")),
     path("api/v1/", include("catalog.api.urls")),
+    path("api/v1/", include("billing.api.urls")),
     path("", include("metering.api.urls")),
 ]
 

@@ -56,3 +56,10 @@ def progress_by_run(runs: Iterable[BillRun]) -> Mapping[UUID, Progress]:
 
 def progress_of(run: BillRun) -> Progress:
     return progress_by_run([run]).get(run.id, Progress())
+
+
+def failures_of(run: BillRun, *, limit: int = 100) -> QuerySet[BillRunItem]:
+    """The first periods that a run could not bill, with their periods."""
+    items: QuerySet[BillRunItem] = BillRunItem.objects.for_tenant(run.tenant_id)
+    failed = items.filter(run=run, status=_Status.FAILED).select_related("period")
+    return failed.order_by("page", "id")[:limit]

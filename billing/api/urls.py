@@ -1,0 +1,23 @@
+"""Routes of billing, below /api/v1/."""
+
+from django.urls import path
+
+from billing.api.bill_runs import BillRunDetail, BillRunExecution, BillRuns
+from billing.api.invoices import (
+    InvoiceDetail,
+    InvoiceFinalization,
+    InvoiceHTML,
+    InvoicePDF,
+    Invoices,
+)
+
+urlpatterns = [
+    path("bill-runs", BillRuns.as_view()),
+    path("bill-runs/<uuid:id>", BillRunDetail.as_view()),
+    path("bill-runs/<uuid:id>/execute", BillRunExecution.as_view()),
+    path("invoices", Invoices.as_view()),
+    path("invoices/<uuid:id>", InvoiceDetail.as_view()),
+    path("invoices/<uuid:id>/finalize", InvoiceFinalization.as_view()),
+    path("invoices/<uuid:id>/html", InvoiceHTML.as_view()),
+    path("invoices/<uuid:id>/pdf", InvoicePDF.as_view()),
+]
