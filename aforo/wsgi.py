@@ -1,8 +1,32 @@
 """The web process: one WSGI application for granian."""
 
 import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aforo.settings")
-application = get_wsgi_application()
+
+
+def with_chunked_bodies(serve: Application) -> Application:
+    """Give chunked bodies the length that they lack: Django takes one without for empty.
+
+    A body over the limit is read to just beyond it, so that Django refuses it like any other.
+    """
+
+    def served(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("CONTENT_LENGTH"):
+            body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+            environ["CONTENT_LENGTH"] = str(len(body))
+            environ["wsgi.input"] = BytesIO(body)
+        return serve(environ, start_response)
+
+    return served
+
+
+application = with_chunked_bodies(get_wsgi_application())

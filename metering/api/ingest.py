@@ -9,10 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
-from aforo.api.problems import problem_members, problem_response
+from aforo.api.problems import NotAllowed, problem_members, problem_response
 from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
 from aforo.tenancy.key_use import note_use
 from metering.ingest import door, wake
@@ -22,9 +21,10 @@ MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 @csrf_exempt
-@require_POST
 def ingest(request: HttpRequest) -> HttpResponse:
     """Take one event, `{"events": [...]}` or a bare array; 202 once it cannot be lost."""
+    if request.method != "POST":
+        return not_allowed()
     try:
         digest, key = door.authenticate(
             bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
@@ -44,6 +44,12 @@ def ingest(request: HttpRequest) -> HttpResponse:
     return answer(admission)
 
 
+def not_allowed() -> HttpResponse:
+    response = problem_response(NotAllowed("events are sent by POST"))
+    response["Allow"] = "POST"
+    return response
+
+
 def bearer_token(request: HttpRequest) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -59,9 +65,9 @@ def body_of(request: HttpRequest) -> bytes:
     except RequestDataTooBig:
         raise TooLarge(f"the body is over {MAX_BODY} bytes") from None
     except UnreadablePostError:
-        raise Unreadable("the body broke off before its end") from None
-    if len(body) > MAX_BODY:
-        raise TooLarge(f"the body is over {MAX_BODY} bytes")
+        raise Unreadable("the body broke off before its end", code="BROKEN_BODY") from None
+    if len(body) != int(request.META.get("CONTENT_LENGTH") or 0):
+        raise Unreadable("the body broke off before its end", code="BROKEN_BODY")
     return body
 
 

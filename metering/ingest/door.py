@@ -5,8 +5,9 @@ from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
-from aforo.errors import Forbidden, Unauthenticated
+from aforo.errors import AforoError, Forbidden, Unauthenticated
 from aforo.ids import new_id
+from aforo.tenancy.selectors import is_called
 from metering.ingest import events, gates, inbox, known, normalising
 from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
@@ -34,7 +35,7 @@ def authenticate(token: str, *, tenant_header: str | None) -> tuple[bytes, Known
     key = known.key_of(digest)
     if key is None:
         raise Unauthenticated("this API key opens nothing here")
-    if tenant_header and tenant_header not in {key.slug, str(key.tenant_id)}:
+    if tenant_header and not is_called(tenant_header, tenant_id=key.tenant_id, slug=key.slug):
         raise Forbidden("X-Tenant-Id names another tenant than the API key")
     return digest, key
 
@@ -47,14 +48,20 @@ def receive(
     Raises Unreadable (400), TooLarge (413), or Unauthenticated (401) when the key was revoked
     since it was last seen.
     """
-    array, arrivals = _opened(events.event_array(body), key, idempotency_key)
+    try:
+        array, arrivals = _opened(events.event_array(body), key, idempotency_key)
+    except AforoError:
+        _require_open(digest)
+        raise
     now = known.clock_of(key)
     refused = _refusals(arrivals, key, now)
     batch_id = new_id()
     admission = Admission(
         batch_id, key.tenant_id, key.bucket, len(arrivals), _repeats(arrivals, refused), refused
     )
-    if arrivals and not inbox.store(
+    if not arrivals:
+        _require_open(digest)
+    elif not inbox.store(
         batch_id=batch_id,
         bucket=key.bucket,
         key_digest=digest,
@@ -64,9 +71,19 @@ def receive(
         refused=refused,
         array=array,
     ):
-        known.forget_key(digest)
-        raise Unauthenticated("this API key has been revoked")
+        raise _revoked(digest)
     return admission
+
+
+def _require_open(digest: bytes) -> None:
+    """Where nothing is stored, no statement has yet looked whether the key was revoked."""
+    if not known.is_open(digest):
+        raise _revoked(digest)
+
+
+def _revoked(digest: bytes) -> Unauthenticated:
+    known.forget_key(digest)
+    return Unauthenticated("this API key has been revoked")
 
 
 def _opened(
@@ -88,7 +105,9 @@ def _mended(
 ) -> tuple[bytes, Event | Refusal]:
     """One event with its unknown fields folded; a refused one keeps its own JSON."""
     folded = normalising.fold(raw, tenant_id=key.tenant_id, idempotency_key=idempotency_key)
-    return (raw, folded) if isinstance(folded, Refusal) else (folded, events.decode_one(folded))
+    if isinstance(folded, Refusal):
+        return normalising.kept(raw), folded
+    return folded, events.decode_one(folded)
 
 
 def _refusals(arrivals: list[Event | Refusal], key: KnownKey, now: datetime) -> dict[int, Refusal]:

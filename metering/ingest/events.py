@@ -1,5 +1,6 @@
 """The event as it comes over the wire, and how a body becomes a list of them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,13 @@ class Refusal:
     detail: str
 
 
+# Every escape is matched, so that the backslash of an escaped backslash begins none.
+_ESCAPE = re.compile(
+    rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _events = msgspec.json.Decoder(list[Event])
 _event = msgspec.json.Decoder(Event)
@@ -68,7 +76,7 @@ def event_array(body: bytes) -> bytes:
 
     Raises Unreadable (400) when it is not JSON of one of these three shapes.
     """
-    stripped = body.strip()
+    stripped = _without_lone_surrogates(body.strip())
     if not stripped:
         raise Unreadable("the body is empty", code="EMPTY_BODY")
     if b"\x00" in stripped:
@@ -81,6 +89,16 @@ def event_array(body: bytes) -> bytes:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"the body is not JSON: {error}", code="MALFORMED_JSON") from None
     return bytes(fields["events"]) if "events" in fields else b"[" + stripped + b"]"
+
+
+def _without_lone_surrogates(body: bytes) -> bytes:
+    """Half an emoji, as clients send it that cut texts by length, becomes U+FFFD.
+
+    No text can hold it, and it would sink the batch of all the others.
+    """
+    if b"\\ud" not in body and b"\\uD" not in body:
+        return body
+    return _ESCAPE.sub(lambda match: b"\\ufffd" if match[2] else match[0], body)
 
 
 def split(array: bytes) -> list[msgspec.Raw]:

@@ -19,6 +19,7 @@ _KEY = """
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
+_OPEN = "SELECT EXISTS (SELECT FROM api_keys k WHERE k.digest = %s AND k.revoked_at IS NULL)"
 _CLOCK = f"SELECT {NOW_SQL} FROM tenants t WHERE t.id = %s"  # noqa: S608 - our own constant
 _METRICS = """
     SELECT CASE WHEN source_metric = '' THEN name ELSE source_metric END
@@ -58,6 +59,14 @@ def key_of(digest: bytes) -> KnownKey | None:
             _keys.clear()
         _keys[digest] = known
     return known
+
+
+def is_open(digest: bytes) -> bool:
+    """Whether the key opens anything at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, (digest,))
+        (opens,) = cursor.fetchone()
+    return bool(opens)
 
 
 def forget_key(digest: bytes) -> None:

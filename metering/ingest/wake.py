@@ -8,6 +8,8 @@ from kombu.exceptions import OperationalError
 
 from aforo import valkey
 
+# What a broker that goes away in the middle of a message may raise.
+AWAY = (redis.RedisError, OperationalError, OSError)
 log = structlog.get_logger(__name__)
 FLAG_SECONDS = 5  # a flag whose message was lost dies by itself
 DRAIN = "metering.drain_inbox"
@@ -19,7 +21,7 @@ def wake(bucket: int) -> None:
     try:
         if valkey.client().set(f"wake:{shard}", 1, nx=True, ex=FLAG_SECONDS):
             ask_for_drain(shard)
-    except (redis.RedisError, OperationalError) as error:
+    except AWAY as error:
         log.warning("wake_failed", shard=shard, error=str(error))  # the sweep will find the row
 
 

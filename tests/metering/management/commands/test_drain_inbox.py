@@ -4,7 +4,7 @@ import json
 import pytest
 from django.core.management import call_command
 
-EVENT = '{"customerId": "cust_1", "metricName": "calls", "quantity": 1}'
+EVENT = {"customerId": "cust_1", "metricName": "calls", "quantity": 1}
 
 
 def figures_of(*arguments):
@@ -25,7 +25,7 @@ def lines(monkeypatch):
 
 def test_until_empty_drains_merge_by_merge_and_says_what_it_took(seller):
     for _ in range(3):
-        seller.send(f"[{EVENT}, {EVENT}]")
+        seller.send(EVENT, EVENT)
     (figures,) = figures_of("--until-empty", "--limit", "4")
     assert (figures["events"], figures["merges"]) == (6, 2)
     assert figures["seconds"] > 0
@@ -34,14 +34,14 @@ def test_until_empty_drains_merge_by_merge_and_says_what_it_took(seller):
 
 def test_without_it_one_merge_is_drained(seller):
     for _ in range(3):
-        seller.send(f"[{EVENT}, {EVENT}]")
+        seller.send(EVENT, EVENT)
     (figures,) = figures_of("--limit", "2")
     assert (figures["events"], figures["merges"]) == (2, 1)
 
 
 def test_each_line_asks_for_a_drain_and_may_name_its_limit(seller, lines):
     for _ in range(3):
-        seller.send(f"[{EVENT}, {EVENT}]")
+        seller.send(EVENT, EVENT)
     lines("2\n\n\n")
     drained = figures_of("--until-empty", "--at-each-line")
     assert [(one["events"], one["merges"]) for one in drained] == [(6, 3), (0, 0), (0, 0)]

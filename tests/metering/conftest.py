@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from django.test import Client
+from redis import Redis
 
+from aforo import valkey
 from metering.ingest import enrichment, known
 from metering.services.ingest import drain_once
 from tests.factories import (
@@ -28,7 +31,8 @@ class Seller:
     client: Client
     token: str = TOKEN
 
-    def send(self, body, path="/v1/ingest/batch", **headers):
+    def post(self, body, path="/v1/ingest/batch", **headers):
+        """Send a body as it is, bytes or text."""
         return self.client.post(
             path,
             data=body,
@@ -36,11 +40,23 @@ class Seller:
             headers={"Authorization": f"Bearer {self.token}", **headers},
         )
 
+    def send(self, *events, **more):
+        """Send events in one batch."""
+        return self.post(msgspec.json.encode({"events": events}), **more)
+
     def drain(self, limit=20_000):
+        """Drain until nothing waits; how many events left the inbox."""
         drained = 0
         while count := drain_once(shard=0, shards=1, now=NOW, limit=limit):
             drained += count
         return drained
+
+    def count(self, *events):
+        """Send events in one batch, expect that the door takes them, and drain."""
+        answer = self.send(*events)
+        assert answer.status_code in {202, 422}, answer.content
+        self.drain()
+        return answer
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +67,13 @@ def fresh_process():
 
 
 @pytest.fixture
-def seller(db, client):
+def no_wakes(monkeypatch):
+    """Nobody listens to wake-ups in tests: they would only fill the broker."""
+    monkeypatch.setattr("metering.ingest.wake.ask_for_drain", lambda _: None)
+
+
+@pytest.fixture
+def seller(db, client, no_wakes):
     tenant = SandboxFactory(clock_frozen_at=NOW)
     ApiKeyFactory(tenant=tenant, secret=TOKEN)
     calls = BillableUnitFactory(tenant=tenant, name="calls", aggregation="COUNT", unit_cost="0.001")
@@ -67,3 +89,10 @@ def seller(db, client):
     customer = CustomerFactory(tenant=tenant, external_id="cust_1")
     SubscriptionFactory(tenant=tenant, customer=customer, versions=[version], months=2)
     return Seller(tenant, client)
+
+
+@pytest.fixture
+def redis_down(monkeypatch):
+    """Redis as a port at which nobody listens."""
+    away = Redis("127.0.0.1", 1, socket_timeout=0.2, socket_connect_timeout=0.2)
+    monkeypatch.setattr(valkey, "client", lambda: away)
