@@ -193,9 +193,7 @@ class Migration(migrations.Migration):
                 ("buyer", models.JSONField(help_text="the customer as it was")),
                 (
                     "digest",
-                    models.BinaryField(
-                        help_text="SHA-256 over the digests of its usage lines"
-                    ),
+                    models.BinaryField(help_text="SHA-256 over the digests of its usage lines"),
                 ),
                 ("created_at", models.DateTimeField()),
                 ("issued_at", models.DateTimeField(blank=True, null=True)),
@@ -282,9 +280,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "stage",
-                    models.CharField(
-                        help_text="the pipeline stage that made it", max_length=20
-                    ),
+                    models.CharField(help_text="the pipeline stage that made it", max_length=20),
                 ),
                 ("description", models.CharField(max_length=400)),
                 ("unit_id", models.UUIDField(null=True)),
@@ -300,9 +296,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "terms",
-                    models.JSONField(
-                        help_text="the terms that made the price", null=True
-                    ),
+                    models.JSONField(help_text="the terms that made the price", null=True),
                 ),
                 (
                     "invoice",
@@ -352,9 +346,7 @@ class Migration(migrations.Migration):
                 ("revenue", aforo.fields.ExactDecimalField()),
                 (
                     "digest",
-                    models.BinaryField(
-                        help_text="digest of the total at the last position"
-                    ),
+                    models.BinaryField(help_text="digest of the total at the last position"),
                 ),
                 (
                     "tenant",
