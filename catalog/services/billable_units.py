@@ -1,6 +1,6 @@
 """Billable units: what is counted, made one by one or from templates."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -48,7 +48,7 @@ def create_unit(
     unit_label: str = "",
     description: str = "",
     product_type: str = ProductType.API,
-    products: Iterable[Product] = (),
+    products: Collection[Product] = (),
 ) -> BillableUnit:
     """A new billable unit. It counts events from now on; nothing that came before."""
     unit = BillableUnit(
@@ -65,6 +65,7 @@ def create_unit(
         created_at=now,
     )
     _require_sound(unit)
+    changes.require_own(tenant, *products)
     with changes.conflict_when("billable_unit_name_is_taken_once", _taken(name)):
         unit.save(force_insert=True)
     unit.products.set(products)
@@ -75,9 +76,14 @@ def create_unit(
 
 @transaction.atomic
 def edit_unit(
-    *, unit: BillableUnit, edits: Mapping[str, object], actor: Actor, now: datetime
+    *,
+    unit: BillableUnit,
+    edits: Mapping[str, object],
+    actor: Actor,
+    now: datetime,
+    products: Collection[Product] | None = None,
 ) -> BillableUnit:
-    """Change some of `EDITABLE`, for events that are counted from now on.
+    """Change some of `EDITABLE` or the products, for events that are counted from now on.
 
     The aggregation stays once a rate plan prices the unit: its totals were made with it.
     """
@@ -94,6 +100,8 @@ def edit_unit(
         changes.edit(
             locked, edits, editable=EDITABLE, action="BILLABLE_UNIT_UPDATED", actor=actor, now=now
         )
+    if products is not None:
+        changes.set_products(locked, products, action="BILLABLE_UNIT_UPDATED", actor=actor, now=now)
     return locked
 
 

@@ -4,18 +4,20 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from psycopg import errors
 
-from aforo.errors import Conflict, FieldError, Refused
+from aforo.errors import Conflict, FieldError, NotFound, Refused
 from aforo.money import minor_units
-from aforo.tenancy.models import TenantOwned
+from aforo.tenancy.models import Tenant, TenantOwned
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.tenants import bump_catalog
+from catalog.models import BillableUnit, Product, RatePlan
 
 
 def record(
@@ -106,6 +108,32 @@ def require_valid(row: TenantOwned) -> None:
         raise Refused(detail, errors=faults) from error
 
 
+def require_own(tenant: Tenant | UUID, *rows: TenantOwned) -> None:
+    """NotFound when one of `rows` belongs to another tenant, as if it were not there."""
+    tenant_id = tenant.pk if isinstance(tenant, Tenant) else tenant
+    for row in rows:
+        if row.tenant_id != tenant_id:
+            name = row._meta.verbose_name  # noqa: SLF001 - Django's public API
+            raise NotFound(f"there is no {name} with id {row.pk}")
+
+
+def set_products(
+    row: BillableUnit | RatePlan,
+    products: Collection[Product],
+    *,
+    action: str,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Say anew which products a locked row belongs to."""
+    require_own(row.tenant_id, *products)
+    before = {"products": _product_names(row)}
+    row.products.set(products)
+    after = {"products": _product_names(row)}
+    if before != after:
+        record(row, action=action, actor=actor, now=now, before=before, after=after)
+
+
 def require_currency(currency: str) -> None:
     """Refuse what is no ISO 4217 currency with a minor unit."""
     try:
@@ -129,6 +157,10 @@ def on_the_wire(field: str) -> str:
     """`base_fee` as clients spell it: `baseFee`."""
     first, *others = field.split("_")
     return first + "".join(word.capitalize() for word in others)
+
+
+def _product_names(row: BillableUnit | RatePlan) -> list[str]:
+    return sorted(product.name for product in row.products.all())
 
 
 @cache

@@ -44,6 +44,7 @@ def create_offering(
     )
     changes.require_valid(offering)
     changes.require_currency(currency)
+    changes.require_own(tenant, *plans)
     _require_sellable(plans, currency)
     with changes.conflict_when(
         "offering_code_is_taken_once", f"there is an offering '{code}' already"

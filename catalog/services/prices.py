@@ -21,6 +21,7 @@ class PriceDraft:
 
 def replace_prices(version: RatePlanVersion, drafts: Sequence[PriceDraft]) -> None:
     """Make `drafts` the prices of a locked draft version, in their order."""
+    changes.require_own(version.tenant_id, *(draft.unit for draft in drafts))
     _require_each_unit_once(drafts)
     rows = [
         UnitPrice(

@@ -1,6 +1,6 @@
 """Rate plans: drafted, published once, and from then on never changed but followed by a version."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ def create_rate_plan(
     currency: str,
     price_drafts: Sequence[PriceDraft] = (),
     description: str = "",
-    products: Iterable[Product] = (),
+    products: Collection[Product] = (),
     base_fee: Decimal = ZERO,
     minimum_spend: Decimal = ZERO,
     discount_percent: Decimal = ZERO,
@@ -43,6 +43,7 @@ def create_rate_plan(
     )
     changes.require_valid(plan)
     changes.require_currency(currency)
+    changes.require_own(tenant, *products)
     with changes.conflict_when("rate_plan_name_is_taken_once", _taken(name)):
         plan.save(force_insert=True)
     plan.products.set(products)
@@ -151,7 +152,7 @@ def edit_plan(
     edits: Mapping[str, object],
     actor: Actor,
     now: datetime,
-    products: Iterable[Product] | None = None,
+    products: Collection[Product] | None = None,
 ) -> RatePlan:
     """Change how a plan is named and described, and what it prices; never its currency."""
     locked = _locked_plan(plan)
@@ -165,7 +166,7 @@ def edit_plan(
             now=now,
         )
     if products is not None:
-        _set_products(locked, products, actor=actor, now=now)
+        changes.set_products(locked, products, action="RATE_PLAN_UPDATED", actor=actor, now=now)
     return locked
 
 
@@ -191,18 +192,6 @@ def _insert_draft(draft: RatePlanVersion, price_drafts: Sequence[PriceDraft]) ->
     _require_sound(draft)
     draft.save(force_insert=True)
     prices.replace_prices(draft, price_drafts)
-
-
-def _set_products(
-    plan: RatePlan, products: Iterable[Product], *, actor: Actor, now: datetime
-) -> None:
-    before = {"products": sorted(product.name for product in plan.products.all())}
-    plan.products.set(products)
-    after = {"products": sorted(product.name for product in plan.products.all())}
-    if before != after:
-        changes.record(
-            plan, action="RATE_PLAN_UPDATED", actor=actor, now=now, before=before, after=after
-        )
 
 
 def _locked_plan(plan: RatePlan) -> RatePlan:

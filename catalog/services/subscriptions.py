@@ -62,6 +62,7 @@ def create_subscription(
     `anchor_day` (31: the last day), by default the day of the start. They are stored from the
     start until `periods.AHEAD` from now.
     """
+    changes.require_own(tenant, customer, offering, *([billing_entity] if billing_entity else []))
     locked = _locked_customer(customer)
     entity = billing_entity or create_default_entity(tenant=tenant, actor=actor, now=now)
     versions = _versions_on_sale(offering)
