@@ -5,10 +5,12 @@ import sys
 
 import typer
 
+from aforo.commands.check import check
 from aforo.commands.demo import demo
 from aforo.commands.installation import manage
 from aforo.commands.tenant import tenant_app
 from aforo.commands.up import up
+from aforo.commands.verify import verify
 from aforo.embedded.processes import StackError
 
 app = typer.Typer(
@@ -19,6 +21,8 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(demo)
+app.command()(verify)
+app.command()(check)
 app.add_typer(tenant_app, name="tenant")
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 

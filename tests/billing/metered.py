@@ -2,15 +2,14 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
 
+from aforo.ids import new_id
 from aforo.money import ZERO, exact, plain
 from catalog.models import SubscriptionPlan
 from catalog.pricing import Usage, parse_terms
 from metering import proof
-from metering.models import RunningTotal, UsageEvent
-
-BATCH = UUID("00000000-0000-7000-8000-0000000000ba")
+from metering.models import Receipt, RunningTotal, UsageEvent
+from metering.services import partitions
 
 
 def meter(period, unit, quantities, *, version=None, metadata=None):
@@ -26,7 +25,7 @@ def meter(period, unit, quantities, *, version=None, metadata=None):
     terms = parse_terms(version.prices.get(unit=unit).terms)
     chain = proof.Chain(proof.total_key(bytes(period.tenant.hash_secret), total.id))
     step = (period.end_at - period.start_at) / (len(quantities) + 1)
-    events, seen = [], set()
+    events, seen, batch_id = [], set(), new_id()
     with exact():
         for index, quantity in enumerate(map(Decimal, quantities)):
             before, count = total.quantity, total.event_count
@@ -56,7 +55,7 @@ def meter(period, unit, quantities, *, version=None, metadata=None):
                 trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
                 metadata=text or '{"model":"x"}',
                 source="API",
-                batch_id=BATCH,
+                batch_id=batch_id,
                 batch_index=index,
             )
             event.digest = chain.append(_canonical(event))
@@ -64,9 +63,28 @@ def meter(period, unit, quantities, *, version=None, metadata=None):
             total.quantity, total.event_count = after, count + 1
             total.revenue += revenue
             total.position, total.digest = index + 1, event.digest
+    partitions.make_around([period.start_at])
     UsageEvent.objects.bulk_create(events)
     total.save()
+    _receive(period, batch_id, len(events))
     return total
+
+
+def _receive(period, batch_id, count):
+    Receipt.objects.create(
+        batch_id=batch_id,
+        tenant_id=period.tenant_id,
+        source="API",
+        received_at=period.end_at,
+        arrived_at=period.end_at,
+        drained_at=period.end_at,
+        event_count=count,
+        counted=count,
+        unbilled=0,
+        duplicates=0,
+        dead=0,
+        held=0,
+    )
 
 
 def _aggregated(unit, before, quantity, metadata, seen):

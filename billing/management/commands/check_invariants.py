@@ -1,0 +1,48 @@
+"""Check the truths that always hold, and print what does not."""
+
+from argparse import ArgumentParser
+from typing import IO, cast
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
+from rich.console import Console
+from rich.text import Text
+
+from aforo.tenancy.models import Tenant
+from billing.invariants import TRUTHS, violations_by_truth
+
+
+class Command(BaseCommand):
+    help = "Check that events, totals, invoices and numbers agree; fails when anything does not."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tenant", default="", help="slug or id; all tenants when not given")
+        parser.add_argument(
+            "--full", action="store_true", help="every row, where a sample is taken otherwise"
+        )
+
+    def handle(self, *, tenant: str, full: bool, **_: object) -> None:
+        console = Console(file=cast(IO[str], self.stdout), highlight=False)
+        broken = 0
+        for truth, violations in violations_by_truth(
+            tenant_id=_tenant_id(tenant) if tenant else None, full=full
+        ):
+            verdict = Text("BROKEN", "bold red") if violations else Text("true  ", "green")
+            console.print(verdict, truth)
+            for violation in violations:
+                console.print(Text(f"        {violation.subject}: {violation.found}", "red"))
+            broken += bool(violations)
+        if broken:
+            raise CommandError(f"broken: {broken} of {len(TRUTHS)}")
+
+
+def _tenant_id(name: str) -> UUID:
+    try:
+        named = Q(slug=name) | Q(pk=UUID(name))
+    except ValueError:
+        named = Q(slug=name)
+    tenant_id = Tenant.objects.filter(named).values_list("pk", flat=True).first()
+    if tenant_id is None:
+        raise CommandError(f"there is no tenant {name!r}")
+    return tenant_id
