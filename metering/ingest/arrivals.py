@@ -18,7 +18,6 @@ class Fate(IntEnum):
     UNBILLED = 0
     COUNTED = 1
     HELD = 2
-    DEAD = 3
 
 
 class Arrival(msgspec.Struct, gc=False, eq=False):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
-from aforo.money import EXACT
+from aforo.money import plain
 from metering.ingest.arrivals import Arrival
 from metering.ingest.connection import hot_cursor
 
@@ -28,6 +28,9 @@ class Judgement(NamedTuple):
     fresh: list[Arrival]
     repeated: list[Arrival]
     conflicting: list[Arrival]
+
+    def joined(self, other: "Judgement") -> "Judgement":
+        return Judgement(*(own + more for own, more in zip(self, other, strict=True)))
 
 
 def settle(arrivals: Iterable[Arrival]) -> Judgement:
@@ -59,13 +62,26 @@ def free(arrivals: Iterable[Arrival]) -> None:
             cursor.execute(_FREE, (_array(keys),))
 
 
+def without_followers(
+    judged: Judgement, homeless: Iterable[Arrival]
+) -> tuple[Judgement, list[Arrival]]:
+    """The judgement on all but the homeless and their followers; the latter, as they came.
+
+    Followers are events that were only judged by the key of one that will not be counted.
+    """
+    gone = {arrival.k for arrival in homeless}
+    kept = Judgement(*([arrival for arrival in part if arrival.k not in gone] for part in judged))
+    followers = [arrival for arrival in judged.repeated + judged.conflicting if arrival.k in gone]
+    return kept, sorted(followers, key=lambda arrival: (arrival.batch.id, arrival.index))
+
+
 def body_hash(arrival: Arrival) -> str:
     """What must be equal for a repeat to be the same event; the time only if the sender gave it."""
     event = arrival.event
     occurred = "" if event.occurredAt is None else arrival.occurred_text
-    quantity = event.quantity.normalize(EXACT)
-    text = f"{event.customerId}\0{event.metricName}\0{quantity}\0{occurred}\0"
-    body = text.encode() + bytes(event.metadata)  # no part holds a nul: the door refused those
+    text = f"{event.customerId}\0{event.metricName}\0{plain(event.quantity)}\0{occurred}\0"
+    metadata = bytes(event.metadata)
+    body = text.encode() + (b"" if metadata == b"null" else metadata)  # no part holds a nul
     return blake2b(body, digest_size=16).hexdigest()
 
 

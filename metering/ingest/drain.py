@@ -11,6 +11,7 @@ from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, write
 from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
+from metering.ingest.enrichment import Routed
 from metering.ingest.events import Refusal
 from metering.ingest.inbox import Batch
 from metering.ingest.rating import Rated
@@ -32,15 +33,13 @@ def drain(ids: Sequence[int], *, now: datetime, parked: Parked = NOTHING_PARKED)
     batches = inbox.read(ids)
     tallies = {batch.id: Tally() for batch in batches}
     passed, refused = _decoded(batches, parked)
-    judged = dedupe.settle(passed)
-    routed, homeless_letters, homeless = enrichment.attach_contracts(judged.fresh)
-    dedupe.free(homeless)  # a dead letter never holds its key, so that a replay counts
+    judged, routed, homeless = _judged(passed)
     rated = rating.rate(routed)  # locks the running totals, in id order
-    dead = [*refused, *_conflicts(judged.conflicting), *homeless_letters]
+    dead = [*refused, *_conflicts(judged.conflicting), *homeless]
     write.usage_events(rated.lines)
     write.held_events(rated.held)  # their period is billed: an operator decides
     write.dead_letters(dead)
-    _tally(tallies, judged, homeless, dead)
+    _tally(tallies, judged, dead)
     write.receipts(batches, tallies, now=now)
     write.delete_inbox(batches)
     transaction.on_commit(partial(_remember_totals, rated))
@@ -65,20 +64,35 @@ def _decoded(batches: Sequence[Batch], parked: Parked) -> tuple[list[Arrival], l
     return passed, dead
 
 
+def _judged(passed: Sequence[Arrival]) -> tuple[Judgement, list[Routed], list[Dead]]:
+    """Events judged by their keys, the new ones with who counts them, the homeless as dead.
+
+    A dead letter never holds its key, so that a replay counts. Therefore what came after it under
+    the same key is judged once more, as it would have been by a later drain.
+    """
+    judged = dedupe.settle(passed)
+    routed, dead, homeless = enrichment.attach_contracts(judged.fresh)
+    if not homeless:
+        return judged, routed, dead
+    dedupe.free(homeless)
+    judged, followers = dedupe.without_followers(judged, homeless)
+    if followers:
+        at_home, more_dead, _ = enrichment.attach_contracts(followers)
+        again = dedupe.settle(arrival for arrival, _ in at_home)
+        fresh = set(again.fresh)
+        routed += [one for one in at_home if one[0] in fresh]
+        dead += more_dead
+        judged = judged.joined(again)
+    return judged, routed, dead
+
+
 def _conflicts(arrived: Iterable[Arrival]) -> list[Dead]:
     why = Refusal("IDEMPOTENCY_CONFLICT", "idempotencyKey was used before for another event")
     return [Dead(arrival.batch, arrival.index, why) for arrival in arrived]
 
 
-def _tally(
-    tallies: dict[int, Tally],
-    judged: Judgement,
-    homeless: Sequence[Arrival],
-    dead: Sequence[Dead],
-) -> None:
+def _tally(tallies: dict[int, Tally], judged: Judgement, dead: Sequence[Dead]) -> None:
     """Each event once, as it came: what became of it by the highest of its fates."""
-    for arrival in homeless:
-        arrival.fate = Fate.DEAD
     for letter in dead:
         tallies[letter.batch.id].dead += 1
     for arrival in judged.repeated:

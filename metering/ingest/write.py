@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from itertools import groupby
+from typing import Any
 
 from aforo.ids import new_id
 from metering.ingest import events
@@ -19,11 +20,17 @@ _EVENTS = f"COPY usage_events ({COLUMNS}) FROM STDIN"
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (id, tenant_id, code, detail, status, occurrences, fingerprint, event,
         metric, source, batch_id, batch_index, received_at, last_seen_at)
-    VALUES (%s, %s, %s, %s, 'OPEN', %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT id, tenant_id, code, detail, 'OPEN', occurrences, fingerprint, event,
+        metric, source, batch_id, batch_index, received_at, received_at
+    FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bytea[],
+                %s::text[], %s::text[], %s::uuid[], %s::int[], %s::timestamptz[])
+        AS given (id, tenant_id, code, detail, occurrences, fingerprint, event,
+                  metric, source, batch_id, batch_index, received_at)
     ON CONFLICT (tenant_id, fingerprint) WHERE status = 'OPEN' DO UPDATE SET
         occurrences = dead_letters.occurrences + excluded.occurrences,
         last_seen_at = excluded.last_seen_at
 """
+_OCCURRENCES = 4  # where a letter's row counts them
 _HELD = """
     COPY held_events (id, tenant_id, status, running_total_id, customer_id, unit_id,
         idempotency_key, metric, quantity, occurred_at, received_at, event, source, batch_id,
@@ -56,27 +63,27 @@ def usage_events(lines: Sequence[str]) -> None:
 
 def dead_letters(dead: Iterable[Dead]) -> None:
     """Keep refused events whole, once per kind of refusal, in one global order."""
-    letters: dict[tuple[bytes, str], list[object]] = {}
+    letters: dict[tuple[bytes, str], list[Any]] = {}
     for batch, group in groupby(sorted(dead, key=_by_batch), key=lambda letter: letter.batch):
         raws = events.split(batch.array)
         for letter in group:
             _add_letter(letters, letter, bytes(raws[letter.index]))
     if letters:
+        columns = zip(*(letters[key] for key in sorted(letters)), strict=True)
         with hot_cursor() as cursor:
-            cursor.executemany(_DEAD_LETTERS, [letters[key] for key in sorted(letters)])
+            cursor.execute(_DEAD_LETTERS, [list(column) for column in columns])
 
 
-def _add_letter(letters: dict[tuple[bytes, str], list[object]], letter: Dead, event: bytes) -> None:
+def _add_letter(letters: dict[tuple[bytes, str], list[Any]], letter: Dead, event: bytes) -> None:
     batch, why = letter.batch, letter.why
     fingerprint = blake2b(why.code.encode() + b"\0" + event, digest_size=16).hexdigest()
     known = letters.get((batch.tenant_id.bytes, fingerprint))
     if known is not None:
-        known[4] += 1  # type: ignore[operator]  # occurrences
+        known[_OCCURRENCES] += 1
         return
-    metric = events.metric_of(event)
     letters[batch.tenant_id.bytes, fingerprint] = [
-        new_id(), batch.tenant_id, why.code, why.detail, 1, fingerprint, event, metric,
-        batch.source, batch.batch_id, letter.index, batch.received_at, batch.received_at,
+        new_id(), batch.tenant_id, why.code, why.detail, 1, fingerprint, event,
+        events.metric_of(event), batch.source, batch.batch_id, letter.index, batch.received_at,
     ]  # fmt: skip
 
 

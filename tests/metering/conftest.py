@@ -5,10 +5,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from django.db.models import F
 from django.test import Client
 from redis import Redis
 
 from aforo import valkey
+from aforo.tenancy.models import Tenant
+from catalog.models import RatePlanVersion
 from metering.ingest import enrichment, known
 from metering.services.ingest import drain_once
 from tests.factories import (
@@ -86,9 +89,23 @@ def seller(db, client, no_wakes):
         },
         published=True,
     )
-    customer = CustomerFactory(tenant=tenant, external_id="cust_1")
-    SubscriptionFactory(tenant=tenant, customer=customer, versions=[version], months=2)
+    subscribe(tenant, "cust_1", version)
     return Seller(tenant, client)
+
+
+def subscribe(tenant, name, version=None, **fields):
+    """A customer of this name, subscribed from 1 March to a version, else to the tenant's only."""
+    version = version or RatePlanVersion.objects.get(tenant=tenant)
+    customer = CustomerFactory(tenant=tenant, external_id=name)
+    more = {"tenant": tenant, "customer": customer, "versions": [version], "months": 2}
+    subscription = SubscriptionFactory(**more | fields)
+    catalog_changed(tenant)
+    return subscription
+
+
+def catalog_changed(tenant):
+    """What every service of the catalog does: caches are told."""
+    Tenant.objects.filter(pk=tenant.pk).update(catalog_version=F("catalog_version") + 1)
 
 
 @pytest.fixture
