@@ -1,0 +1,27 @@
+"""The admin of the catalog: what an operator may see and press, in the order of the models."""
+
+from catalog.admin.customers import CustomerAdmin, CustomerAliasAdmin
+from catalog.admin.offerings import OfferingAdmin, OfferingPlanAdmin
+from catalog.admin.products import BillableUnitAdmin, BillingEntityAdmin, ProductAdmin
+from catalog.admin.rate_plans import RatePlanAdmin, RatePlanVersionAdmin, UnitPriceAdmin
+from catalog.admin.subscriptions import (
+    SubscriptionAdmin,
+    SubscriptionPeriodAdmin,
+    SubscriptionPlanAdmin,
+)
+
+__all__ = [
+    "BillableUnitAdmin",
+    "BillingEntityAdmin",
+    "CustomerAdmin",
+    "CustomerAliasAdmin",
+    "OfferingAdmin",
+    "OfferingPlanAdmin",
+    "ProductAdmin",
+    "RatePlanAdmin",
+    "RatePlanVersionAdmin",
+    "SubscriptionAdmin",
+    "SubscriptionPeriodAdmin",
+    "SubscriptionPlanAdmin",
+    "UnitPriceAdmin",
+]

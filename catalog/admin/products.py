@@ -1,0 +1,157 @@
+"""Billing entities, products and billable units."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from aforo.tenancy.admin_base import TenantFilter, become
+from aforo.tenancy.roles import CATALOG_WRITERS
+from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
+from catalog.models import BillableUnit, BillingEntity, Product
+from catalog.services import billable_units, billing_entities, products
+
+ENTITY_FIELDS = (
+    "code",
+    "display_name",
+    "legal_name",
+    "currency",
+    "time_zone",
+    "country",
+    "address",
+    "tax_number",
+    "invoice_prefix",
+    "payment_terms_days",
+    "is_default",
+)
+PRODUCT_FIELDS = ("name", "type", "description", "lifecycle", "status", "metadata")
+UNIT_FIELDS = (
+    "name",
+    "unit_label",
+    "description",
+    "aggregation",
+    "event_field",
+    "source_metric",
+    "filter_conditions",
+    "unit_cost",
+    "product_type",
+)
+
+
+@admin.register(BillingEntity)
+class BillingEntityAdmin(CatalogAdmin):
+    """Who invoices; code and currency stay."""
+
+    list_display = ("code", "display_name", "tenant", "currency", "time_zone", "is_default")
+    list_select_related = ("tenant",)
+    list_filter = (TenantFilter, "currency", "is_default")
+    search_fields = ("code", "display_name", "legal_name")
+    autocomplete_fields = ("tenant",)
+    fields = ("tenant", *ENTITY_FIELDS)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("tenant", "code", "currency", "is_default")
+
+    def save_model(self, request: HttpRequest, obj: BillingEntity, form: Any, change: bool) -> None:
+        doing = self.doer(request, obj.tenant)
+        if change:
+            edits = changed_fields(form)
+            saved = billing_entities.edit_entity(entity=obj, edits=edits, **doing)
+        else:
+            given = fields_of(obj, ENTITY_FIELDS)
+            saved = billing_entities.create_entity(tenant=obj.tenant, **given, **doing)
+        become(obj, saved)
+
+
+@admin.register(Product)
+class ProductAdmin(CatalogAdmin):
+    """What is sold."""
+
+    write_roles = CATALOG_WRITERS
+    list_display = ("name", "tenant", "type", "lifecycle", "status", "created_at")
+    list_select_related = ("tenant",)
+    list_filter = (TenantFilter, "type", "lifecycle", "status")
+    search_fields = ("name", "description")
+    autocomplete_fields = ("tenant",)
+    fields = ("tenant", *PRODUCT_FIELDS)
+    actions = ("archive",)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("tenant", "type")
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        doing = self.doer(request, obj.tenant)
+        if change:
+            saved = products.edit_product(product=obj, edits=changed_fields(form), **doing)
+        else:
+            given = fields_of(obj, PRODUCT_FIELDS)
+            saved = products.create_product(tenant=obj.tenant, **given, **doing)
+        become(obj, saved)
+
+    @admin.action(description="Archive", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Product]) -> None:
+        self.act(
+            request,
+            queryset.select_related("tenant"),
+            lambda product, doing: products.archive_product(product=product, **doing),
+            "products archived",
+        )
+
+
+@admin.register(BillableUnit)
+class BillableUnitAdmin(CatalogAdmin):
+    """What is counted."""
+
+    write_roles = CATALOG_WRITERS
+    list_display = (
+        "name",
+        "tenant",
+        "aggregation",
+        "source_metric",
+        "unit_cost",
+        "product_type",
+        "archived_at",
+    )
+    list_select_related = ("tenant",)
+    list_filter = (
+        TenantFilter,
+        "aggregation",
+        "product_type",
+        ("archived_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("name", "source_metric", "description")
+    autocomplete_fields = ("tenant", "products")
+    fields = ("tenant", *UNIT_FIELDS, "products")
+    actions = ("archive",)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("tenant", "product_type")
+
+    def save_model(self, request: HttpRequest, obj: BillableUnit, form: Any, change: bool) -> None:
+        doing = self.doer(request, obj.tenant)
+        owners = list(form.cleaned_data["products"])
+        if change:
+            edits = {
+                field: value for field, value in changed_fields(form).items() if field != "products"
+            }
+            saved = billable_units.edit_unit(unit=obj, edits=edits, products=owners, **doing)
+        else:
+            given = fields_of(obj, UNIT_FIELDS)
+            saved = billable_units.create_unit(tenant=obj.tenant, products=owners, **given, **doing)
+        become(obj, saved)
+
+    @admin.action(description="Archive", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[BillableUnit]) -> None:
+        self.act(
+            request,
+            queryset.select_related("tenant"),
+            lambda unit, doing: billable_units.archive_unit(unit=unit, **doing),
+            "billable units archived",
+        )

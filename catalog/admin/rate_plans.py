@@ -1,0 +1,263 @@
+"""Rate plans: a draft is edited, published by an action, and followed by a new version."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.db.models.aggregates import Max
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from unfold.admin import TabularInline
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilter, become
+from aforo.tenancy.roles import CATALOG_WRITERS
+from catalog.admin.base import (
+    CatalogAdmin,
+    ReadOnlyInline,
+    changed_fields,
+    fields_of,
+    told,
+)
+from catalog.models import RatePlan, RatePlanVersion, UnitPrice
+from catalog.services import rate_plans
+from catalog.services.prices import PriceDraft
+
+FEE_FIELDS = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
+_PUBLISHED = Q(versions__status=RatePlanVersion.Status.PUBLISHED)
+
+
+class VersionInline(ReadOnlyInline):
+    model = RatePlanVersion
+    fields = ("number", "status", *FEE_FIELDS, "published_at")
+    readonly_fields = fields
+    ordering = ("-number",)
+
+
+class FractionsAsText(json.JSONDecoder):
+    """`0.01` as it was typed: a float would not be exact."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, parse_float=str)
+
+
+class PriceForm(forms.ModelForm):
+    terms = forms.JSONField(
+        decoder=FractionsAsText,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text='{"model": "PER_UNIT", "rate": "0.01"}: see docs/pricing.md',
+    )
+
+    class Meta:
+        model = UnitPrice
+        fields = ("unit", "terms", "timing")
+
+
+class PriceInline(TabularInline):
+    """The prices of a draft; `RatePlanVersionAdmin` saves them all at once."""
+
+    model = UnitPrice
+    form = PriceForm
+    extra = 1
+    fields = ("unit", "terms", "timing")
+    autocomplete_fields = ("unit",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UnitPrice]:
+        prices: QuerySet[UnitPrice] = super().get_queryset(request)
+        return prices.select_related("unit").order_by("position", "id")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True  # whoever sees the version sees its prices
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return _is_draft(obj)
+
+
+@admin.register(RatePlan)
+class RatePlanAdmin(CatalogAdmin):
+    """A named price list; its prices are on the pages of its versions."""
+
+    write_roles = CATALOG_WRITERS
+    list_display = ("name", "tenant", "currency", "published_version", "created_at", "archived_at")
+    list_select_related = ("tenant",)
+    list_filter = (TenantFilter, "currency", ("archived_at", admin.EmptyFieldListFilter))
+    search_fields = ("name", "description")
+    autocomplete_fields = ("tenant", "products")
+    fields = ("tenant", "name", "description", "currency", "products")
+    inlines = (VersionInline,)
+    actions = ("begin_version", "archive")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RatePlan]:
+        plans: QuerySet[RatePlan] = super().get_queryset(request)
+        return plans.annotate(latest=Max("versions__number", filter=_PUBLISHED))
+
+    @display(description="published version", ordering="latest")
+    def published_version(self, plan: RatePlan) -> int | None:
+        return getattr(plan, "latest", None)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return () if obj is None else ("tenant", "currency")
+
+    def save_model(self, request: HttpRequest, obj: RatePlan, form: Any, change: bool) -> None:
+        doing = self.doer(request, obj.tenant)
+        owners = list(form.cleaned_data["products"])
+        if change:
+            edits = {
+                field: value for field, value in changed_fields(form).items() if field != "products"
+            }
+            saved = rate_plans.edit_plan(plan=obj, edits=edits, products=owners, **doing)
+        else:
+            given = fields_of(obj, ("name", "description", "currency"))
+            draft = rate_plans.create_rate_plan(
+                tenant=obj.tenant, products=owners, **given, **doing
+            )
+            saved = draft.rate_plan
+        become(obj, saved)
+
+    def response_add(
+        self, request: HttpRequest, obj: RatePlan, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """On to the draft, where the prices are written."""
+        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        draft = obj.versions.first()
+        if "_save" not in request.POST or draft is None:
+            return answer
+        return redirect("admin:catalog_rateplanversion_change", draft.pk)
+
+    @admin.action(description="Begin a new version", permissions=["change"])
+    def begin_version(self, request: HttpRequest, queryset: QuerySet[RatePlan]) -> None:
+        self.act(
+            request,
+            queryset.select_related("tenant"),
+            lambda plan, doing: rate_plans.draft_next_version(plan=plan, **doing),
+            "drafts begun",
+        )
+
+    @admin.action(description="Archive", permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[RatePlan]) -> None:
+        self.act(
+            request,
+            queryset.select_related("tenant"),
+            lambda plan, doing: rate_plans.archive_plan(plan=plan, **doing),
+            "rate plans archived",
+        )
+
+
+@admin.register(RatePlanVersion)
+class RatePlanVersionAdmin(CatalogAdmin):
+    """Fees and prices of one version: written while it is a draft, read for ever after."""
+
+    write_roles = CATALOG_WRITERS
+    list_display = ("__str__", "tenant", "state", "base_fee", "minimum_spend", "published_at")
+    list_select_related = ("tenant", "rate_plan")
+    list_filter = (TenantFilter, "status", ("rate_plan", OwnRelatedFilter))
+    search_fields = ("rate_plan__name",)
+    fields = ("tenant", "rate_plan", "number", "status", *FEE_FIELDS, "published_at")
+    inlines = (PriceInline,)
+    actions = ("publish",)
+    actions_detail = ("publish_this",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # a version begins with its plan, or as a copy of the last one
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        may = super().has_change_permission(request, obj)
+        return may and (obj is None or _is_draft(obj))
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        return ("tenant", "rate_plan", "number", "status", "published_at")
+
+    @display(description="state", label={"Draft": "warning", "Published": "success"})
+    def state(self, version: RatePlanVersion) -> str:
+        return version.get_status_display()
+
+    def save_model(
+        self, request: HttpRequest, obj: RatePlanVersion, form: Any, change: bool
+    ) -> None:
+        """Nothing yet: fees and prices go to the service together, in `save_related`."""
+
+    def save_related(
+        self, request: HttpRequest, form: Any, formsets: list[Any], change: bool
+    ) -> None:
+        rate_plans.edit_draft(
+            version=form.instance,
+            fees=changed_fields(form),
+            price_drafts=_written(formsets[0]),
+            **self.doer(request, form.instance.tenant),
+        )
+
+    @admin.action(description="Publish", permissions=["change"])
+    def publish(self, request: HttpRequest, queryset: QuerySet[RatePlanVersion]) -> None:
+        self.act(
+            request,
+            queryset.select_related("tenant", "rate_plan"),
+            lambda version, doing: rate_plans.publish_version(version=version, **doing),
+            "versions published",
+        )
+
+    @action(
+        description="Publish",
+        url_path="publish",
+        icon="publish",
+        dialog={
+            "title": "Publish this version?",
+            "description": "It can never be changed again. New subscriptions will be pinned to it.",
+            "form_class": None,
+            "form_submit_text": "Publish",
+        },
+    )
+    def publish_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        version = self.get_object(request, object_id)
+        if version is None or not self.has_change_permission(request, version):
+            raise PermissionDenied
+        with told(request):
+            rate_plans.publish_version(version=version, **self.doer(request, version.tenant))
+            self.message_user(request, f"{version} is published")
+        return redirect(reverse("admin:catalog_rateplanversion_change", args=(object_id,)))
+
+
+@admin.register(UnitPrice)
+class UnitPriceAdmin(ReadOnlyAdmin):
+    """Every price of every version, to be searched."""
+
+    list_display = ("unit", "version", "tenant", "model", "timing")
+    list_select_related = ("tenant", "unit", "version__rate_plan")
+    list_filter = (TenantFilter, "timing", "version__status")
+    search_fields = ("unit__name", "version__rate_plan__name")
+
+    @display(description="model")
+    def model(self, price: UnitPrice) -> str:
+        return str(price.terms.get("model", ""))
+
+
+def _is_draft(version: Model | None) -> bool:
+    return isinstance(version, RatePlanVersion) and not version.is_published
+
+
+def _written(formset: Any) -> list[PriceDraft]:
+    """The prices as they stand on the page, in their order."""
+    return [
+        PriceDraft(
+            unit=form.cleaned_data["unit"],
+            terms=form.cleaned_data["terms"],
+            timing=form.cleaned_data["timing"],
+            path=f"price {number}",
+        )
+        for number, form in enumerate(formset.forms, start=1)
+        if form.cleaned_data.get("unit") and not form.cleaned_data.get("DELETE")
+    ]
