@@ -41,7 +41,8 @@ class RoundTrip:
     """One small task on its way through the broker to a worker, and its result on the way back."""
 
     def __init__(self, broker_url: str) -> None:
-        self._app = Celery(broker=broker_url, backend=broker_url, set_as_current=False)
+        self._app = Celery(backend=broker_url, set_as_current=False)
+        self._app.conf.broker_write_url = broker_url  # not `broker`: our environment would win
         self._task_id = self._app.send_task(PING, ignore_result=False, expires=600).id
 
     def has_returned(self) -> bool:

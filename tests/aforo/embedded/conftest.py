@@ -4,6 +4,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
@@ -13,13 +14,25 @@ from aforo.embedded.processes import Guard, Program
 from aforo.embedded.supervisor import Supervisor
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
     """A folder that PostgreSQL's user can reach, unlike pytest's own when root runs the tests."""
     path = Path(tempfile.mkdtemp(prefix="aforo-test-"))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with reachable_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def module_folder() -> Iterator[Path]:
+    with reachable_folder() as path:
+        yield path
 
 
 @pytest.fixture

@@ -1,0 +1,37 @@
+"""For slow tests: whole stacks, with servers of their own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from aforo.embedded.stack import Stack
+from tests.aforo.embedded.conftest import folder, guard, module_folder
+
+__all__ = ["folder", "guard", "module_folder"]
+
+
+OF_THIS_RUN = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "STATIC_ROOT")
+
+
+def forget_servers(environment: pytest.MonkeyPatch) -> None:
+    """Forget the servers of this test run, so that a stack starts its own."""
+    for name in OF_THIS_RUN:
+        environment.delenv(name, raising=False)
+
+
+@pytest.fixture
+def own_servers(monkeypatch) -> None:
+    forget_servers(monkeypatch)
+
+
+@pytest.fixture
+def start_stack(own_servers, folder) -> Iterator[Callable[..., Stack]]:
+    """Start a stack, as `aforo up` does, on any free port; it is stopped after the test."""
+    with ExitStack() as stacks:
+
+        def start(*, data_dir: Path = folder, **options: int) -> Stack:
+            return stacks.enter_context(Stack(data_dir=data_dir, port=0, **options))
+
+        yield start
