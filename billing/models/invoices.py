@@ -167,6 +167,19 @@ class StageRecord(TenantOwned):
         db_table = "stage_records"
         triggers = (
             pgtrigger.Protect(name="stage_records_never_change", operation=pgtrigger.Update),
+            pgtrigger.Trigger(
+                name="stage_records_of_issued_invoices_stay",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Delete,
+                func="""
+                    IF EXISTS (
+                        SELECT FROM invoices WHERE id = OLD.invoice_id AND status <> 'DRAFT'
+                    ) THEN
+                        RAISE EXCEPTION 'the record of an issued invoice stays';
+                    END IF;
+                    RETURN OLD;
+                """,
+            ),
         )
 
     def __str__(self) -> str:

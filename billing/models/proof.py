@@ -28,7 +28,23 @@ class BillRunEventIndex(TenantOwned):
                 name="line_names_a_total_once", fields=("line", "running_total_id")
             ),
         )
-        triggers = (pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),)
+        triggers = (
+            pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),
+            pgtrigger.Trigger(
+                name="spans_of_issued_invoices_stay",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Insert | pgtrigger.Delete,
+                func="""
+                    IF EXISTS (
+                        SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id
+                        WHERE l.id = COALESCE(NEW.line_id, OLD.line_id) AND i.status <> 'DRAFT'
+                    ) THEN
+                        RAISE EXCEPTION 'spans of an issued invoice never change';
+                    END IF;
+                    RETURN COALESCE(NEW, OLD);
+                """,
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.running_total_id}: {self.first_position} to {self.last_position}"
