@@ -1,6 +1,7 @@
 """Contracts behind the process: Redis for ten minutes, then the database.
 
-The catalog's version is part of the key, so a stale contract is never found, only forgotten.
+The catalog's version is part of the key, so a stale contract is never found, only forgotten; so
+is the day from which on it holds periods.
 """
 
 from collections.abc import Collection
@@ -23,40 +24,40 @@ def contracts(
     tenant_id: UUID, version: int, names: Collection[str], *, since: datetime
 ) -> dict[str, CustomerContract]:
     """The contracts of customers by name; unknown names are absent. Redis may be down."""
-    found = _remembered(tenant_id, version, names)
+    prefix = f"contract:{tenant_id}:{version}:{since:%Y%m%d}"
+    found = _remembered(prefix, names)
     missing = [name for name in names if name not in found]
     if missing:
         read = contracts_of(tenant_id, missing, since=since)
-        _remember(tenant_id, version, read)
+        _remember(prefix, read)
         found |= read
     return found
 
 
-def _key(tenant_id: UUID, version: int, name: str) -> str:
+def _key(prefix: str, name: str) -> str:
     hashed = blake2b(name.encode(), digest_size=16).hexdigest()  # a name may be a secret
-    return f"contract:{tenant_id}:{version}:{hashed}"
+    return f"{prefix}:{hashed}"
 
 
-def _remembered(
-    tenant_id: UUID, version: int, names: Collection[str]
-) -> dict[str, CustomerContract]:
+def _remembered(prefix: str, names: Collection[str]) -> dict[str, CustomerContract]:
+    """What can be read of it: a value of another release's shape is none."""
     try:
-        keys = [_key(tenant_id, version, name) for name in names]
+        keys = [_key(prefix, name) for name in names]
         values: list[bytes | None] = valkey.client().mget(keys)  # type: ignore[assignment]
-    except redis.RedisError:
+        return {
+            name: _decoder.decode(value)
+            for name, value in zip(names, values, strict=True)
+            if value is not None
+        }
+    except (redis.RedisError, msgspec.MsgspecError):
         return {}
-    return {
-        name: _decoder.decode(value)
-        for name, value in zip(names, values, strict=True)
-        if value is not None
-    }
 
 
-def _remember(tenant_id: UUID, version: int, read: dict[str, CustomerContract]) -> None:
+def _remember(prefix: str, read: dict[str, CustomerContract]) -> None:
     try:
         with valkey.client().pipeline(transaction=False) as pipeline:
             for name, contract in read.items():
-                pipeline.set(_key(tenant_id, version, name), _encoder.encode(contract), ex=SECONDS)
+                pipeline.set(_key(prefix, name), _encoder.encode(contract), ex=SECONDS)
             pipeline.execute()
     except redis.RedisError:
         return

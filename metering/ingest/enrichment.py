@@ -6,14 +6,15 @@ drain transaction reads that number first.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
 
+from aforo.periods import month_start
 from aforo.tenancy.models import Tenant
 from catalog.conditions import compile_conditions
-from catalog.pricing import Terms, parse_terms
+from catalog.pricing import InvalidTerms, Terms, parse_terms
 from catalog.selectors.contracts import (
     CustomerContract,
     PeriodSpan,
@@ -21,14 +22,18 @@ from catalog.selectors.contracts import (
     UnitContract,
     units_of,
 )
+from metering.counted_values import UnreadableMetadata
 from metering.ingest import contract_cache
 from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
 from metering.ingest.events import HEARTBEAT, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
-from metering.ingest.targets import Accepts, Route, Target, Unbilled, accepting, fields_of
+from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
+MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
+ACCEPT_UNBILLED = Tenant.UnknownMetric.ACCEPT_UNBILLED
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 _TENANTS = """
     SELECT id, catalog_version, hash_secret, unknown_metric FROM tenants WHERE id = ANY(%s)
@@ -47,9 +52,10 @@ class TenantContracts:
         self.tenant_id = tenant_id
         self.version = version
         self.secret = secret
-        self.accepts_unknown = unknown_metric == Tenant.UnknownMetric.ACCEPT_UNBILLED
+        self.unknown_metric = unknown_metric
+        self.since = EVER[1]  # how far back the contracts reach
         self.customers: dict[str, CustomerContract] = {}
-        self.routes: defaultdict[tuple[str, str], list[Route]] = defaultdict(list)
+        self.routes: dict[tuple[str, str], list[Route]] = {}
         self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
         for unit in units_of(tenant_id):
             accepts = compile_conditions(unit.conditions) if unit.conditions else None
@@ -58,19 +64,23 @@ class TenantContracts:
 
     def load(self, names: Collection[str], now: datetime) -> None:
         """Learn the contracts of customers by the names that events gave."""
+        since = month_start(now - SINCE)
         missing = [name for name in names if name not in self.customers]
-        if len(self.customers) + len(missing) > MAX_CUSTOMERS:
+        is_full = len(self.customers) + len(missing) > MAX_CUSTOMERS
+        # A sandbox's clock may be set back once: then older periods count again.
+        if since < self.since or is_full or len(self.routes) > MAX_ROUTES:
             self.customers.clear()
             self.routes.clear()
+            self.since, missing = since, list(names)
         if missing:
             self.customers |= contract_cache.contracts(
-                self.tenant_id, self.version, missing, since=now - SINCE
+                self.tenant_id, self.version, missing, since=self.since
             )
 
     def targets(self, arrival: Arrival) -> Targets | Refusal:
         """Who counts this event, or why nobody can say."""
         event, occurred = arrival.event, arrival.occurred
-        routes = self.routes[event.customerId, event.metricName]
+        routes = self.routes.get((event.customerId, event.metricName), ())
         for route in routes:
             if route.start <= occurred < route.end:
                 break
@@ -79,14 +89,19 @@ class TenantContracts:
             if isinstance(found, Refusal):
                 return found
             route = found
-            routes.append(route)
+            self.routes.setdefault((event.customerId, event.metricName), []).append(route)
         if not route.has_conditions:  # nearly always: no copy, no look at the metadata
             return route.targets
         return self._meeting_conditions(route, arrival)
 
     def _meeting_conditions(self, route: Route, arrival: Arrival) -> Targets | Refusal:
-        targets = accepting(route, arrival)
-        fields = fields_of(arrival)
+        try:
+            fields = fields_of(arrival)
+        except UnreadableMetadata as error:
+            return Refusal("INVALID_EVENT", str(error))
+        named = {"customerId": arrival.event.customerId, **fields}
+        met = (target for target in route.targets if not target.accepts or target.accepts(named))
+        targets = tuple(met)
         for target in targets:
             name = target.unique_field if isinstance(target, Target) else None
             if name is not None and fields.get(name) is None:
@@ -99,9 +114,8 @@ class TenantContracts:
 
     def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
         if metric == HEARTBEAT:  # liveness of a session, under whatever customer name
-            end = occurred + timedelta(days=1)
-            return Route(occurred, end, (self._unbilled(name),), has_conditions=False)
-        if metric not in self.units and not self.accepts_unknown:
+            return Route(*EVER, (self._unbilled(name),), has_conditions=False)
+        if metric not in self.units and self.unknown_metric != ACCEPT_UNBILLED:
             return unknown_metric(metric)
         customer = self.customers.get(name)
         if customer is None:
@@ -109,10 +123,14 @@ class TenantContracts:
         for subscription in customer.subscriptions:
             period = _period_at(subscription, occurred)
             if period is not None:
-                return self._priced(customer, subscription, period, metric)
+                try:
+                    return self._priced(customer, subscription, period, metric)
+                except InvalidTerms as error:
+                    return Refusal("UNPRICEABLE", f"the terms of {metric!r} do not hold: {error}")
+        when = occurred.isoformat()
         return Refusal(
             "NO_SUBSCRIPTION",
-            f"customer {customer.external_id!r} has no subscription in force at {occurred:%c}",
+            f"customer {customer.external_id!r} has no subscription in force at {when}",
         )
 
     def _priced(
@@ -213,7 +231,9 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
         known = _contracts.get(tenant_id)
         if known is None or known.version != version:
             _contracts[tenant_id] = TenantContracts(tenant_id, version, secret, unknown)
-        _contracts[tenant_id].load(names[tenant_id], latest[tenant_id])
+        contracts = _contracts[tenant_id]
+        contracts.unknown_metric = unknown  # no change of prices: the version says nothing of it
+        contracts.load(names[tenant_id], latest[tenant_id])
 
 
 def _period_at(subscription: SubscriptionContract, occurred: datetime) -> PeriodSpan | None:

@@ -22,8 +22,9 @@ _KEY = """
 _OPEN = "SELECT EXISTS (SELECT FROM api_keys k WHERE k.digest = %s AND k.revoked_at IS NULL)"
 _CLOCK = f"SELECT {NOW_SQL} FROM tenants t WHERE t.id = %s"  # noqa: S608 - our own constant
 _METRICS = """
-    SELECT CASE WHEN source_metric = '' THEN name ELSE source_metric END
-    FROM billable_units WHERE tenant_id = %s AND archived_at IS NULL
+    SELECT t.unknown_metric, CASE WHEN u.source_metric = '' THEN u.name ELSE u.source_metric END
+    FROM tenants t LEFT JOIN billable_units u ON u.tenant_id = t.id AND u.archived_at IS NULL
+    WHERE t.id = %s
 """
 
 
@@ -98,6 +99,9 @@ def unknown_metrics(key: KnownKey, names: set[str]) -> set[str]:
     if missing:
         with connection.cursor() as cursor:
             cursor.execute(_METRICS, (key.tenant_id,))
-            _metrics[key.tenant_id] = frozenset(name for (name,) in cursor.fetchall())
+            rows = cursor.fetchall()
+        _metrics[key.tenant_id] = frozenset(name for _, name in rows)
         missing -= _metrics[key.tenant_id]
+        if rows[0][0] == Tenant.UnknownMetric.ACCEPT_UNBILLED:  # the switch was moved since
+            return set()
     return missing

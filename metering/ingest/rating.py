@@ -7,14 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from hashlib import blake2b
 from itertools import accumulate, islice, repeat
-
-import msgspec
 
 from aforo.money import ZERO, exact
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
+from metering.counted_values import value_hash
 from metering.ingest import enrichment, totals
 from metering.ingest.arrivals import Arrival, Fate
 from metering.ingest.enrichment import Routed
@@ -155,6 +153,4 @@ def _new_values(
 
 
 def _hashed_value(target: Target, arrival: Arrival) -> str:
-    value = fields_of(arrival)[target.unique_field or ""]
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    return value_hash(fields_of(arrival)[target.unique_field or ""])

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Terms
 from catalog.selectors.contracts import UnitContract
+from metering import counted_values
 from metering.ingest.arrivals import Arrival
 from metering.ingest.rows import RowMaker
 
@@ -72,18 +71,13 @@ class Route(NamedTuple):
     has_conditions: bool  # whether anybody must look inside the event first
 
 
-def accepting(route: Route, arrival: Arrival) -> tuple[Target | Unbilled, ...]:
-    """The targets whose filter conditions the event meets."""
-    fields = fields_of(arrival)
-    return tuple(
-        target for target in route.targets if target.accepts is None or target.accepts(fields)
-    )
-
-
 def fields_of(arrival: Arrival) -> Mapping[str, object]:
-    """What filter conditions and UNIQUE may look at: metadata, and the event's own fields."""
+    """What filter conditions and UNIQUE may look at: metadata, and the event's own fields.
+
+    Raises UnreadableMetadata.
+    """
     event = arrival.event
-    own: dict[str, object] = {
+    own = {
         "customerId": event.customerId,
         "metricName": event.metricName,
         "quantity": event.quantity,
@@ -92,5 +86,4 @@ def fields_of(arrival: Arrival) -> Mapping[str, object]:
         "agentId": event.agentId,
         "toolName": event.toolName,
     }
-    text = event.metadata_text()
-    return own | msgspec.json.decode(text, type=dict[str, object]) if text else own
+    return counted_values.fields_of(event.metadata_text(), own)

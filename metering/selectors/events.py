@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from hashlib import blake2b
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from aforo.money import plain
 from metering import proof
+from metering.counted_values import fields_of, value_hash
 from metering.models import UsageEvent
 
 ROWS_AT_A_TIME = 2_000  # ~1 MB: what a walk over any number of events holds in memory
@@ -58,21 +56,17 @@ class CountedEvent(NamedTuple):
             )
         )
 
-    def value_of(self, field: str) -> bytes:
-        """The value that UNIQUE counts, hashed: of the metadata, else of the event's own fields."""
-        own: dict[str, object] = {
-            "customerId": str(self.customer_id),
+    def value_of(self, field: str) -> str:
+        """The hash of the value that UNIQUE counts, as the drain made it."""
+        own = {
             "metricName": self.metric,
-            "quantity": plain(self.quantity),
+            "quantity": self.quantity,
             "productType": self.product_type,
             "sessionId": self.session_id,
             "agentId": self.agent_id,
             "toolName": self.tool_name,
         }
-        kept = msgspec.json.decode(self.metadata, type=dict[str, object]) if self.metadata else {}
-        value = (own | kept).get(field)
-        text = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
-        return blake2b(text, digest_size=16).digest()
+        return value_hash(fields_of(self.metadata, own).get(field))
 
 
 _QUANTITY = CountedEvent._fields.index("quantity")
