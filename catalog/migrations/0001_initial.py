@@ -311,15 +311,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "name",
-                    models.CharField(
-                        help_text="`metricName` on the wire", max_length=200
-                    ),
+                    models.CharField(help_text="`metricName` on the wire", max_length=200),
                 ),
                 (
                     "unit_label",
-                    models.CharField(
-                        blank=True, help_text="token, call, GB ...", max_length=40
-                    ),
+                    models.CharField(blank=True, help_text="token, call, GB ...", max_length=40),
                 ),
                 ("description", models.TextField(blank=True)),
                 (
@@ -606,9 +602,7 @@ class Migration(migrations.Migration):
                 ("end_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "anchor_day",
-                    models.PositiveSmallIntegerField(
-                        help_text="1 to 31; 31 is the last day"
-                    ),
+                    models.PositiveSmallIntegerField(help_text="1 to 31; 31 is the last day"),
                 ),
                 (
                     "time_zone",
@@ -922,9 +916,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="subscription",
-            index=models.Index(
-                fields=["tenant", "customer"], name="subscriptions_of_customer"
-            ),
+            index=models.Index(fields=["tenant", "customer"], name="subscriptions_of_customer"),
         ),
         migrations.AddConstraint(
             model_name="subscription",
