@@ -42,7 +42,7 @@ class RoundTrip:
 
     def __init__(self, broker_url: str) -> None:
         self._app = Celery(backend=broker_url, set_as_current=False)
-        self._app.conf.broker_write_url = broker_url  # not `broker`: our environment would win
+        self._app.conf.update(broker_write_url=broker_url)  # our environment outdoes `broker`
         self._task_id = self._app.send_task(PING, ignore_result=False, expires=600).id
 
     def has_returned(self) -> bool:

@@ -34,7 +34,7 @@ class Drop:
         self.folder = folder
         self._supervisor = supervisor
         self._celery = Celery(set_as_current=False)
-        self._celery.conf.broker_write_url = self.valkey.broker_url
+        self._celery.conf.update(broker_write_url=self.valkey.broker_url)
 
     def start(self) -> None:
         self.start_valkey()
