@@ -753,7 +753,7 @@ class Migration(migrations.Migration):
                 (
                     "timing",
                     models.CharField(
-                        choices=[("ARREARS", "in arrears"), ("ADVANCE", "in advance")],
+                        choices=[("ARREARS", "in arrears")],
                         default="ARREARS",
                         max_length=8,
                     ),

@@ -106,7 +106,6 @@ class UnitPrice(TenantOwned):
 
     class Timing(models.TextChoices):
         ARREARS = "ARREARS", "in arrears"
-        ADVANCE = "ADVANCE", "in advance"
 
     version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="prices")
     unit = models.ForeignKey(BillableUnit, on_delete=models.PROTECT, related_name="prices")

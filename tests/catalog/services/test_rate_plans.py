@@ -122,9 +122,10 @@ def test_a_unit_is_priced_once(create, unit):
         create(price_drafts=[price, price])
 
 
-def test_timing_is_arrears_or_advance(create, unit):
-    price = PriceDraft(unit, {"model": "FLAT_RATE", "flatRate": "1"}, timing="IN_ARREARS")
-    with pytest.raises(Refused, match="ARREARS, ADVANCE"):
+@pytest.mark.parametrize("timing", ["IN_ARREARS", "ADVANCE"])
+def test_what_is_not_billed_in_arrears_is_refused(create, unit, timing):
+    price = PriceDraft(unit, {"model": "FLAT_RATE", "flatRate": "1"}, timing=timing)
+    with pytest.raises(Refused, match="must be one of ARREARS"):
         create(price_drafts=[price])
 
 
