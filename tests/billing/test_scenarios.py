@@ -8,16 +8,19 @@ from billing.invariants import broken_truths
 from billing.models import BillRunEventIndex, BillRunItem, Invoice
 from billing.services import bill_pages
 from billing.services.bill_runs import advance_run, create_run, execute_run
+from billing.services.invoices import bill_periods
 from billing.verification import verify_invoice
-from catalog.models import BillableUnit, RatePlanVersion
+from catalog.models import BillableUnit, RatePlanVersion, SubscriptionPeriod
 from metering.models import HeldEvent, RunningTotal, UsageEvent
 from metering.selectors.accounts import account_of
 from metering.services import partitions
-from tests.billing.build import APRIL
+from metering.services.ingest import drain_once
+from tests.billing.build import APRIL, bill_run
 from tests.factories import MONTH_START, BillableUnitFactory, RatePlanVersionFactory
 from tests.metering import conftest
 from tests.metering.conftest import subscribe
 from tests.metering.events import event
+from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
 ACTOR = Actor.system("tests")
@@ -134,3 +137,29 @@ def test_a_new_version_leaves_pinned_subscriptions_as_they_are(seller, queued):
     )
     bill_march(seller.tenant)
     assert str(Invoice.objects.get().total) == "0.0200"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_drains_that_race_with_billing_count_or_hold_each_event(seller, queued):
+    partitions.make_around([APRIL])
+    for batch in range(40):
+        seller.send(
+            *(event(batch * 10 + n, metricName=("calls", "tokens")[n % 2]) for n in range(10))
+        )
+    period = SubscriptionPeriod.objects.get(end_at=APRIL)
+    run = bill_run(seller.tenant, auto_finalize=True)
+
+    def work(index):
+        if index == 0:
+            return bill_periods(run=run, period_ids=[period.id], now=APRIL)
+        drained = 0
+        while count := drain_once(shard=0, shards=1, now=APRIL, limit=20):
+            drained += count
+        return drained
+
+    billed, *drained = in_threads(4, work)
+    assert (billed, sum(drained)) == (1, 400)
+    account = account_of(seller.tenant.id)
+    assert account.counted + account.held == 400
+    assert verify_invoice(Invoice.objects.get()).broken == ()
+    assert broken_truths(tenant_id=seller.tenant.id, full=True) == {}
