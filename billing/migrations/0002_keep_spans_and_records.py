@@ -6,18 +6,37 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('billing', '0001_initial'),
+        ("billing", "0001_initial"),
     ]
 
     operations = [
         pgtrigger.migrations.AddTrigger(
-            model_name='billruneventindex',
-            trigger=pgtrigger.compiler.Trigger(name='spans_of_issued_invoices_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n                    IF EXISTS (\n                        SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id\n                        WHERE l.id = COALESCE(NEW.line_id, OLD.line_id) AND i.status <> 'DRAFT'\n                    ) THEN\n                        RAISE EXCEPTION 'spans of an issued invoice never change';\n                    END IF;\n                    RETURN COALESCE(NEW, OLD);\n                ", hash='6bcbf930b77fdbe313d99189abf55232f10f2de2', operation='INSERT OR DELETE', pgid='pgtrigger_spans_of_issued_invoices_stay_07135', table='bill_run_event_index', when='BEFORE')),
+            model_name="billruneventindex",
+            trigger=pgtrigger.compiler.Trigger(
+                name="spans_of_issued_invoices_stay",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n                    IF EXISTS (\n                        SELECT FROM invoice_lines l JOIN invoices i ON i.id = l.invoice_id\n                        WHERE l.id = COALESCE(NEW.line_id, OLD.line_id) AND i.status <> 'DRAFT'\n                    ) THEN\n                        RAISE EXCEPTION 'spans of an issued invoice never change';\n                    END IF;\n                    RETURN COALESCE(NEW, OLD);\n                ",
+                    hash="6bcbf930b77fdbe313d99189abf55232f10f2de2",
+                    operation="INSERT OR DELETE",
+                    pgid="pgtrigger_spans_of_issued_invoices_stay_07135",
+                    table="bill_run_event_index",
+                    when="BEFORE",
+                ),
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='stagerecord',
-            trigger=pgtrigger.compiler.Trigger(name='stage_records_of_issued_invoices_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n                    IF EXISTS (\n                        SELECT FROM invoices WHERE id = OLD.invoice_id AND status <> 'DRAFT'\n                    ) THEN\n                        RAISE EXCEPTION 'the record of an issued invoice stays';\n                    END IF;\n                    RETURN OLD;\n                ", hash='4da200873245e2ae666343d885cf181a9b0c5a87', operation='DELETE', pgid='pgtrigger_stage_records_of_issued_invoices_stay_e66a2', table='stage_records', when='BEFORE')),
+            model_name="stagerecord",
+            trigger=pgtrigger.compiler.Trigger(
+                name="stage_records_of_issued_invoices_stay",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n                    IF EXISTS (\n                        SELECT FROM invoices WHERE id = OLD.invoice_id AND status <> 'DRAFT'\n                    ) THEN\n                        RAISE EXCEPTION 'the record of an issued invoice stays';\n                    END IF;\n                    RETURN OLD;\n                ",
+                    hash="4da200873245e2ae666343d885cf181a9b0c5a87",
+                    operation="DELETE",
+                    pgid="pgtrigger_stage_records_of_issued_invoices_stay_e66a2",
+                    table="stage_records",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]
