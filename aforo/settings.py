@@ -160,6 +160,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {  # several rows have a kind, a type or a status
         "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
         "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
+        "BillRunStatus": "billing.models.bill_runs.BillRun.Status",
+        "InvoiceStatus": "billing.models.invoices.Invoice.Status",
         "OfferingStatus": "catalog.models.offerings.Offering.Status",
         "OfferingType": "catalog.models.offerings.Offering.Type",
         "PricingModel": "catalog.api.metric_configs.MODEL_NAMES",
@@ -169,6 +171,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "metering.api.document.add_ingest",
         "aforo.api.schema.complete",
     ],
 }
