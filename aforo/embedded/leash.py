@@ -25,4 +25,4 @@ def leash(*, parent: int, stop_signal: int, user: int) -> None:
 
 if __name__ == "__main__":
     leash(parent=int(sys.argv[1]), stop_signal=int(sys.argv[2]), user=int(sys.argv[3]))
-    os.execv(sys.argv[4], sys.argv[4:])  # noqa: S606  no shell wanted
+    os.execvp(sys.argv[4], sys.argv[4:])  # noqa: S606  no shell wanted

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class Child:
         with self._log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _script("leash"), *_leash(program), *program.command],
+                leashed(program.command, program.stop_signal, program.user),
                 env=dict(program.environment),
                 # a folder without packages that Python or Celery could take for ours
                 cwd=logs if program.user == os.getuid() else "/",
@@ -132,8 +132,10 @@ class Child:
         return os.waitid(os.P_PID, self.pid, look) is not None
 
 
-def _leash(program: Program) -> tuple[str, ...]:
-    return str(os.getpid()), str(int(program.stop_signal)), str(program.user)
+def leashed(command: Sequence[str], stop_signal: int, user: int) -> list[str]:
+    """The command line that runs `command` as `user` and sends it `stop_signal` when we die."""
+    leash = [sys.executable, "-I", "-S", _script("leash")]
+    return [*leash, str(os.getpid()), f"{stop_signal:d}", str(user), *command]
 
 
 def _script(name: str) -> str:

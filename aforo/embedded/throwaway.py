@@ -6,6 +6,7 @@ among them; `--durable` writes to disk as `aforo up` does, `--set` changes a set
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from threading import Event
 from types import MappingProxyType
 
 from aforo.embedded.home import Home
-from aforo.embedded.processes import Guard
+from aforo.embedded.processes import Guard, leashed
 from aforo.embedded.servers import STATIC_FROM_PACKAGES, Servers
 from aforo.embedded.supervisor import Supervisor
 
@@ -56,7 +57,8 @@ def main() -> int:
     postgres = dict(setting.split("=", 1) for setting in options.settings)
     with throwaway_servers(durable=options.durable, settings=postgres) as settings:
         environment = os.environ | settings
-        return subprocess.run(options.command, env=environment, check=False).returncode
+        command = leashed(options.command, signal.SIGTERM, os.getuid())
+        return subprocess.run(command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
