@@ -17,6 +17,7 @@ from factory.django import DjangoModelFactory
 from aforo.periods import monthly
 from aforo.tenancy.models import ApiKey, Member, Tenant
 from aforo.tenancy.models.members import Role
+from billing.models import BillRun, Invoice
 from catalog import aliases
 from catalog.models import (
     BillableUnit,
@@ -286,3 +287,38 @@ class SubscriptionPeriodFactory(OwnedFactory):
 
     class Meta:
         model = SubscriptionPeriod
+
+
+class BillRunFactory(OwnedFactory):
+    """A finished run over March 2026; one that is not finished keeps others off its window."""
+
+    window_start = MONTH_START
+    window_end = datetime(2026, 4, 1, tzinfo=UTC)
+    status = BillRun.Status.COMPLETED
+    created_at = NOW
+
+    class Meta:
+        model = BillRun
+
+
+class InvoiceFactory(OwnedFactory):
+    """A draft of nothing over a subscription's period."""
+
+    subscription = same_tenant(SubscriptionFactory)
+    period = factory.SubFactory(
+        SubscriptionPeriodFactory, subscription=factory.SelfAttribute("..subscription")
+    )
+    customer = factory.SelfAttribute("subscription.customer")
+    billing_entity = factory.SelfAttribute("subscription.billing_entity")
+    bill_run = same_tenant(BillRunFactory)
+    currency = "USD"
+    subtotal = discount_total = tax_total = total = 0
+    period_start_at = factory.SelfAttribute("period.start_at")
+    period_end_at = factory.SelfAttribute("period.end_at")
+    seller = factory.Dict({"displayName": "Seller"})
+    buyer = factory.Dict({"name": "Buyer"})
+    digest = bytes(32)
+    created_at = NOW
+
+    class Meta:
+        model = Invoice
