@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from aforo.celery import app
 
@@ -11,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 METERING = (ROOT / "docs/metering.md").read_text()
 ADRS = sorted((ROOT / "docs/adr").glob("0*.md"))
+
+API = (ROOT / "docs/api.md").read_text()
 
 
 def found_in(folder, pattern):
@@ -33,6 +36,18 @@ def test_every_periodic_task_is_explained(task):
 @pytest.mark.parametrize("code", found_in("metering/ingest", r'Refusal\(\s*"([A-Z_]+)"'))
 def test_every_code_of_a_refused_event_is_explained(code):
     assert f"| `{code}` |" in METERING
+
+
+@pytest.mark.parametrize("code", found_in("metering", r'code="([A-Z_]+)"'))
+def test_every_code_of_a_refused_request_is_explained(code):
+    assert f"| `{code}` |" in METERING
+
+
+@pytest.mark.parametrize(
+    "path", sorted(yaml.safe_load((ROOT / "docs/openapi.yaml").read_text())["paths"])
+)
+def test_every_route_is_listed(path):
+    assert re.search(rf"`(\w+ )*{re.escape(path)}`", API)
 
 
 @pytest.mark.parametrize("page", ADRS, ids=lambda page: page.stem)
