@@ -1,0 +1,236 @@
+"""Ten tenants with a thousand subscriptions, each paying for tokens, calls and storage."""
+
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+import psycopg
+
+from sql import insert
+
+TENANTS = 10
+SUBSCRIPTIONS = 1_000
+MONTHS_BEHIND, MONTHS_AHEAD = 4, 2  # of periods: events are up to 85 days old
+
+TOKEN_TIERS = ((Decimal(10_000), Decimal("0.01")), (None, Decimal("0.008")))
+STORAGE_TIERS = ((Decimal(5_000), Decimal("0.02")), (None, Decimal("0.015")))
+CALL_RATE = Decimal("0.005")
+BASE_FEE = Decimal("49.00")
+
+Tiers = Sequence[tuple[Decimal | None, Decimal]]
+
+
+@dataclass(frozen=True)
+class Seller:
+    """One tenant: the key that meters it and the names of its customers."""
+
+    tenant_id: UUID
+    bucket: int
+    key_id: UUID
+    token: str
+    customers: tuple[str, ...]
+
+
+def price(metric: str, quantity: Decimal) -> Decimal:
+    """What `quantity` of a metric costs, worked out apart from the product."""
+    if metric == "calls":
+        return quantity * CALL_RATE
+    (end, first), (_, second) = TOKEN_TIERS if metric == "tokens" else STORAGE_TIERS
+    if metric == "storage":  # the tier that is reached prices every unit
+        return quantity * (first if quantity <= end else second)
+    return min(quantity, end) * first + max(quantity - end, Decimal(0)) * second
+
+
+def create(connection: psycopg.Connection, *, now: datetime, seed: int = 1) -> list[Seller]:
+    """Write the rows of all sellers, whose customers have subscribed since long before `now`."""
+    chance = random.Random(seed)
+    sellers = [_seller(chance, number) for number in range(TENANTS)]
+    with connection.transaction():
+        for number, seller in enumerate(sellers):
+            _Writer(connection, chance, seller, now).write(number)
+    return sellers
+
+
+def _seller(chance: random.Random, number: int) -> Seller:
+    """A tenant in an even bucket for even numbers: two workers share the load in halves."""
+    tenant_id = _uuid(chance)
+    while _bucket(tenant_id) % 2 != number % 2:
+        tenant_id = _uuid(chance)
+    customers = tuple(f"cus_{other:06d}" for other in range(number, SUBSCRIPTIONS, TENANTS))
+    token = f"sk_live_{number:040d}"
+    return Seller(tenant_id, _bucket(tenant_id), _uuid(chance), token, customers)
+
+
+def _bucket(tenant_id: UUID) -> int:
+    return hashlib.blake2b(tenant_id.bytes, digest_size=1).digest()[0]
+
+
+class _Writer:
+    """Writes one seller: itself, its plan, and a subscription for each customer."""
+
+    def __init__(
+        self, connection: psycopg.Connection, chance: random.Random, seller: Seller, now: datetime
+    ) -> None:
+        self._connection = connection
+        self._chance = chance
+        self._seller = seller
+        self._now = now
+
+    def write(self, number: int) -> None:
+        self._write_tenant(number)
+        entity_id = self._write_entity()
+        offering_id, version_id = self._write_plan()
+        months = _months(self._now)
+        for name in self._seller.customers:
+            self._write_subscription(name, months, entity_id, offering_id, version_id)
+
+    def _write_tenant(self, number: int) -> None:
+        seller = self._seller
+        insert(
+            self._connection,
+            "tenants",
+            id=seller.tenant_id,
+            name=f"Bench {number}",
+            slug=f"bench-{number}",
+            currency="USD",
+            time_zone="UTC",
+            unknown_metric="REJECT",
+            late_policy="HOLD",
+            catalog_version=1,
+            hash_secret=self._chance.randbytes(32),
+            created_at=self._now,
+        )
+        self._insert(
+            "api_keys",
+            id=seller.key_id,
+            kind="METERING",
+            role="ADMIN",
+            prefix=seller.token[:8],
+            last_four=seller.token[-4:],
+            digest=hashlib.sha256(seller.token.encode()).digest(),
+            created_at=self._now,
+        )
+
+    def _write_entity(self) -> UUID:
+        return self._insert(
+            "billing_entities",
+            code="B",
+            display_name="Bench",
+            legal_name="Bench",
+            currency="USD",
+            time_zone="UTC",
+            invoice_prefix="INV",
+            next_invoice_number=1,
+            is_default=True,
+            created_at=self._now,
+        )
+
+    def _write_plan(self) -> tuple[UUID, UUID]:
+        """One plan with a price for each unit, published, in one offering."""
+        at = {"created_at": self._now}
+        plan_id = self._insert("rate_plans", name="Plan", currency="USD", **at)
+        version_id = self._insert(
+            "rate_plan_versions",
+            rate_plan_id=plan_id,
+            number=1,
+            status="DRAFT",
+            base_fee=BASE_FEE,
+            **at,
+        )
+        self._write_unit(version_id, "tokens", "SUM", _tiers("GRADUATED", TOKEN_TIERS))
+        self._write_unit(
+            version_id, "calls", "COUNT", {"model": "PER_UNIT", "rate": str(CALL_RATE)}
+        )
+        self._write_unit(version_id, "storage", "SUM", _tiers("VOLUME_TIERED", STORAGE_TIERS))
+        publish = "UPDATE rate_plan_versions SET status = 'PUBLISHED', published_at = created_at"
+        self._connection.execute(f"{publish} WHERE id = %s", (version_id,))
+        offering_id = self._insert(
+            "offerings",
+            code="plan",
+            name="Plan",
+            type="STANDALONE",
+            status="ACTIVE",
+            billing_mode="POSTPAID",
+            currency="USD",
+            **at,
+        )
+        self._insert("offering_plans", offering_id=offering_id, rate_plan_id=plan_id)
+        return offering_id, version_id
+
+    def _write_unit(
+        self, version_id: UUID, name: str, aggregation: str, terms: dict[str, object]
+    ) -> None:
+        unit_id = self._insert(
+            "billable_units",
+            name=name,
+            aggregation=aggregation,
+            product_type="API",
+            filter_conditions="[]",
+            created_at=self._now,
+        )
+        self._insert(
+            "unit_prices",
+            version_id=version_id,
+            unit_id=unit_id,
+            terms=json.dumps(terms),
+            timing="ARREARS",
+        )
+
+    def _write_subscription(
+        self,
+        name: str,
+        months: Sequence[datetime],
+        entity_id: UUID,
+        offering_id: UUID,
+        version_id: UUID,
+    ) -> None:
+        customer_id = self._insert(
+            "customers", external_id=name, language="en", created_at=self._now
+        )
+        subscription_id = self._insert(
+            "subscriptions",
+            customer_id=customer_id,
+            offering_id=offering_id,
+            billing_entity_id=entity_id,
+            state="ACTIVE",
+            currency="USD",
+            start_at=months[0],
+            anchor_day=1,
+            time_zone="UTC",
+            created_at=self._now,
+        )
+        of_it = {"subscription_id": subscription_id}
+        self._insert("subscription_plans", version_id=version_id, **of_it)
+        for start, end in itertools.pairwise(months):
+            self._insert(
+                "subscription_periods", start_at=start, end_at=end, whole_start_at=start, **of_it
+            )
+
+    def _insert(self, table: str, **columns: object) -> UUID:
+        """Write a row of the seller, with a new id unless one is given; the new one."""
+        row_id = _uuid(self._chance)
+        owned = {"id": row_id, "tenant_id": self._seller.tenant_id}
+        insert(self._connection, table, **(owned | columns))
+        return row_id
+
+
+def _tiers(model: str, tiers: Tiers) -> dict[str, object]:
+    wire = [{"tierEnd": str(end or -1), "unitPrice": str(rate)} for end, rate in tiers]
+    return {"model": model, "tiers": wire}
+
+
+def _months(now: datetime) -> list[datetime]:
+    """The first days of the months around `now`."""
+    this = now.year * 12 + now.month - 1
+    numbers = range(this - MONTHS_BEHIND, this + MONTHS_AHEAD + 1)
+    return [datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers]
+
+
+def _uuid(chance: random.Random) -> UUID:
+    return UUID(int=chance.getrandbits(128))
