@@ -1,10 +1,11 @@
 """The demonstration's side of HTTP: what any customer of the product could do with its keys."""
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Self
 
 import httpx
@@ -12,6 +13,11 @@ import httpx
 _PATIENCE_SECONDS = 120
 _POLL_SECONDS = 0.1
 _UNFINISHED = {"CREATED", "WAITING", "RUNNING"}
+_PAGE = 200
+
+
+class DemoFailed(Exception):
+    """The story cannot go on; the message says why, in one line."""
 
 
 @dataclass(slots=True)
@@ -23,15 +29,12 @@ class Sent:
     duplicates: int = 0
     failed: int = 0
     unreadable: int = 0
-    codes: dict[str, int] = field(default_factory=dict)
 
     def add(self, answer: Mapping[str, Any]) -> None:
         self.events += answer["accepted"] + answer["duplicates"] + answer["failed"]
         self.accepted += answer["accepted"]
         self.duplicates += answer["duplicates"]
         self.failed += answer["failed"]
-        for error in answer["errors"]:
-            self.codes[error["code"]] = self.codes.get(error["code"], 0) + 1
 
 
 class Seller:
@@ -58,7 +61,7 @@ class Seller:
             self.sent.unreadable += 1
             return 0
         if answer.status_code != HTTPStatus.UNPROCESSABLE_ENTITY:
-            answer.raise_for_status()
+            _require_success(answer)
         before = self.sent.events
         self.sent.add(answer.json())
         return self.sent.events - before
@@ -83,19 +86,22 @@ class Seller:
                 },
             )
             if answer.status_code != HTTPStatus.CONFLICT:  # Beat may just be billing the same
-                answer.raise_for_status()
-                return self._run(answer.json()["id"], deadline)
+                return self._run(_require_success(answer).json()["id"], deadline)
             time.sleep(_POLL_SECONDS)
-        raise TimeoutError("another bill run did not finish")
+        raise DemoFailed("another bill run did not finish")
 
-    def invoices(self) -> Iterable[Mapping[str, Any]]:
+    def invoices(self) -> Iterator[Mapping[str, Any]]:
         """Every invoice of the tenant, whole."""
-        page = self._get("/api/v1/invoices", size=200)
-        return [self._get(f"/api/v1/invoices/{row['id']}") for row in page["content"]]
+        for number in count():
+            page = self._get("/api/v1/invoices", page=number, size=_PAGE)["content"]
+            for row in page:
+                yield self._get(f"/api/v1/invoices/{row['id']}")
+            if len(page) < _PAGE:
+                return
 
     def pdf(self, invoice_id: str) -> bytes:
         answer = self._http.get(f"/api/v1/invoices/{invoice_id}/pdf", headers=self._operator)
-        return answer.raise_for_status().content
+        return _require_success(answer).content
 
     def _run(self, run_id: str, deadline: float) -> None:
         self._post(f"/api/v1/bill-runs/{run_id}/execute")
@@ -104,14 +110,32 @@ class Seller:
             if status == "COMPLETED":
                 return
             if status not in _UNFINISHED:
-                raise RuntimeError(f"the bill run ended as {status}")
+                raise DemoFailed(f"the bill run ended as {status}")
             time.sleep(_POLL_SECONDS)
-        raise TimeoutError("the bill run did not finish")
+        raise DemoFailed("the bill run did not finish")
 
     def _get(self, path: str, **query: object) -> Any:
         answer = self._http.get(path, headers=self._operator, params=query)  # type: ignore[arg-type]
-        return answer.raise_for_status().json()
+        return _require_success(answer).json()
 
     def _post(self, path: str, **body: object) -> Any:
         answer = self._http.post(path, headers=self._operator, json=body)
-        return answer.raise_for_status().json()
+        return _require_success(answer).json()
+
+
+def _require_success(answer: httpx.Response) -> httpx.Response:
+    """The answer, unless it is none that was hoped for."""
+    if answer.is_success:
+        return answer
+    request = answer.request
+    raise DemoFailed(
+        f"{request.method} {request.url.path} was answered {answer.status_code}: {_detail(answer)}"
+    )
+
+
+def _detail(answer: httpx.Response) -> str:
+    """What a problem document says, or else the beginning of what came."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, LookupError, TypeError):
+        return answer.text[:200]

@@ -4,8 +4,7 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from aforo.demo.seed import CUSTOMERS
-from aforo.demo.traffic import Event, Segment, bodies_of
+from aforo.demo.traffic import CUSTOMERS, Event, Segment, bodies_of
 
 MONTH = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 31
@@ -58,13 +57,16 @@ class Generated:
             }
 
     def _odd(self, events: list[Event], clock: datetime, day: int) -> Iterator[Event]:
-        """Repeats, events out of their time, unknown names, impossible quantities."""
+        """Repeats, events out of their time, unknown names, impossible quantities, half events."""
         yield from self._random.sample(events, k=min(20, len(events)))
         yield self._variant(events, "ahead", day, occurredAt=_iso(clock + timedelta(minutes=10)))
         yield self._variant(events, "ancient", day, occurredAt=_iso(clock - timedelta(days=100)))
         yield self._variant(events, "metric", day, metricName="gpu_seconds")
         yield self._variant(events, "customer", day, customerId="cust_nobody")
         yield self._variant(events, "negative", day, quantity=-1)
+        yield self._variant(events, "calendar", day, occurredAt=10**18)
+        yield self._variant(events, "early", day, occurredAt=_iso(MONTH - timedelta(hours=1)))
+        yield {"customerId": "cust_1", "idempotencyKey": f"demo-half-{day}"}
         if day > 1:
             late = clock - timedelta(hours=30)
             yield self._variant(events, "late", day, occurredAt=_iso(late))

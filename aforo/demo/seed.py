@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 
-from decimal import Decimal
+from aforo.demo.traffic import CUSTOMERS
 from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.models.members import Role
 from aforo.tenancy.services.actors import Actor
@@ -24,7 +25,6 @@ from catalog.services.rate_plans import create_rate_plan, publish_version
 from catalog.services.sandboxes import clone_catalog
 from catalog.services.subscriptions import create_subscription
 
-CUSTOMERS = 5
 OFFERING = "llm-api"
 CURRENCY = "USD"
 BASE_FEE = Decimal("49.00")

@@ -2,18 +2,20 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from aforo.demo.seed import CUSTOMERS
-from aforo.demo.traffic import Event, Segment, bodies_of
+from aforo.demo.traffic import CUSTOMERS, Event, Segment, bodies_of
 from aforo.errors import Unreadable
 from aforo.periods import add_months, month_start
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 EVENTS_PER_REQUEST = 3
+YEARS = range(1970, 9999)  # a month can be added to each of them
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,18 @@ class Trace:
         self.end = add_months(max(self._last), 1)
 
     def __iter__(self) -> Iterator[Request]:
-        with self.path.open(newline="") as file:
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            missing = set(COLUMNS) - set(reader.fieldnames or ())
-            if missing:
-                raise Unreadable(f"{self.path} has no column {', '.join(sorted(missing))}")
-            for row, fields in enumerate(reader):
-                yield self._request(row, fields)
+            try:
+                missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+                if missing:
+                    raise Unreadable(f"{self.path} has no column {', '.join(missing)}")
+                for row, fields in enumerate(reader):
+                    yield _request(row, fields)
+            except UnicodeDecodeError:
+                raise Unreadable(f"{self.path} is no CSV: it holds more than text") from None
+            except (csv.Error, ValueError) as error:
+                raise Unreadable(f"{self.path}, line {reader.line_num}: {error}") from None
 
     def segments(self) -> Iterator[Segment]:
         """One per month, with the clock at the month's last row."""
@@ -83,11 +90,37 @@ class Trace:
         )
         yield from bodies_of(events)
 
-    def _request(self, row: int, fields: dict[str, str]) -> Request:
-        try:
-            at, read, written = (fields[name] for name in COLUMNS)
-            moment = datetime.fromisoformat(at)
-            zoned = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-            return Request(row, zoned, int(read), int(written))
-        except (TypeError, ValueError) as error:
-            raise Unreadable(f"{self.path}, row {row}: {error}") from None
+
+def _request(row: int, fields: Mapping[str, str | None]) -> Request:
+    """One row. Raises ValueError that names the column at fault."""
+    at, read, written = COLUMNS
+    return Request(
+        row,
+        _read(fields, at, _moment),
+        _read(fields, read, _count),
+        _read(fields, written, _count),
+    )
+
+
+def _read(fields: Mapping[str, str | None], column: str, parse: Callable[[str], T]) -> T:
+    value = fields[column]
+    if value is None:
+        raise ValueError(f"column {column} is missing")
+    try:
+        return parse(value)
+    except ValueError as error:
+        raise ValueError(f"column {column}: {error}") from None
+
+
+def _moment(text: str) -> datetime:
+    """A time in UTC, which is also taken for the zone where none is given."""
+    moment = datetime.fromisoformat(text)
+    if moment.year not in YEARS:
+        raise ValueError(f"the year {moment.year} cannot be billed")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdecimal():
+        raise ValueError(f"{text!r} is not a whole number of tokens")
+    return int(text)

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 Event = dict[str, object]
+CUSTOMERS = 5  # cust_1 to cust_5
 BATCH = 1_000
 
 

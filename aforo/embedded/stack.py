@@ -91,6 +91,11 @@ class Stack:
             raise self._failure
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop, or gave up."""
+        return self._stopping.is_set()
+
+    @property
     def url(self) -> str:
         return f"http://{HOST}:{self._port}"
 

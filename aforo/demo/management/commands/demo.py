@@ -4,10 +4,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import httpx
 from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 from rich.console import Console
 
+from aforo.demo.client import DemoFailed
 from aforo.demo.generated import Generated
 from aforo.demo.story import tell
 from aforo.demo.trace import Trace
@@ -25,7 +28,12 @@ class Command(BaseCommand):
     def handle(self, *, url: str, trace: Path | None, output: Path, **_: Any) -> None:
         try:
             traffic = Trace(trace) if trace else Generated()
-        except (AforoError, OSError) as error:
-            raise CommandError(str(error)) from None
-        if not tell(traffic, url=url, output=output, console=Console(), now=timezone.now()):
-            raise CommandError("something did not hold: see above")
+            holds = tell(traffic, url=url, output=output, console=Console(), now=timezone.now())
+        except httpx.HTTPError as error:
+            raise CommandError(f"{url} does not answer: {error}") from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"the database does not answer: {error}") from error
+        except (AforoError, DemoFailed, OSError) as error:
+            raise CommandError(str(error)) from error
+        if not holds:
+            raise CommandError("something does not hold: see above")
