@@ -18,7 +18,7 @@ _SUSPECT = re.compile(
     re.IGNORECASE,
 )
 # Letters that a JSON library never escapes: whoever does may hide a credential from the scan.
-_HIDING = re.compile(rb"\\u00(?:2d|[4-7])", re.IGNORECASE)
+_HIDING = re.compile(rb"\\u00(?:2d|[46][1-9a-f]|5[0-9af]|7[0-9a])", re.IGNORECASE)
 _REMOVED = "[removed]"
 _NULL = msgspec.Raw(b"null")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)  # no digit of a number is lost on the way

@@ -40,6 +40,21 @@ _RECEIPTS = """
     COPY receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at, event_count,
         counted, unbilled, duplicates, dead, held) FROM STDIN
 """
+_UNREADABLE = "UNREADABLE_BATCH"
+_LETTER_OF_BATCH = """
+    INSERT INTO dead_letters (id, tenant_id, code, detail, status, occurrences, fingerprint, event,
+        metric, source, batch_id, batch_index, received_at, last_seen_at)
+    SELECT %s, tenant_id, %s, 'the stored body cannot be opened', 'OPEN', event_count, batch_id,
+        body, '', source, batch_id, 0, received_at, received_at
+    FROM inbox_batches WHERE id = %s
+"""
+_RECEIPT_OF_BATCH = """
+    INSERT INTO receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at,
+        event_count, counted, unbilled, duplicates, dead, held)
+    SELECT batch_id, tenant_id, source, received_at, arrived_at, %s, event_count, 0, 0, 0,
+        event_count, 0
+    FROM inbox_batches WHERE id = %s RETURNING event_count
+"""
 _DELETE = "DELETE FROM inbox_batches WHERE id = ANY(%s)"
 
 
@@ -124,3 +139,13 @@ def delete_inbox(batches: Sequence[Batch]) -> None:
     """Gone in the transaction that counted them: whatever is killed when, exactly once."""
     with hot_cursor() as cursor:
         cursor.execute(_DELETE, ([batch.id for batch in batches],))
+
+
+def off(row_id: int, *, now: datetime) -> int:
+    """Turn a row whose body cannot be opened into one dead letter; how many events it claims."""
+    with hot_cursor() as cursor:
+        cursor.execute(_LETTER_OF_BATCH, (new_id(), _UNREADABLE, row_id))
+        cursor.execute(_RECEIPT_OF_BATCH, (now, row_id))
+        (count,) = cursor.fetchone()  # type: ignore[misc]  # the caller holds the row
+        cursor.execute(_DELETE, ([row_id],))
+    return int(count)
