@@ -38,7 +38,9 @@ def forge():
 def test_verify_says_verified_for_a_number_and_for_an_id():
     invoice = billed()
     for reference in (invoice.number, str(invoice.id)):
-        assert f"VERIFIED  invoice {invoice.number}, 4 USD" in printed("verify_invoice", reference)
+        assert f"VERIFIED  invoice {invoice.number}, 4.00 USD" in printed(
+            "verify_invoice", reference
+        )
 
 
 def test_verify_names_what_is_broken_and_fails():

@@ -31,7 +31,8 @@ class Command(BaseCommand):
             verdict = Text("BROKEN", "bold red") if violations else Text("true  ", "green")
             console.print(verdict, truth)
             for violation in violations:
-                console.print(Text(f"        {violation.subject}: {violation.found}", "red"))
+                told = Text(f"        {violation.subject}: {violation.found}", "red")
+                console.print(told, soft_wrap=True)
             broken += bool(violations)
         if broken:
             raise CommandError(f"broken: {broken} of {len(TRUTHS)}")

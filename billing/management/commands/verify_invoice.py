@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from aforo.money import minor_units
 from billing.models import Invoice
 from billing.selectors.invoices import invoices_called
 from billing.verification import Step, Verification, verify_invoice
@@ -26,10 +27,13 @@ class Command(BaseCommand):
         console.print(_table(verification))
         if not verification.holds:
             for step in verification.broken:
-                console.print(Text(f"BROKEN  {_place(step)}, {step.claim}: {step.found}", "red"))
+                told = Text(f"BROKEN  {_place(step)}, {step.claim}: {step.found}", "red")
+                console.print(told, soft_wrap=True)
             raise CommandError(f"invoice {verification.reference} is BROKEN")
-        total = f"{verification.total.normalize():f} {verification.currency}"
-        console.print(Text(f"VERIFIED  invoice {verification.reference}, {total}", "bold green"))
+        digits = minor_units(verification.currency)
+        total = f"{verification.total:.{digits}f} {verification.currency}"
+        told = Text(f"VERIFIED  invoice {verification.reference}, {total}", "bold green")
+        console.print(told, soft_wrap=True)
 
 
 def _the_one(reference: str, tenant: str) -> Invoice:
