@@ -84,7 +84,7 @@ def _aggregation(unit: BillableUnit) -> Aggregate:
 
 
 def _distinct(field: str) -> Aggregate:
-    seen: set[bytes] = set()
+    seen: set[str] = set()
 
     def aggregate(_: Decimal, event: CountedEvent) -> Decimal:
         seen.add(event.value_of(field))
