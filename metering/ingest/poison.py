@@ -31,10 +31,6 @@ POISON = (
 Indices = frozenset[int]
 
 
-class _Probed(Exception):
-    """Raised to undo a trial."""
-
-
 def drain_in_halves(ids: Sequence[int], *, now: datetime) -> int:
     """Drain rows of which some raise: the good halves commit, a single row is searched."""
     if len(ids) == 1:
@@ -125,8 +121,7 @@ def _failure(row_id: int, skipped: Indices, *, now: datetime) -> Exception | Non
     try:
         with transaction.atomic():
             drain.drain([row_id], now=now, parked={row_id: skipped}, is_trial=True)
-            raise _Probed
-    except _Probed:
-        return None
+            transaction.set_rollback(True)
     except POISON as error:
         return error
+    return None
