@@ -35,7 +35,8 @@ class _Total(NamedTuple):
     @property
     def off_by(self) -> Decimal:
         """How far the total is from the sums, and the sum of revenue from the price."""
-        aggregated = Decimal(self.events) if self.metric == "calls" else self.summed_quantity
+        counts = self.metric in {"calls", "requests"}
+        aggregated = Decimal(self.events) if counts else self.summed_quantity
         return (
             abs(self.quantity - aggregated)
             + abs(self.revenue - self.summed_revenue)

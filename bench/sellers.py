@@ -1,4 +1,4 @@
-"""Ten tenants with a thousand subscriptions, each paying for tokens, calls and storage."""
+"""Tenants with a thousand subscriptions between them, each paying for what METRICS names."""
 
 import hashlib
 import itertools
@@ -14,6 +14,7 @@ import psycopg
 
 from sql import insert
 
+METRICS = ("tokens", "calls", "storage", "requests")
 TENANTS = 10
 SUBSCRIPTIONS = 1_000
 MONTHS_BEHIND, MONTHS_AHEAD = 4, 2  # of periods: events are up to 85 days old
@@ -21,6 +22,7 @@ MONTHS_BEHIND, MONTHS_AHEAD = 4, 2  # of periods: events are up to 85 days old
 TOKEN_TIERS = ((Decimal(10_000), Decimal("0.01")), (None, Decimal("0.008")))
 STORAGE_TIERS = ((Decimal(5_000), Decimal("0.02")), (None, Decimal("0.015")))
 CALL_RATE = Decimal("0.005")
+BLOCK, BLOCK_RATE = 10, Decimal("0.05")  # of requests, of which the first block is included
 BASE_FEE = Decimal("49.00")
 
 Tiers = Sequence[tuple[Decimal | None, Decimal]]
@@ -28,43 +30,64 @@ Tiers = Sequence[tuple[Decimal | None, Decimal]]
 
 @dataclass(frozen=True)
 class Seller:
-    """One tenant: the key that meters it and the names of its customers."""
+    """One tenant: its keys, the names of its customers and what they use."""
 
+    number: int
     tenant_id: UUID
     bucket: int
     key_id: UUID
-    token: str
     customers: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+    @property
+    def token(self) -> str:
+        """The key that meters."""
+        return f"sk_live_{self.number:040d}"
+
+    @property
+    def operator_token(self) -> str:
+        """The key that operates the admin API."""
+        return f"afo_live{self.number:040d}"
 
 
 def price(metric: str, quantity: Decimal) -> Decimal:
     """What `quantity` of a metric costs, worked out apart from the product."""
     if metric == "calls":
         return quantity * CALL_RATE
+    if metric == "requests":
+        return max(-(-quantity // BLOCK) - 1, Decimal(0)) * BLOCK_RATE
     (end, first), (_, second) = TOKEN_TIERS if metric == "tokens" else STORAGE_TIERS
     if metric == "storage":  # the tier that is reached prices every unit
         return quantity * (first if quantity <= end else second)
     return min(quantity, end) * first + max(quantity - end, Decimal(0)) * second
 
 
-def create(connection: psycopg.Connection, *, now: datetime, seed: int = 1) -> list[Seller]:
+def create(
+    connection: psycopg.Connection, *, now: datetime, tenants: int = TENANTS, metrics: int = 3
+) -> list[Seller]:
     """Write the rows of all sellers, whose customers have subscribed since long before `now`."""
-    chance = random.Random(seed)
-    sellers = [_seller(chance, number) for number in range(TENANTS)]
+    chance = random.Random(tenants)
+    sellers = [_seller(chance, number, tenants, METRICS[:metrics]) for number in range(tenants)]
     with connection.transaction():
-        for number, seller in enumerate(sellers):
-            _Writer(connection, chance, seller, now).write(number)
+        for seller in sellers:
+            _Writer(connection, chance, seller, now).write()
     return sellers
 
 
-def _seller(chance: random.Random, number: int) -> Seller:
+def months_around(now: datetime) -> list[datetime]:
+    """The first days of the stored months around `now`."""
+    this = now.year * 12 + now.month - 1
+    numbers = range(this - MONTHS_BEHIND, this + MONTHS_AHEAD + 1)
+    return [datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers]
+
+
+def _seller(chance: random.Random, number: int, tenants: int, metrics: tuple[str, ...]) -> Seller:
     """A tenant in an even bucket for even numbers: two workers share the load in halves."""
     tenant_id = _uuid(chance)
     while _bucket(tenant_id) % 2 != number % 2:
         tenant_id = _uuid(chance)
-    customers = tuple(f"cus_{other:06d}" for other in range(number, SUBSCRIPTIONS, TENANTS))
-    token = f"sk_live_{number:040d}"
-    return Seller(tenant_id, _bucket(tenant_id), _uuid(chance), token, customers)
+    customers = tuple(f"cus_{other:06d}" for other in range(number, SUBSCRIPTIONS, tenants))
+    return Seller(number, tenant_id, _bucket(tenant_id), _uuid(chance), customers, metrics)
 
 
 def _bucket(tenant_id: UUID) -> int:
@@ -82,38 +105,43 @@ class _Writer:
         self._seller = seller
         self._now = now
 
-    def write(self, number: int) -> None:
-        self._write_tenant(number)
+    def write(self) -> None:
+        self._write_tenant()
+        self._write_key("METERING", self._seller.token, self._seller.key_id)
+        self._write_key("OPERATOR", self._seller.operator_token, _uuid(self._chance))
         entity_id = self._write_entity()
         offering_id, version_id = self._write_plan()
-        months = _months(self._now)
+        months = months_around(self._now)
         for name in self._seller.customers:
             self._write_subscription(name, months, entity_id, offering_id, version_id)
 
-    def _write_tenant(self, number: int) -> None:
+    def _write_tenant(self) -> None:
         seller = self._seller
         insert(
             self._connection,
             "tenants",
             id=seller.tenant_id,
-            name=f"Bench {number}",
-            slug=f"bench-{number}",
+            name=f"Bench {seller.number}",
+            slug=f"bench-{seller.number}",
             currency="USD",
             time_zone="UTC",
             unknown_metric="REJECT",
             late_policy="HOLD",
+            settlement_delay="100 years",  # nobody bills while we measure
             catalog_version=1,
             hash_secret=self._chance.randbytes(32),
             created_at=self._now,
         )
+
+    def _write_key(self, kind: str, token: str, key_id: UUID) -> None:
         self._insert(
             "api_keys",
-            id=seller.key_id,
-            kind="METERING",
+            id=key_id,
+            kind=kind,
             role="ADMIN",
-            prefix=seller.token[:8],
-            last_four=seller.token[-4:],
-            digest=hashlib.sha256(seller.token.encode()).digest(),
+            prefix=token[:8],
+            last_four=token[-4:],
+            digest=hashlib.sha256(token.encode()).digest(),
             created_at=self._now,
         )
 
@@ -143,11 +171,8 @@ class _Writer:
             base_fee=BASE_FEE,
             **at,
         )
-        self._write_unit(version_id, "tokens", "SUM", _tiers("GRADUATED", TOKEN_TIERS))
-        self._write_unit(
-            version_id, "calls", "COUNT", {"model": "PER_UNIT", "rate": str(CALL_RATE)}
-        )
-        self._write_unit(version_id, "storage", "SUM", _tiers("VOLUME_TIERED", STORAGE_TIERS))
+        for metric in self._seller.metrics:
+            self._write_unit(version_id, metric, *_UNITS[metric])
         publish = "UPDATE rate_plan_versions SET status = 'PUBLISHED', published_at = created_at"
         self._connection.execute(f"{publish} WHERE id = %s", (version_id,))
         offering_id = self._insert(
@@ -225,11 +250,20 @@ def _tiers(model: str, tiers: Tiers) -> dict[str, object]:
     return {"model": model, "tiers": wire}
 
 
-def _months(now: datetime) -> list[datetime]:
-    """The first days of the months around `now`."""
-    this = now.year * 12 + now.month - 1
-    numbers = range(this - MONTHS_BEHIND, this + MONTHS_AHEAD + 1)
-    return [datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers]
+_UNITS: dict[str, tuple[str, dict[str, object]]] = {
+    "tokens": ("SUM", _tiers("GRADUATED", TOKEN_TIERS)),
+    "calls": ("COUNT", {"model": "PER_UNIT", "rate": str(CALL_RATE)}),
+    "storage": ("SUM", _tiers("VOLUME_TIERED", STORAGE_TIERS)),
+    "requests": (
+        "COUNT",
+        {
+            "model": "INCLUDED_QUOTA",
+            "includedFree": BLOCK,
+            "blockSize": BLOCK,
+            "rate": str(BLOCK_RATE),
+        },
+    ),
+}
 
 
 def _uuid(chance: random.Random) -> UUID:

@@ -17,7 +17,6 @@ OLD = 0.05  # the share of events spread over DAYS; the others lie in the last h
 DAYS = 85
 REPEATED = 0.02  # the share of events that came before, from the same tenant
 REMEMBERED = 2_000  # events of a tenant that repeats are drawn from
-_METRICS = ("tokens", "calls", "storage")
 _COLUMNS = (
     "batch_id, tenant_id, bucket, api_key_id, source, received_at, arrived_at, event_count, body"
 )
@@ -57,13 +56,22 @@ def _stamp(number: int) -> bytes:
     return b"%08x" % (number * _KEY_OF_BODY % 2**32)
 
 
-class Traffic:
-    """An endless stream of bodies, seller by seller, the same for the same seed."""
+Span = tuple[datetime, datetime]
 
-    def __init__(self, sellers: Sequence[Seller], *, seed: int, now: datetime) -> None:
+
+class Traffic:
+    """An endless stream of bodies, seller by seller, the same for the same seed.
+
+    Events happened mostly within the last hour; with `span`, at any time within that.
+    """
+
+    def __init__(
+        self, sellers: Sequence[Seller], *, seed: int, now: datetime, span: Span | None = None
+    ) -> None:
         self._sellers = sellers
         self._chance = random.Random(seed)
         self._now = now
+        self._span = span
         self._sent: dict[UUID, list[str]] = {seller.tenant_id: [] for seller in sellers}
         self._number = 0
 
@@ -89,17 +97,23 @@ class Traffic:
         return Body(seller, f"[{','.join(events)}]".encode(), count, fresh, stamp)
 
     def _event(self, seller: Seller, stamp: str) -> str:
-        chance = self._chance
-        reach = DAYS * 86_400 if chance.random() < OLD else 3_600
-        occurred = self._now - timedelta(seconds=chance.random() * reach)
+        chance, occurred = self._chance, self._moment()
         return (
             f'{{"idempotencyKey":"{stamp}{str(UUID(int=chance.getrandbits(128)))[8:]}",'
             f'"customerId":"{chance.choice(seller.customers)}",'
-            f'"metricName":"{chance.choice(_METRICS)}",'
+            f'"metricName":"{chance.choice(seller.metrics)}",'
             f'"quantity":{chance.random() * 1000:.3f},'
             f'"occurredAt":"{occurred.isoformat()}",'
             '"metadata":{"region":"eu-west-1","model":"gpt-large","path":"/v1/chat","status":200}}'
         )
+
+    def _moment(self) -> datetime:
+        chance = self._chance
+        if self._span:
+            start, end = self._span
+            return start + (end - start) * chance.random()
+        reach = timedelta(days=DAYS) if chance.random() < OLD else timedelta(hours=1)
+        return self._now - reach * chance.random()
 
 
 def fill_inbox(connection: psycopg.Connection, bodies: Sequence[Body]) -> int:
