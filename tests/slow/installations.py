@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -120,6 +122,14 @@ class Tenant:
         )
         return waiting > 0
 
+    def totals(self) -> dict[tuple[str, str], Decimal]:
+        """What each customer owes for each month."""
+        billed = """
+            SELECT c.external_id, to_char(i.period_start_at, 'YYYY-MM'), i.total
+            FROM invoices i JOIN customers c ON c.id = i.customer_id WHERE i.tenant_id = %s
+        """
+        return {(customer, month): total for customer, month, total in self.rows(billed)}
+
     def invoice_count(self) -> int:
         ((count,),) = self.rows("SELECT count(*) FROM invoices WHERE tenant_id = %s")
         return count
@@ -150,13 +160,18 @@ def own_folder() -> Iterator[Path]:
         yield path
 
 
-class Up:
-    """An `aforo up` in a process of its own, which a test can kill."""
+class Running:
+    """An `aforo up` or `aforo demo` in a process of its own, which a test can kill.
 
-    def __init__(self, data_dir: Path) -> None:
+    `told` is what it has printed until it was ready.
+    """
+
+    def __init__(self, data_dir: Path, command: str, *options: str) -> None:
         self.home = Home(data_dir)
         self.port = bindable(0)
         self.url = f"http://127.0.0.1:{self.port}"
+        self.told = ""
+        self._command = (*AFORO, command, *options)
         self._process = self._start()
 
     def inside(self) -> Inside:
@@ -171,20 +186,43 @@ class Up:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
+        self.interrupt()
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        self._process.send_signal(signal.SIGINT)
         self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode
 
     def _start(self) -> subprocess.Popen:
         """Start it and wait until it says that it is ready."""
         where = ("--data-dir", str(self.home.root), "--port", str(self.port))
         process = subprocess.Popen(
-            [*AFORO, "up", *where], env=own_environment(), stdout=subprocess.PIPE, text=True
+            [*self._command, *where], env=own_environment(), stdout=subprocess.PIPE, text=True
         )
-        lines = iter(process.stdout.readline, "")
-        assert any(READY in line for line in lines)
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if READY in line:
+                break
+        self.told = "".join(lines)
+        assert READY in self.told, self.told
         return process
 
 
+def aforo(*arguments: str) -> subprocess.CompletedProcess:
+    """Run one command of the product to its end."""
+    return subprocess.run(
+        [*AFORO, *arguments],
+        env=own_environment(),
+        capture_output=True,
+        text=True,
+        timeout=2 * PATIENCE,
+        check=False,
+    )
+
+
 def own_environment() -> dict[str, str]:
-    """Ours without the servers of the test run."""
-    return {name: value for name, value in os.environ.items() if name not in OF_THE_TEST_RUN}
+    """Ours without the servers of the test run; what is printed has room."""
+    ours = {name: value for name, value in os.environ.items() if name not in OF_THE_TEST_RUN}
+    return ours | {"COLUMNS": "160"}
