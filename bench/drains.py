@@ -18,11 +18,13 @@ from sql import row
 from traffic import Body, Traffic, fill_inbox
 
 SMALL, LARGE = 5_000, 20_000  # events per merge
+NAIVE_EVENTS = 2_000  # that go the naive way: four seconds of it
 WARM_UP = 20_000  # events at most before each measurement, after which contracts are known
 
 DRAIN_SMALL = Target("drain, 1 worker, merges of 5,000, to raw COPY into a bare heap", 0.10, 0.15)
 DRAIN_LARGE = Target("drain, 1 worker, merges of 20,000, to raw COPY into a bare heap", 0.10, 0.15)
 TWO_TO_ONE = Target("drain, 2 workers sharded by tenant, to 1 worker", 1.6, 1.9)
+NAIVE = Target("drain, 1 worker, to one Django transaction per event", 50, 120)
 GROWN = Target("drain with {rows:,} rows present, to empty", 0.65, 0.85)
 EXACT = Target(
     "sum of marginal revenue less price of the total, over all groups", 0, 0, at_most=True
@@ -58,6 +60,7 @@ class DrainBench:
         self._sellers = sellers
         self._events = events
         self._warm_up = min(events, WARM_UP)
+        self._naive_events = min(events // 20, NAIVE_EVENTS)
         self._seed = 0
         self._connection: psycopg.Connection
 
@@ -72,6 +75,7 @@ class DrainBench:
             self._repeat(one, two, _Speeds())
             exact = [self._repeat(one, two, speeds) for _ in range(repeats)]
             _tell(report, speeds, exact)
+            self._run_naive(report, statistics.median(_rates(speeds.large)), repeats=repeats)
             if rows:
                 self._run_grown(report, one, rows, repeats=repeats)
 
@@ -107,6 +111,14 @@ class DrainBench:
     def _fresh_traffic(self) -> Traffic:
         self._seed += 1
         return Traffic(self._sellers, seed=self._seed, now=datetime.now(UTC))
+
+    def _run_naive(self, report: Report, rate: float, *, repeats: int) -> None:
+        self._installation.forget_traffic()
+        rates = []
+        for _ in range(repeats):
+            bodies = self._fresh_traffic().bodies(self._naive_events)
+            rates.append(self._installation.naive_rate(bodies))
+        report.add(NAIVE, [rate / naive for naive in rates], _versus([rate], rates))
 
     def _run_grown(self, report: Report, one: Drainers, rows: int, *, repeats: int) -> None:
         """The same drain into tables that are full; nothing is truncated between repeats."""

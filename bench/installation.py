@@ -22,6 +22,7 @@ import psycopg
 
 from processor_time import seconds_of
 from sql import row
+from traffic import Body
 
 ROOT = Path(__file__).resolve().parent.parent
 PARENT = "AFORO_BENCH"  # set in the process that runs among the servers of the bench
@@ -105,6 +106,23 @@ class Installation:
             text=True,
         )
         return done.stdout
+
+    def naive_rate(self, bodies: Sequence[Body]) -> float:
+        """Events per second of `naive.py` over these bodies."""
+        events = [
+            json.dumps([str(body.seller.tenant_id), event])
+            for body in bodies
+            for event in json.loads(body.array)
+        ]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "bench" / "naive.py")],
+            env=dict(self.environment),
+            input="\n".join(events),
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return float(done.stdout)
 
     def forget_traffic(self) -> None:
         """As before the first event; processes that know the old rows are told to read again."""
