@@ -2,21 +2,20 @@
 
 from typing import Any
 
+from django.core import checks
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class ExactDecimalField(models.DecimalField):  # type: ignore[type-arg]
-    """`numeric` without scale: PostgreSQL keeps every digit it is given and adds none."""
+    """`numeric` without scale: PostgreSQL keeps every digit it is given and adds none.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs |= {"max_digits": 1000, "decimal_places": 500}
-        super().__init__(*args, **kwargs)
+    Nor do pages: with `decimal_places` they would fill up every number with zeros.
+    """
 
-    def deconstruct(self) -> Any:
-        name, path, args, kwargs = super().deconstruct()
-        del kwargs["max_digits"], kwargs["decimal_places"]
-        return name, path, args, kwargs
+    def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
+        """As of any field: a DecimalField would ask for `max_digits` and `decimal_places`."""
+        return super(models.DecimalField, self).check(**kwargs)
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         return "numeric"

@@ -6,6 +6,8 @@ import environ
 import structlog
 from psycopg.conninfo import conninfo_to_dict
 
+from aforo.sidebar import NAVIGATION
+
 env = environ.Env()
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -251,4 +253,13 @@ LOGGING = {
     "loggers": {"django_structlog.middlewares.request": {"level": "WARNING"}},
 }
 
-UNFOLD = {"SITE_TITLE": "Aforo", "SITE_HEADER": "Aforo", "SITE_SYMBOL": "speed"}
+# --- look of the admin ---------------------------------------------------------------------
+LOGIN_REDIRECT_URL = "admin:index"
+FORMAT_MODULE_PATH = "aforo.formats"
+UNFOLD = {
+    "SITE_TITLE": "Aforo",
+    "SITE_HEADER": "Aforo",
+    "SITE_SYMBOL": "speed",
+    "DASHBOARD_CALLBACK": "billing.admin.dashboard.overview",
+    "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
+}

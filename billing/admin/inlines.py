@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
-from aforo.money import plain
+from aforo.money import minor_units, plain
 from billing.models import BillRunEventIndex, InvoiceLine, StageRecord
 
 
@@ -17,6 +18,7 @@ class _ToBeRead:
 
     extra = 0
     can_delete = False
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -30,18 +32,26 @@ class _ToBeRead:
 
 class LineInline(_ToBeRead, TabularInline):
     model = InvoiceLine
-    fields = ("position", "type", "stage", "description", "used", "exact", "amount")
-    readonly_fields = ("used", "exact")
+    fields = ("position", "stage", "what", "used", "exact", "rounded")
+    readonly_fields = ("what", "used", "exact", "rounded")
     ordering = ("position",)
-    show_change_link = True
+
+    @display(description="description")
+    def what(self, line: InvoiceLine) -> SafeString:
+        page = reverse("admin:billing_invoiceline_change", args=[line.pk])
+        return format_html('<a href="{}">{}</a>', page, line.description)
 
     @display(description="quantity")
     def used(self, line: InvoiceLine) -> str:
-        return "" if line.quantity is None else plain(line.quantity)
+        return "" if line.quantity is None else f"{line.quantity.normalize():,f}"
 
     @display(description="before rounding")
     def exact(self, line: InvoiceLine) -> str:
         return plain(line.exact_amount)
+
+    @display(description="amount")
+    def rounded(self, line: InvoiceLine) -> str:
+        return f"{line.amount:,.{minor_units(line.invoice.currency)}f}"
 
 
 class SpanInline(_ToBeRead, TabularInline):
@@ -67,9 +77,10 @@ class StageInline(_ToBeRead, StackedInline):
 
 def stages_table(record: StageRecord) -> SafeString:
     """The ten stages as rows: the total before and after, notes, microseconds."""
+    cell = '<td class="px-3 py-1.5 align-top">{}</td>'
     rows = format_html_join(
         "",
-        "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+        f"<tr>{cell * 5}</tr>",
         (
             (
                 stage["stage"],
@@ -81,5 +92,6 @@ def stages_table(record: StageRecord) -> SafeString:
             for stage in record.stages
         ),
     )
-    head = "<tr><th>stage</th><th>before</th><th>after</th><th>notes</th><th>µs</th></tr>"
-    return format_html('<table class="w-full text-left">' + head + "{}</table>", rows)
+    titles = ("stage", "before", "after", "notes", "µs")
+    head = format_html_join("", '<th class="px-3 py-1.5">{}</th>', ((title,) for title in titles))
+    return format_html('<table class="w-full text-left"><tr>{}</tr>{}</table>', head, rows)

@@ -1,5 +1,6 @@
 """Invoices in the admin: read, drawn, and drafts finalized."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin, messages
@@ -39,8 +40,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         "tenant",
         "state",
         "sum",
-        "period_start_at",
-        "period_end_at",
+        "span",
         "issued_at",
         "documents",
     )
@@ -48,8 +48,30 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_filter = (TenantFilter, "status", "currency", ("period_end_at", RangeDateTimeFilter))
     list_filter_submit = True
     search_fields = ("number", "customer__external_id", "customer__name", "id")
-    readonly_fields = ("documents", "sha256")
-    exclude = ("digest",)
+    readonly_fields = ("state", "sum", "before", "discounts", "tax", "documents", "sha256")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("customer", "subscription"),
+                    ("period", "bill_run"),
+                    ("tenant", "billing_entity"),
+                    ("state", "documents"),
+                    ("before", "discounts"),
+                    ("tax", "sum"),
+                    ("issued_at", "due_at"),
+                )
+            },
+        ),
+        (
+            "More",
+            {
+                "classes": ("collapse",),
+                "fields": ("created_at", "paid_at", "seller", "buyer", "sha256"),
+            },
+        ),
+    )
     inlines = (LineInline, StageInline)
     actions = ("finalize",)
 
@@ -63,7 +85,23 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @display(description="total", ordering="total")
     def sum(self, invoice: Invoice) -> str:
-        return f"{invoice.total:,.{minor_units(invoice.currency)}f} {invoice.currency}"
+        return _money(invoice.total, invoice)
+
+    @display(description="subtotal")
+    def before(self, invoice: Invoice) -> str:
+        return _money(invoice.subtotal, invoice)
+
+    @display(description="discounts")
+    def discounts(self, invoice: Invoice) -> str:
+        return _money(invoice.discount_total, invoice)
+
+    @display(description="tax")
+    def tax(self, invoice: Invoice) -> str:
+        return _money(invoice.tax_total, invoice)
+
+    @display(description="period", ordering="period_end_at")
+    def span(self, invoice: Invoice) -> str:
+        return f"{invoice.period_start_at:%Y-%m-%d} to {invoice.period_end_at:%Y-%m-%d}"
 
     @display(description="digest")
     def sha256(self, invoice: Invoice) -> str:
@@ -109,3 +147,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
             actor = actor_of(request, draft.tenant)
             finalize_invoice(invoice=draft, actor=actor, now=clock.now(draft.tenant))
         self.message_user(request, f"{len(drafts)} invoices issued", messages.SUCCESS)
+
+
+def _money(amount: Decimal, invoice: Invoice) -> str:
+    return f"{amount:,.{minor_units(invoice.currency)}f} {invoice.currency}"

@@ -1,0 +1,6 @@
+"""Times as they stand in logs and in the API: the same everywhere, and they sort."""
+
+DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
+TIME_FORMAT = "H:i:s"
+DATETIME_FORMAT = SHORT_DATETIME_FORMAT = "Y-m-d H:i:s"
+THOUSAND_SEPARATOR = ","

@@ -1,0 +1,58 @@
+"""The admin's sidebar: what operators look for, by what it is about.
+
+Everything else is behind "all applications" and the search.
+"""
+
+from django.urls import reverse_lazy
+
+_SUPERUSER = "aforo.tenancy.admin_base.is_superuser"
+
+
+def _item(title: str, icon: str, model: str, **more: str) -> dict[str, object]:
+    """One entry: the list of `app_model`."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), **more}
+
+
+def _group(title: str, *items: dict[str, object]) -> dict[str, object]:
+    return {"title": title, "separator": True, "items": list(items)}
+
+
+NAVIGATION = [
+    {
+        "items": [
+            {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+        ]
+    },
+    _group(
+        "Catalog",
+        _item("Products", "category", "catalog_product"),
+        _item("Billable units", "straighten", "catalog_billableunit"),
+        _item("Rate plans", "sell", "catalog_rateplan"),
+        _item("Plan versions", "history", "catalog_rateplanversion"),
+        _item("Offerings", "storefront", "catalog_offering"),
+    ),
+    _group(
+        "Customers",
+        _item("Customers", "group", "catalog_customer"),
+        _item("Aliases", "alternate_email", "catalog_customeralias"),
+        _item("Subscriptions", "event_repeat", "catalog_subscription"),
+        _item("Periods", "date_range", "catalog_subscriptionperiod"),
+    ),
+    _group(
+        "Billing",
+        _item("Invoices", "request_quote", "billing_invoice"),
+        _item("Bill runs", "play_circle", "billing_billrun"),
+        _item("Event index", "fingerprint", "billing_billruneventindex"),
+        _item("Billing entities", "account_balance", "catalog_billingentity"),
+    ),
+    _group(
+        "Tenancy",
+        _item("Tenants", "domain", "tenancy_tenant"),
+        _item("API keys", "key", "tenancy_apikey"),
+        _item("Members", "badge", "tenancy_member"),
+        _item("Audit log", "policy", "tenancy_auditentry"),
+        _item("Outbox", "outbox", "outbox_outboxmessage"),
+        _item("Users", "person", "auth_user", permission=_SUPERUSER),
+        _item("Failed logins", "lock", "axes_accessattempt", permission=_SUPERUSER),
+    ),
+]
