@@ -12,7 +12,7 @@ from aforo.errors import Forbidden, Unauthenticated
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.plaintext import OPERATOR
-from aforo.tenancy.selectors import is_called, open_operator_key
+from aforo.tenancy.selectors import is_called, open_key, open_operator_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,7 @@ class OperatorKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer afo_...`, looked up each time: a revoked key is refused at once."""
 
     def authenticate(self, request: Request) -> tuple[KeyHolder, ApiKey]:
-        plaintext = bearer_of(get_authorization_header(request))
-        if not plaintext.startswith(OPERATOR):
-            raise Unauthenticated("this API opens to operator keys (afo_...) only")
-        key = open_operator_key(plaintext)
+        key = self.find(bearer_of(get_authorization_header(request)))
         if key is None:
             raise Unauthenticated("no such key, or one that was revoked")
         tenant = key.tenant
@@ -42,8 +39,20 @@ class OperatorKeyAuthentication(BaseAuthentication):
         structlog.contextvars.bind_contextvars(tenant=tenant.slug)
         return KeyHolder(key.pk, key.role), key
 
+    def find(self, plaintext: str) -> ApiKey | None:
+        if not plaintext.startswith(OPERATOR):
+            raise Unauthenticated("this API opens to operator keys (afo_...) only")
+        return open_operator_key(plaintext)
+
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
+
+
+class AnyKeyAuthentication(OperatorKeyAuthentication):
+    """Any key of the tenant: for what senders of usage may ask as well as operators."""
+
+    def find(self, plaintext: str) -> ApiKey | None:
+        return open_key(plaintext)
 
 
 def bearer_of(header: bytes) -> str:

@@ -46,6 +46,14 @@ class OperatorKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
         return {"type": "http", "scheme": "bearer", "description": "An operator key, `afo_...`."}
 
 
+class AnyKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its own
+    target_class = "aforo.api.authentication.AnyKeyAuthentication"
+    name = "anyKey"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "A key of either kind."}
+
+
 class ApiSchema(AutoSchema):
     """Knows the headers that every admin endpoint takes, and which answers are enveloped."""
 

@@ -18,12 +18,16 @@ def audit_entries(*, tenant: Tenant) -> TenantQuerySet:
     return AuditEntry.objects.for_tenant(tenant)
 
 
+def open_key(plaintext: str) -> ApiKey | None:
+    """The key with this plaintext and its tenant, of whatever kind; None: unknown or revoked."""
+    keys = ApiKey.objects.select_related("tenant")  # any tenant: the key decides which
+    return keys.filter(digest=digest_of(plaintext), revoked_at__isnull=True).first()
+
+
 def open_operator_key(plaintext: str) -> ApiKey | None:
     """The operator key with this plaintext and its tenant; None when unknown or revoked."""
-    keys = ApiKey.objects.select_related("tenant")  # any tenant: the key decides which
-    return keys.filter(
-        digest=digest_of(plaintext), kind=ApiKey.Kind.OPERATOR, revoked_at__isnull=True
-    ).first()
+    key = open_key(plaintext)
+    return key if key is not None and key.kind == ApiKey.Kind.OPERATOR else None
 
 
 def roles_by_tenant(user: AbstractBaseUser) -> dict[UUID, str]:

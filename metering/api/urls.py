@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
 from metering.api.ingest import ingest
 
@@ -10,6 +11,7 @@ urlpatterns = [
     path("v1/ingest/batch", ingest),
     path("v1/ingest/events", ingest),
     path("v1/ingest/events/batch", ingest),
+    path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
     path("api/v1/sandbox/clock", Clock.as_view()),
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),

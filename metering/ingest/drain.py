@@ -99,7 +99,7 @@ def _conflicts(arrived: Iterable[Arrival]) -> list[Dead]:
 def _tally(tallies: dict[int, Tally], judged: Judgement, dead: Sequence[Dead]) -> None:
     """Each event once, as it came: what became of it by the highest of its fates."""
     for letter in dead:
-        tallies[letter.batch.id].dead += 1
+        tallies[letter.batch.id].refusals.append((letter.index, letter.why.code))
     for arrival in judged.repeated:
         tallies[arrival.batch.id].duplicates += 1
     for arrival in judged.fresh:

@@ -1,11 +1,13 @@
 """What a drain leaves behind: events, dead letters, held events, receipts, an empty inbox."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any
+
+import msgspec
 
 from aforo.ids import new_id
 from metering.ingest import events
@@ -38,7 +40,7 @@ _HELD = """
 """
 _RECEIPTS = """
     COPY receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at, event_count,
-        counted, unbilled, duplicates, dead, held) FROM STDIN
+        counted, unbilled, duplicates, dead, held, refusals) FROM STDIN
 """
 _UNREADABLE = "UNREADABLE_BATCH"
 _LETTER_OF_BATCH = """
@@ -50,9 +52,11 @@ _LETTER_OF_BATCH = """
 """
 _RECEIPT_OF_BATCH = """
     INSERT INTO receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at,
-        event_count, counted, unbilled, duplicates, dead, held)
+        event_count, counted, unbilled, duplicates, dead, held, refusals)
     SELECT batch_id, tenant_id, source, received_at, arrived_at, %s, event_count, 0, 0, 0,
-        event_count, 0
+        event_count, 0,
+        (SELECT jsonb_agg(jsonb_build_array(i, %s::text))
+         FROM generate_series(0, event_count - 1) AS i)
     FROM inbox_batches WHERE id = %s RETURNING event_count
 """
 _DELETE = "DELETE FROM inbox_batches WHERE id = ANY(%s)"
@@ -65,8 +69,8 @@ class Tally:
     counted: int = 0
     unbilled: int = 0
     duplicates: int = 0
-    dead: int = 0
     held: int = 0
+    refusals: list[tuple[int, str]] = field(default_factory=list)  # index and code of the dead
 
 
 def usage_events(lines: Sequence[str]) -> None:
@@ -131,8 +135,12 @@ def receipts(batches: Sequence[Batch], tallies: dict[int, Tally], *, now: dateti
             copy.write_row((
                 batch.batch_id, batch.tenant_id, batch.source, batch.received_at, batch.arrived_at,
                 now, batch.event_count, tally.counted, tally.unbilled, tally.duplicates,
-                tally.dead, tally.held,
+                len(tally.refusals), tally.held, _json(sorted(tally.refusals)),
             ))  # fmt: skip
+
+
+def _json(refusals: list[tuple[int, str]]) -> str | None:
+    return msgspec.json.encode(refusals).decode() if refusals else None
 
 
 def delete_inbox(batches: Sequence[Batch]) -> None:
@@ -145,7 +153,7 @@ def off(row_id: int, *, now: datetime) -> int:
     """Turn a row whose body cannot be opened into one dead letter; how many events it claims."""
     with hot_cursor() as cursor:
         cursor.execute(_LETTER_OF_BATCH, (new_id(), _UNREADABLE, row_id))
-        cursor.execute(_RECEIPT_OF_BATCH, (now, row_id))
+        cursor.execute(_RECEIPT_OF_BATCH, (now, _UNREADABLE, row_id))
         (count,) = cursor.fetchone()  # type: ignore[misc]  # the caller holds the row
         cursor.execute(_DELETE, ([row_id],))
     return int(count)

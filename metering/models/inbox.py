@@ -45,6 +45,7 @@ class Receipt(models.Model):
     duplicates = models.IntegerField()
     dead = models.IntegerField()
     held = models.IntegerField()
+    refusals = models.JSONField(null=True, help_text="[[index, code], ...] of the dead ones")
 
     class Meta:
         db_table = "receipts"

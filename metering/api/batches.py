@@ -1,0 +1,63 @@
+"""What became of each event of an accepted request, for whoever sent it."""
+
+from typing import cast
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from aforo.api.authentication import AnyKeyAuthentication
+from aforo.api.serializers import WireSerializer
+from aforo.errors import NotFound
+from aforo.tenancy.models import ApiKey
+from metering.selectors.batches import COUNTS, batch_fate
+
+
+class RefusedEvent(WireSerializer):
+    index = serializers.IntegerField(help_text="its place in the request")
+    code = serializers.CharField(help_text="why it was not counted; stable")
+
+
+class Batch(WireSerializer):
+    """Counts are in events as they came, and null while the batch is pending."""
+
+    batch_id = serializers.UUIDField()
+    status = serializers.ChoiceField(["PENDING", "DONE"])
+    source = serializers.CharField()  # type: ignore[assignment]  # a field, not the option
+    received_at = serializers.DateTimeField(help_text="on the tenant's clock")
+    drained_at = serializers.DateTimeField(allow_null=True)
+    events = serializers.IntegerField()
+    counted = serializers.IntegerField(allow_null=True)
+    unbilled = serializers.IntegerField(allow_null=True)
+    duplicates = serializers.IntegerField(allow_null=True)
+    dead = serializers.IntegerField(allow_null=True)
+    held = serializers.IntegerField(allow_null=True)
+    errors = RefusedEvent(many=True)  # type: ignore[assignment]  # likewise
+
+
+class IngestBatch(APIView):
+    """One batch, asked for with a metering or an operator key of its tenant."""
+
+    authentication_classes = (AnyKeyAuthentication,)
+
+    @extend_schema(responses=Batch)
+    def get(self, request: Request, batch_id: UUID) -> Response:
+        key = cast(ApiKey, request.auth)
+        fate = batch_fate(tenant=key.tenant, batch_id=batch_id)
+        if fate is None:
+            raise NotFound(f"there is no batch {batch_id} here")
+        return Response(
+            {
+                "batchId": str(fate.batch_id),
+                "status": fate.status,
+                "source": fate.source,
+                "receivedAt": fate.received_at,
+                "drainedAt": fate.drained_at,
+                "events": fate.events,
+                **{name: fate.counts.get(name) for name in COUNTS},
+                "errors": [{"index": index, "code": code} for index, code in fate.refusals],
+            }
+        )
