@@ -4,7 +4,7 @@ A person sees the tenants they are a member of; a superuser sees all, as an owne
 saved by a form: `save_model` calls a service, and what the service refuses is said on the form.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -16,8 +16,10 @@ from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from aforo.errors import AforoError
+from aforo.money import plain
 from aforo.tenancy import selectors
 from aforo.tenancy.models import Tenant, TenantOwned
 from aforo.tenancy.models.members import Role
@@ -178,6 +180,19 @@ class TenantScopedAdmin(ModelAdmin):
     def _say(self, request: HttpRequest, refusal: AforoError) -> HttpResponse:
         self.message_user(request, refusal.detail, messages.ERROR)
         return redirect(request.get_full_path())
+
+
+def plainly(field: str) -> Callable[[Any], str]:
+    """A column or read-only field that shows a Decimal without trailing zeros."""
+
+    def shown(row: Any) -> str:
+        value = getattr(row, field)
+        return "" if value is None else plain(value)
+
+    described: Callable[[Any], str] = display(description=field.replace("_", " "), ordering=field)(
+        shown
+    )
+    return described
 
 
 class ReadOnlyAdmin(TenantScopedAdmin):

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from aforo.tenancy.admin_base import TenantFilter, become
+from aforo.tenancy.admin_base import TenantFilter, become, plainly
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
 from catalog.models import BillableUnit, BillingEntity, Product
@@ -113,7 +113,7 @@ class BillableUnitAdmin(CatalogAdmin):
         "tenant",
         "aggregation",
         "source_metric",
-        "unit_cost",
+        plainly("unit_cost"),
         "product_type",
         "archived_at",
     )

@@ -15,7 +15,13 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilter, become
+from aforo.tenancy.admin_base import (
+    OwnRelatedFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    become,
+    plainly,
+)
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import (
     CatalogAdmin,
@@ -29,12 +35,13 @@ from catalog.services import rate_plans
 from catalog.services.prices import PriceDraft
 
 FEE_FIELDS = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
+SHOWN_FEES = tuple(plainly(field) for field in FEE_FIELDS)
 _PUBLISHED = Q(versions__status=RatePlanVersion.Status.PUBLISHED)
 
 
 class VersionInline(ReadOnlyInline):
     model = RatePlanVersion
-    fields = ("number", "status", *FEE_FIELDS, "published_at")
+    fields = ("number", "status", *SHOWN_FEES, "published_at")
     readonly_fields = fields
     ordering = ("-number",)
 
@@ -161,11 +168,10 @@ class RatePlanVersionAdmin(CatalogAdmin):
     """Fees and prices of one version: written while it is a draft, read for ever after."""
 
     write_roles = CATALOG_WRITERS
-    list_display = ("__str__", "tenant", "state", "base_fee", "minimum_spend", "published_at")
+    list_display = ("__str__", "tenant", "state", *SHOWN_FEES[:2], "published_at")
     list_select_related = ("tenant", "rate_plan")
     list_filter = (TenantFilter, "status", ("rate_plan", OwnRelatedFilter))
     search_fields = ("rate_plan__name",)
-    fields = ("tenant", "rate_plan", "number", "status", *FEE_FIELDS, "published_at")
     inlines = (PriceInline,)
     actions = ("publish",)
     actions_detail = ("publish_this",)
@@ -177,10 +183,19 @@ class RatePlanVersionAdmin(CatalogAdmin):
         may = super().has_change_permission(request, obj)
         return may and (obj is None or _is_draft(obj))
 
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[Any, ...]:
+        fees = FEE_FIELDS if self.has_change_permission(request, obj) else SHOWN_FEES
+        return ("tenant", "rate_plan", "number", "status", *fees, "published_at")
+
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
         return ("tenant", "rate_plan", "number", "status", "published_at")
+
+    def has_publish_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether the page of a version offers to publish it."""
+        version = self.get_object(request, object_id) if object_id else None
+        return self.has_change_permission(request, version)
 
     @display(description="state", label={"Draft": "warning", "Published": "success"})
     def state(self, version: RatePlanVersion) -> str:
@@ -212,6 +227,7 @@ class RatePlanVersionAdmin(CatalogAdmin):
 
     @action(
         description="Publish",
+        permissions=["publish"],
         url_path="publish",
         icon="publish",
         dialog={
