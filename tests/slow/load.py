@@ -21,7 +21,7 @@ CLOCK = datetime(2026, 1, 20, 12, tzinfo=UTC)
 REQUESTS_PER_BATCH = 15
 BETWEEN_BATCHES = 0.08  # seconds: a load, not a flood, since all of it is proven afterwards
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 2.0  # between attempts
-PATIENCE = 90.0  # seconds for one batch
+PATIENCE = 180.0  # seconds for one batch
 METRICS = ("requests", "input_tokens", "output_tokens")
 
 
