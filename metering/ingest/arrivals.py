@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from aforo.money import plain
 from metering.ingest import events
 from metering.ingest.events import Event, Refusal
 from metering.ingest.inbox import Batch
@@ -21,15 +22,21 @@ class Fate(IntEnum):
 
 
 class Arrival(msgspec.Struct, gc=False, eq=False):
-    """One event of one batch. `k` is the hash of (tenant, key), `occurred` aware UTC."""
+    """One event of one batch, with what several steps ask of it worked out once.
+
+    `k` and `body` are the hashes that the ledger of keys holds, `occurred` is aware UTC.
+    """
 
     batch: Batch
     index: int
     event: Event
     key: str
     k: str
+    body: str
     occurred: datetime
     occurred_text: str
+    quantity_text: str
+    metadata: str | None
     fate: Fate = Fate.UNBILLED
 
 
@@ -50,11 +57,31 @@ def of_batch(batch: Batch, skipped: frozenset[int]) -> Iterator[Arrival | Dead]:
         if isinstance(event, Refusal):
             yield Dead(batch, index, event)
             continue
-        # A key is never made twice for one event: it follows from the batch, whoever drains it.
-        key = event.idempotencyKey or f"auto:{batch.batch_id}:{index}"
-        k = blake2b(tenant + key.encode(), digest_size=16).hexdigest()
-        occurred = event.occurred(batch.received_at)
-        yield Arrival(batch, index, event, key, k, occurred, occurred.isoformat())
+        yield _arrival(batch, tenant, index, event)
+
+
+def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
+    # A key is never made twice for one event: it follows from the batch, whoever drains it.
+    key = event.idempotencyKey or f"auto:{batch.batch_text}:{index}"
+    occurred = event.occurred(batch.received_at)
+    occurred_text = occurred.isoformat()
+    quantity_text = plain(event.quantity)
+    metadata = event.metadata_text()
+    given = "" if event.occurredAt is None else occurred_text
+    # No part holds a nul: the door refused those, so two different bodies never look alike.
+    body = f"{event.customerId}\0{event.metricName}\0{quantity_text}\0{given}\0{metadata or ''}"
+    return Arrival(
+        batch,
+        index,
+        event,
+        key,
+        blake2b(tenant + key.encode(), digest_size=16).hexdigest(),
+        blake2b(body.encode(), digest_size=16).hexdigest(),
+        occurred,
+        occurred_text,
+        quantity_text,
+        metadata,
+    )
 
 
 def _events(batch: Batch) -> list[Event | Refusal]:

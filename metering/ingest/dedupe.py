@@ -1,10 +1,8 @@
 """The judge of duplicates: one insert into the ledger of keys says which events are new."""
 
 from collections.abc import Iterable
-from hashlib import blake2b
 from typing import NamedTuple
 
-from aforo.money import plain
 from metering.ingest.arrivals import Arrival
 from metering.ingest.connection import hot_cursor
 
@@ -34,11 +32,15 @@ class Judgement(NamedTuple):
 
 
 def settle(arrivals: Iterable[Arrival]) -> Judgement:
-    """Judge every event by its key, for good; the first of a key wins, in the order of arrival."""
+    """Judge every event by its key, for good; the first of a key wins, in the order of arrival.
+
+    A repeat is the same event when its body is: customer, metric, quantity as a value, metadata,
+    and the time if the sender gave it.
+    """
     first: dict[str, Arrival] = {}
     later = [arrival for arrival in arrivals if first.setdefault(arrival.k, arrival) is not arrival]
     keys = sorted(first)
-    bodies = {k: body_hash(first[k]) for k in keys}
+    bodies = {k: first[k].body for k in keys}
     known = _known_bodies(keys, bodies)
     fresh = (
         [arrival for k, arrival in first.items() if k not in known]
@@ -49,7 +51,7 @@ def settle(arrivals: Iterable[Arrival]) -> Judgement:
     repeated: list[Arrival] = []
     conflicting: list[Arrival] = []
     for arrival in [*(first[k] for k in known), *later]:
-        same = body_hash(arrival) == bodies[arrival.k]
+        same = arrival.body == bodies[arrival.k]
         (repeated if same else conflicting).append(arrival)
     return Judgement(fresh, repeated, conflicting)
 
@@ -73,16 +75,6 @@ def without_followers(
     kept = Judgement(*([arrival for arrival in part if arrival.k not in gone] for part in judged))
     followers = [arrival for arrival in judged.repeated + judged.conflicting if arrival.k in gone]
     return kept, sorted(followers, key=lambda arrival: (arrival.batch.id, arrival.index))
-
-
-def body_hash(arrival: Arrival) -> str:
-    """What must be equal for a repeat to be the same event; the time only if the sender gave it."""
-    event = arrival.event
-    occurred = "" if event.occurredAt is None else arrival.occurred_text
-    text = f"{event.customerId}\0{event.metricName}\0{plain(event.quantity)}\0{occurred}\0"
-    metadata = bytes(event.metadata)
-    body = text.encode() + (b"" if metadata == b"null" else metadata)  # no part holds a nul
-    return blake2b(body, digest_size=16).hexdigest()
 
 
 def _known_bodies(keys: list[str], bodies: dict[str, str]) -> dict[str, str]:

@@ -40,6 +40,8 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=F
         if moment is None:
             return default
         if isinstance(moment, datetime):
+            if moment.tzinfo is UTC:
+                return moment
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         return _EPOCH + timedelta(milliseconds=moment)
 

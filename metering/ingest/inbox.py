@@ -1,6 +1,5 @@
 """The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,7 +38,7 @@ _READ = """
     SELECT id, batch_id, tenant_id, source, received_at, arrived_at, event_count, refused, body
     FROM inbox_batches WHERE id = ANY(%s) ORDER BY id
 """
-_SPECIAL = re.compile(rb"[\\\t\n\r]")
+_SPECIAL = (b"\\", b"\t", b"\n", b"\r")  # four scans by memchr: a tenth of one by a pattern
 _refusals = msgspec.json.Decoder(list[tuple[int, str, str]])
 
 
@@ -67,7 +66,8 @@ class Batch:
         object.__setattr__(self, "late_before", self.received_at - LATE_AFTER)
         object.__setattr__(self, "received_microseconds", microseconds(self.received_at))
         object.__setattr__(self, "batch_text", str(self.batch_id))
-        object.__setattr__(self, "is_plain", not _SPECIAL.search(self.array))
+        is_plain = not any(special in self.array for special in _SPECIAL)
+        object.__setattr__(self, "is_plain", is_plain)
         columns = f"{self.received_at.isoformat()}\t{self.source}\t{self.batch_id}"
         object.__setattr__(self, "columns", columns)
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from aforo.money import plain
 from metering import proof
 from metering.ingest.arrivals import Arrival
-from metering.ingest.events import Event
 
 COLUMNS = (
     "tenant_id, customer_id, subscription_id, plan_version_id, unit_id, running_total_id,"
@@ -45,9 +44,10 @@ class RowMaker:
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
         """The row of the event at `position`, which this appends to the chain."""
         event, batch = arrival.event, arrival.batch
-        quantity, revenue_text, cost_text = plain(event.quantity), plain(revenue), plain(cost)
-        key, metric, texts = arrival.key, event.metricName, _texts(event)
-        metadata = event.metadata_text()
+        quantity, revenue_text = arrival.quantity_text, plain(revenue)
+        cost_text = plain(cost) if cost else "0"
+        key, metric, metadata = arrival.key, event.metricName, arrival.metadata
+        texts = (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
         late = arrival.occurred < batch.late_before
         digest = self.chain.append(
             proof.canonical(
@@ -82,18 +82,15 @@ class RowMaker:
 
 def unbilled(columns: str, arrival: Arrival) -> str:
     """The row of an event that no price applies to: kept, but in no chain and at no price."""
-    event, batch, metadata = arrival.event, arrival.batch, arrival.event.metadata_text()
+    event, batch, metadata = arrival.event, arrival.batch, arrival.metadata
+    texts = (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
     late = arrival.occurred < batch.late_before
     return (
         f"{columns}\t{NULL}\t{NULL}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
-        f"{plain(event.quantity)}\t0\t0\t{arrival.occurred_text}\t{'ft'[late]}\t"
-        f"{_columns(_texts(event))}\t{NULL if metadata is None else escape(metadata)}\t"
+        f"{arrival.quantity_text}\t0\t0\t{arrival.occurred_text}\t{'ft'[late]}\t"
+        f"{_columns(texts)}\t{NULL if metadata is None else escape(metadata)}\t"
         f"{arrival.index}\t{batch.columns}\t{NULL}\n"
     )
-
-
-def _texts(event: Event) -> tuple[str | None, ...]:
-    return (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
 
 
 def _columns(texts: tuple[str | None, ...]) -> str:
