@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
+from uuid import UUID
 
 import msgspec
 
@@ -46,6 +47,11 @@ class Dead(msgspec.Struct, gc=False, eq=False):
     batch: Batch
     index: int
     why: Refusal
+
+
+def hash_of(tenant_id: UUID, key: str) -> str:
+    """What the ledger of keys holds for a tenant's idempotency key, in hex."""
+    return blake2b(tenant_id.bytes + key.encode(), digest_size=16).hexdigest()
 
 
 def of_batch(batch: Batch, skipped: frozenset[int]) -> Iterator[Arrival | Dead]:
