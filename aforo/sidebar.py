@@ -39,6 +39,15 @@ NAVIGATION = [
         _item("Periods", "date_range", "catalog_subscriptionperiod"),
     ),
     _group(
+        "Usage",
+        _item("Events", "data_usage", "metering_usageevent"),
+        _item("Running totals", "functions", "metering_runningtotal"),
+        _item("Receipts", "receipt_long", "metering_receipt"),
+        _item("Dead letters", "mark_email_unread", "metering_deadletter"),
+        _item("Held events", "hourglass_top", "metering_heldevent"),
+        _item("Idempotency keys", "vpn_key", "metering_eventkey"),
+    ),
+    _group(
         "Billing",
         _item("Invoices", "request_quote", "billing_invoice"),
         _item("Bill runs", "play_circle", "billing_billrun"),

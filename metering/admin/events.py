@@ -1,0 +1,156 @@
+"""Usage events, by the running total that counts them or the latest of all, and their keys."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin
+from django.db import connection
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from aforo.money import plain
+from aforo.tenancy.admin_base import is_superuser, roles_of
+from aforo.tenancy.models import Tenant
+from metering.admin.base import (
+    LargeTableAdmin,
+    TenantIdFilter,
+    as_json,
+    customer_name,
+    tenant_slug,
+    unit_name,
+)
+from metering.ingest.arrivals import hash_of
+from metering.models import EventKey, UsageEvent
+
+LATEST = 100_000  # events that a page without a total looks at: a tenth of a second
+_LAST_ID = "SELECT last_value FROM pg_sequences WHERE sequencename = 'usage_events_id_seq'"
+_OF_TOTAL = "running_total_id"
+
+
+class EventList(ChangeList):
+    """All events of one total by its index, or the latest ones by the ids that they drew.
+
+    Nothing else about a hundred million events can be listed or searched without reading them all.
+    """
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
+        rows = cast(QuerySet[Any], super().get_queryset(request, *args, **kwargs))
+        return rows if _OF_TOTAL in self.params else rows.filter(pk__gt=last_id() - LATEST)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        if _OF_TOTAL in self.params:
+            return ["-position"]
+        return cast(list[str], super().get_ordering(request, queryset))
+
+
+def last_id() -> int:
+    """About the id of the latest event, without looking at the table."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_ID)
+        (last,) = cursor.fetchone()
+    return int(last or 0)
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(LargeTableAdmin):
+    """Events as they were counted, each with its price and its place in the chain."""
+
+    list_display = (
+        "idempotency_key",
+        "tenant",
+        "customer",
+        "metric",
+        "unit",
+        "used",
+        "earned",
+        "occurred_at",
+        "late",
+        "running_total_id",
+        "position",
+    )
+    list_filter = (TenantIdFilter, "late")
+    search_fields = ("=idempotency_key", "^metric", "=batch_id")
+    ordering = ("-id",)
+    exclude = ("digest", "metadata", "quantity", "revenue", "cost")
+    readonly_fields = ("used", "earned", "spent", "readable_metadata", "sha256")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventList]:
+        return EventList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = (
+            super()
+            .get_queryset(request)
+            .annotate(slug=tenant_slug(), unit_name=unit_name(), customer_name=customer_name())
+        )
+        return cast(QuerySet[Any], rows)
+
+    @display(description="tenant")
+    def tenant(self, event: Any) -> str:
+        return str(event.slug)
+
+    @display(description="customer")
+    def customer(self, event: Any) -> str:
+        return event.customer_name or ""
+
+    @display(description="unit")
+    def unit(self, event: Any) -> str:
+        return event.unit_name or ""
+
+    @display(description="quantity")
+    def used(self, event: UsageEvent) -> str:
+        return plain(event.quantity)
+
+    @display(description="revenue")
+    def earned(self, event: UsageEvent) -> str:
+        return plain(event.revenue)
+
+    @display(description="cost")
+    def spent(self, event: UsageEvent) -> str:
+        return plain(event.cost)
+
+    @display(description="metadata")
+    def readable_metadata(self, event: UsageEvent) -> SafeString | str:
+        return as_json(event.metadata)
+
+    @display(description="digest")
+    def sha256(self, event: UsageEvent) -> str:
+        return bytes(event.digest).hex() if event.digest else ""
+
+
+@admin.register(EventKey)
+class EventKeyAdmin(LargeTableAdmin):
+    """Keys that have counted, as hashes: search for an idempotency key to see whether it has."""
+
+    list_display = ("k", "body")
+    search_fields = ("k",)
+    search_help_text = "a whole idempotency key, or the hash of one"
+    ordering = ("k",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return EventKey.objects.all()  # any tenant: a hash says nothing to who cannot make it
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if not search_term:
+            return queryset if is_superuser(request) else queryset.none(), False
+        if is_superuser(request):
+            tenants = list(Tenant.objects.values_list("pk", flat=True))
+        else:
+            tenants = list(roles_of(request))
+        hashes = [UUID(hash_of(tenant, search_term)) for tenant in tenants]
+        return queryset.filter(k__in=[*hashes, *_as_hash(search_term)]), False
+
+    def may_read(self, request: HttpRequest, row: Any = None) -> bool:
+        return super().may_read(request)
+
+
+def _as_hash(term: str) -> list[UUID]:
+    try:
+        return [UUID(term)]
+    except ValueError:
+        return []
