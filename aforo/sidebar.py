@@ -39,12 +39,13 @@ NAVIGATION = [
         _item("Periods", "date_range", "catalog_subscriptionperiod"),
     ),
     _group(
-        "Usage",
-        _item("Events", "data_usage", "metering_usageevent"),
+        "Metering",
         _item("Running totals", "functions", "metering_runningtotal"),
+        _item("Usage events", "bolt", "metering_usageevent"),
         _item("Receipts", "receipt_long", "metering_receipt"),
-        _item("Dead letters", "mark_email_unread", "metering_deadletter"),
-        _item("Held events", "hourglass_top", "metering_heldevent"),
+        _item("Inbox", "inbox", "metering_inboxbatch"),
+        _item("Dead letters", "report", "metering_deadletter"),
+        _item("Held events", "pending_actions", "metering_heldevent"),
         _item("Idempotency keys", "vpn_key", "metering_eventkey"),
     ),
     _group(

@@ -45,19 +45,19 @@ def _metering_cards(today: Today) -> list[Card]:
             "Events today",
             today.events,
             f"{today.duplicates:,} duplicates{waiting}",
-            "",
+            reverse("admin:metering_receipt_changelist"),
         ),
         _card(
             "Open dead letters",
             today.dead_letters,
             "refused, kept whole" if today.dead_letters else "nothing was refused",
-            "",
+            reverse("admin:metering_deadletter_changelist") + "?status__exact=OPEN",
         ),
         _card(
             "Held events",
             today.held,
             "late, of billed periods" if today.held else "nothing waits for a decision",
-            "",
+            reverse("admin:metering_heldevent_changelist") + "?status__exact=WAITING",
         ),
     ]
 
