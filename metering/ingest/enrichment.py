@@ -4,6 +4,7 @@ Contracts are remembered per process for as long as the tenant's `catalog_versio
 drain transaction reads that number first.
 """
 
+import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
@@ -183,7 +184,14 @@ def shown(name: str) -> str:
     return repr(name if len(name) <= SHOWN_NAME else name[: SHOWN_NAME - 3] + "...")
 
 
-_contracts: dict[UUID, TenantContracts] = {}
+class _Memory(threading.local):
+    """A drain's own: another thread's drain must not replace or clear what this one looks up."""
+
+    def __init__(self) -> None:
+        self.contracts: dict[UUID, TenantContracts] = {}
+
+
+_memory = _Memory()
 
 
 def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[Dead], list[Arrival]]:
@@ -197,7 +205,7 @@ def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[De
     dead: list[Dead] = []
     homeless: list[Arrival] = []
     for batch, group in groupby(arrivals, key=_batch):
-        targets_of = _contracts[batch.tenant_id].targets
+        targets_of = _memory.contracts[batch.tenant_id].targets
         for arrival in group:
             targets = targets_of(arrival)
             if isinstance(targets, Refusal):
@@ -210,12 +218,12 @@ def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[De
 
 def secret_of(tenant_id: UUID) -> bytes:
     """The secret that keys the tenant's event hashes, as read by this drain."""
-    return _contracts[tenant_id].secret
+    return _memory.contracts[tenant_id].secret
 
 
 def forget_everything() -> None:
     """As a process that has just started."""
-    _contracts.clear()
+    _memory.contracts.clear()
 
 
 def _refresh(arrivals: Iterable[Arrival]) -> None:
@@ -228,10 +236,10 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
     with hot_cursor() as cursor:
         rows = cursor.execute(_TENANTS, (list(names),)).fetchall()
     for tenant_id, version, secret, unknown in rows:
-        known = _contracts.get(tenant_id)
-        if known is None or known.version != version:
-            _contracts[tenant_id] = TenantContracts(tenant_id, version, secret, unknown)
-        contracts = _contracts[tenant_id]
+        contracts = _memory.contracts.get(tenant_id)
+        if contracts is None or contracts.version != version:
+            contracts = TenantContracts(tenant_id, version, secret, unknown)
+            _memory.contracts[tenant_id] = contracts
         contracts.unknown_metric = unknown  # no change of prices: the version says nothing of it
         contracts.load(names[tenant_id], latest[tenant_id])
 

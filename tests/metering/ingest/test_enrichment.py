@@ -307,7 +307,7 @@ def test_names_that_nobody_bears_are_not_remembered(seller):
     heartbeat = {"metricName": "system.session.heartbeat", "customerId": "system"}
     times = [f"2026-03-{day:02}T00:00:00Z" for day in range(15, 1, -1)]
     seller.count(*(event(f"hb{time}", **heartbeat, occurredAt=time) for time in times))
-    known = enrichment._contracts[seller.tenant.id]
+    known = enrichment._memory.contracts[seller.tenant.id]
     assert {key: len(routes) for key, routes in known.routes.items()} == {
         ("system", "system.session.heartbeat"): 1
     }
