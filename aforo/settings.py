@@ -260,6 +260,7 @@ UNFOLD = {
     "SITE_TITLE": "Aforo",
     "SITE_HEADER": "Aforo",
     "SITE_SYMBOL": "speed",
+    "SITE_URL": None,  # there is no other site to return to
     "DASHBOARD_CALLBACK": "billing.admin.dashboard.overview",
     "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
 }

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 
@@ -11,6 +12,7 @@ from aforo.api import problems
 _FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index", query_string=False)),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("actuator/health", health.healthz),

@@ -40,9 +40,13 @@ def proration_clause(facts: Facts) -> str:
 def unit_subject(fact: UsageFact) -> str:
     """What a usage line is about; names the measure unless the unit's name already does."""
     name = unit_name(fact)
-    if not fact.unit_label or fact.unit_label.casefold() in fact.unit_name.casefold():
+    if not fact.unit_label or _words(fact.unit_label) in _words(fact.unit_name):
         return name
     return f"{name} ({short(fact.unit_label)})"
+
+
+def _words(name: str) -> str:
+    return name.casefold().replace("_", " ").replace("-", " ")
 
 
 def unit_name(fact: UsageFact) -> str:

@@ -146,6 +146,7 @@ def test_a_partial_period_owes_its_seconds_of_the_fees_and_all_of_the_usage():
     [
         ("storage", "GB", "storage (GB)"),
         ("input_tokens", "Token", "input_tokens"),
+        ("input_tokens", "input token", "input_tokens"),
         ("calls", "", "calls"),
     ],
 )
