@@ -101,10 +101,12 @@ class Up:
 
 @pytest.fixture(scope="module")
 def stack(module_folder) -> Iterator[Stack]:
+    stack = Stack(data_dir=module_folder, port=0)
     with pytest.MonkeyPatch.context() as environment:
         forget_servers(environment)
-        with Stack(data_dir=module_folder, port=0) as stack:
-            yield stack
+        stack.start()
+    yield stack
+    stack.stop()
 
 
 def test_a_stack_answers(stack):
