@@ -60,10 +60,8 @@ def _done(tenant: Tenant, batch_id: UUID) -> BatchFate | None:
 
 
 def _pending(tenant: Tenant, batch_id: UUID) -> BatchFate | None:
-    waiting = InboxBatch.objects.filter(
-        tenant_id=tenant.pk, batch_id=batch_id
-    )  # any tenant: its own
-    row = waiting.defer("body").first()
+    own = InboxBatch.objects.filter(tenant_id=tenant.pk)  # any tenant: scoped by its bare id
+    row = own.filter(batch_id=batch_id).defer("body").first()
     if row is None:
         return None
     refused = _refusals.decode(bytes(row.refused)) if row.refused else []
