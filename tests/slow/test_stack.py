@@ -201,26 +201,12 @@ def test_up_shows_where_to_go_and_ends_at_the_first_of_two_interrupts(folder):
         up.process.send_signal(signal.SIGINT)
         up.process.send_signal(signal.SIGINT)
 
-        assert up.process.wait(timeout=30) == 0
+        assert up.process.wait(timeout=60) == 0
         assert not [pid for pid in everything if is_alive(pid)]
 
     refused = manage(folder, "check")
     assert refused.returncode == 1
     assert f"nothing runs in {folder}" in refused.stderr
-
-
-@pytest.mark.usefixtures("own_servers")
-def test_up_ends_in_order_when_its_terminal_is_closed(folder):
-    with Up(folder) as up:
-        up.lines_until_ready()
-        everything = descendants(up.process.pid)
-
-        up.process.stdout.close()
-        up.process.send_signal(signal.SIGHUP)
-
-        up.process.wait(timeout=30)
-        assert not [pid for pid in everything if is_alive(pid)]
-    assert "database system is shut down" in (folder / "logs/postgres.log").read_text()
 
 
 @pytest.mark.usefixtures("own_servers")
@@ -244,7 +230,7 @@ def test_nothing_is_left_of_a_killed_up_and_one_started_at_once_waits_for_that(f
 
 @pytest.mark.skipif(os.getuid() != 0 or not SETPRIV, reason="nobody can be become here")
 @pytest.mark.usefixtures("own_servers")
-def test_a_normal_user_can_do_all_this(folder):
+def test_a_normal_user_can_do_all_this_and_a_closed_terminal_ends_it(folder):
     """May read all files, since our Python may lie in root's own folder, and nothing more."""
     os.chown(folder, NOBODY, -1)
     reading = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
@@ -256,7 +242,13 @@ def test_a_normal_user_can_do_all_this(folder):
         assert len(everything) >= len(PARTS)
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in everything} == {NOBODY}
 
-    assert not [pid for pid in everything if is_alive(pid)]
+        up.process.stdout.close()
+        up.process.send_signal(signal.SIGHUP)
+
+        up.process.wait(timeout=60)
+        assert not [pid for pid in everything if is_alive(pid)]
+    log = (folder / "home/logs/postgres.log").read_text()
+    assert "database system is shut down" in log
 
 
 def manage(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
