@@ -1,6 +1,6 @@
 """An event inside the drain: which batch it came in, its key, its time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import IntEnum
 from hashlib import blake2b
@@ -54,16 +54,23 @@ def hash_of(tenant_id: UUID, key: str) -> str:
     return blake2b(tenant_id.bytes + key.encode(), digest_size=16).hexdigest()
 
 
-def of_batch(batch: Batch, skipped: frozenset[int]) -> Iterator[Arrival | Dead]:
-    """The events of one batch in order, but the `skipped`; what the door refused is dead."""
+def of_batch(batch: Batch) -> Iterator[Arrival | Dead]:
+    """The events of one batch in order; what the door refused is dead."""
+    found = decoded(batch)
+    return of_events(batch, found, range(len(found)))
+
+
+def of_events(
+    batch: Batch, found: Sequence[Event | Refusal], indices: Iterable[int]
+) -> Iterator[Arrival | Dead]:
+    """Some of the decoded events of a batch."""
     tenant = batch.tenant_id.bytes
-    for index, event in enumerate(_events(batch)):
-        if index in skipped:
-            continue
+    for index in indices:
+        event = found[index]
         if isinstance(event, Refusal):
             yield Dead(batch, index, event)
-            continue
-        yield _arrival(batch, tenant, index, event)
+        else:
+            yield _arrival(batch, tenant, index, event)
 
 
 def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
@@ -90,11 +97,11 @@ def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
     )
 
 
-def _events(batch: Batch) -> list[Event | Refusal]:
+def decoded(batch: Batch) -> list[Event | Refusal]:
     """The door's decisions, with the events it let pass decoded again."""
     if not batch.refused:
-        decoded = events.decode_all(batch.array)
-        if decoded is not None:
-            return decoded
+        whole = events.decode_all(batch.array)
+        if whole is not None:
+            return whole
     raws = events.split(batch.array)
     return [batch.refused.get(index) or events.decode_one(raw) for index, raw in enumerate(raws)]

@@ -1,9 +1,9 @@
 """The drain: count what waits in the inbox, each event once, in one transaction."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from types import MappingProxyType
+from itertools import chain
 
 from django.db import transaction
 
@@ -13,43 +13,36 @@ from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
 from metering.ingest.enrichment import Routed
 from metering.ingest.events import Refusal
-from metering.ingest.inbox import Batch
 from metering.ingest.rating import Rated
 from metering.ingest.write import Tally
 
 EVENTS_PER_DRAIN = 20_000  # merges of 20,000 are about a fifth faster than merges of 5,000
-SET_ASIDE = Refusal("UNPROCESSABLE", "counting this event failed; it was set aside")
-# Events that must not be counted, because counting them fails: indices by inbox row.
-Parked = Mapping[int, frozenset[int]]
-NOTHING_PARKED: Parked = MappingProxyType({})
 
 
-def drain(
-    ids: Sequence[int],
-    *,
-    now: datetime,
-    parked: Parked = NOTHING_PARKED,
-    is_trial: bool = False,
-) -> int:
+def drain(ids: Sequence[int], *, now: datetime) -> int:
     """Count the claimed rows in the caller's transaction, which holds their locks; the events.
 
-    The inbox rows go in the same transaction: killed anywhere in here, nothing has happened. A
-    trial, which the caller undoes, writes no letters for what is parked.
+    The inbox rows go in the same transaction: killed anywhere in here, nothing has happened.
     """
     batches = inbox.read(ids)
     tallies = {batch.id: Tally() for batch in batches}
-    passed, refused = _decoded(batches, parked)
+    count(chain.from_iterable(map(arrivals.of_batch, batches)), tallies)
+    write.receipts(batches, tallies, now=now)
+    write.delete_inbox(batches)
+    return sum(batch.event_count for batch in batches)
+
+
+def count(arrived: Iterable[Arrival | Dead], tallies: dict[int, Tally]) -> None:
+    """Count events, each once; what became of them is added to the tallies of their batches."""
+    passed, refused = _parted(arrived)
     judged, routed, homeless = _judged(passed)
     rated = rating.rate(routed)  # locks the running totals, in id order
     dead = [*refused, *_conflicts(judged.conflicting), *homeless]
     write.usage_events(rated.lines)
     write.held_events(rated.held)  # their period is billed: an operator decides
-    write.dead_letters(letter for letter in dead if not (is_trial and letter.why is SET_ASIDE))
+    write.dead_letters(dead)
     _tally(tallies, judged, dead)
-    write.receipts(batches, tallies, now=now)
-    write.delete_inbox(batches)
     transaction.on_commit(partial(_remember_totals, rated))
-    return sum(batch.event_count for batch in batches)
 
 
 def begin() -> None:
@@ -58,14 +51,11 @@ def begin() -> None:
         cursor.execute("SET LOCAL synchronous_commit = off")
 
 
-def _decoded(batches: Sequence[Batch], parked: Parked) -> tuple[list[Arrival], list[Dead]]:
+def _parted(arrived: Iterable[Arrival | Dead]) -> tuple[list[Arrival], list[Dead]]:
     passed: list[Arrival] = []
     dead: list[Dead] = []
-    for batch in batches:
-        skipped = parked.get(batch.id, frozenset())
-        dead += [Dead(batch, index, SET_ASIDE) for index in sorted(skipped)]
-        for one in arrivals.of_batch(batch, skipped):
-            (passed if isinstance(one, Arrival) else dead).append(one)  # type: ignore[arg-type]
+    for one in arrived:
+        (passed if isinstance(one, Arrival) else dead).append(one)  # type: ignore[arg-type]
     return passed, dead
 
 

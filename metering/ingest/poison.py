@@ -1,14 +1,20 @@
 """One event that cannot be counted must not hold up the others: find it by halves, set it aside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 import msgspec
 import structlog
 from django.db import DataError, IntegrityError, NotSupportedError, transaction
 
 from aforo.errors import AforoError
-from metering.ingest import drain, events, inbox, write
+from metering.ingest import arrivals, drain, inbox, write
+from metering.ingest.arrivals import Arrival, Dead
+from metering.ingest.events import Event, Refusal
+from metering.ingest.inbox import Batch
+from metering.ingest.write import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +34,7 @@ POISON = (
     TypeError,
     ValueError,
 )
-Indices = frozenset[int]
+SET_ASIDE = Refusal("UNPROCESSABLE", "counting this event failed; it was set aside")
 
 
 def drain_in_halves(ids: Sequence[int], *, now: datetime) -> int:
@@ -59,69 +65,84 @@ def _drain_searched(row_id: int, *, now: datetime) -> int:
         drain.begin()
         if not inbox.reclaim([row_id]):
             return 0  # another drain was faster
-        count = _readable_events(row_id)
-        if count is None:
+        searched = _opened(row_id)
+        if searched is None:
             log.error("batch_written_off", row=row_id)
             return write.off(row_id, now=now)
-        offenders = _offenders(row_id, range(count), frozenset(range(count)), now=now)
+        offenders = searched.offenders(searched.all())
         while True:
             try:
-                return _attempt(row_id, offenders, now=now)
+                return searched.drain_without(offenders, now=now)
             except POISON as error:
-                offender = _first_offender(row_id, count, offenders, now=now)
-                if offender in offenders:
-                    raise  # it fails without any event: not an event's fault
+                if searched.failure(searched.all(offenders)) is None:
+                    raise  # it is not the counting that fails: no event's fault
+                offender = searched.first_offender(offenders)
                 log.warning("event_set_aside", row=row_id, index=offender, error=repr(error))
                 offenders |= {offender}
 
 
-def _readable_events(row_id: int) -> int | None:
-    """How many events the row holds; None when they cannot be told from each other any more."""
+def _opened(row_id: int) -> "Searched | None":
+    """The row's events; None when they cannot be told from each other any more."""
     try:
         (batch,) = inbox.read([row_id])
-        count = len(events.split(batch.array))
+        found = arrivals.decoded(batch)
     except POISON:
         return None
-    return count if count == batch.event_count else None
+    return Searched(batch, found) if len(found) == batch.event_count else None
 
 
-def _attempt(row_id: int, skipped: Indices, *, now: datetime) -> int:
-    with transaction.atomic():  # a savepoint: the lock on the row outlives a failure
-        return drain.drain([row_id], now=now, parked={row_id: skipped})
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One batch whose counting failed. Trials count some of its events, and are undone."""
 
+    batch: Batch
+    found: list[Event | Refusal]
 
-def _offenders(row_id: int, among: range, whole: Indices, *, now: datetime) -> Indices:
-    """The events that fail even alone: two trials for each halving, few for few offenders."""
-    error = _failure(row_id, whole.difference(among), now=now)
-    if error is None:
-        return frozenset()
-    if len(among) == 1:
-        log.warning("event_set_aside", row=row_id, index=among[0], error=repr(error))
-        return frozenset(among)
-    middle = len(among) // 2
-    left = _offenders(row_id, among[:middle], whole, now=now)
-    return left | _offenders(row_id, among[middle:], whole, now=now)
+    def all(self, but: frozenset[int] = frozenset()) -> list[int]:
+        return [index for index in range(len(self.found)) if index not in but]
 
+    def drain_without(self, offenders: frozenset[int], *, now: datetime) -> int:
+        """Count all but the offenders, which become dead letters."""
+        tallies = {self.batch.id: Tally()}
+        aside = [Dead(self.batch, index, SET_ASIDE) for index in sorted(offenders)]
+        with transaction.atomic():  # a savepoint: the lock on the row outlives a failure
+            drain.count(chain(self._events(self.all(offenders)), aside), tallies)
+            write.receipts([self.batch], tallies, now=now)
+            write.delete_inbox([self.batch])
+        return self.batch.event_count
 
-def _first_offender(row_id: int, count: int, known: Indices, *, now: datetime) -> int:
-    """The lowest index up to which counting fails, where no event fails alone."""
-    low, high = -1, count - 1  # counting up to `low` works, up to `high` fails
-    while high - low > 1:
-        middle = (low + high) // 2
-        beyond = frozenset(range(middle + 1, count))
-        if _failure(row_id, known | beyond, now=now) is not None:
-            high = middle
-        else:
-            low = middle
-    return high
+    def offenders(self, among: list[int]) -> frozenset[int]:
+        """The events that fail even alone, found by halves."""
+        error = self.failure(among)
+        if error is None:
+            return frozenset()
+        if len(among) == 1:
+            log.warning("event_set_aside", row=self.batch.id, index=among[0], error=repr(error))
+            return frozenset(among)
+        middle = len(among) // 2
+        return self.offenders(among[:middle]) | self.offenders(among[middle:])
 
+    def first_offender(self, known: frozenset[int]) -> int:
+        """The lowest index up to which counting fails, where no event fails alone."""
+        among = self.all(known)
+        low, high = 0, len(among)  # counting the first `low` works, the first `high` fails
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.failure(among[:middle]) is None:
+                low = middle
+            else:
+                high = middle
+        return among[high - 1]
 
-def _failure(row_id: int, skipped: Indices, *, now: datetime) -> Exception | None:
-    """Why counting the row without the skipped events fails; nothing is kept of the trial."""
-    try:
-        with transaction.atomic():
-            drain.drain([row_id], now=now, parked={row_id: skipped}, is_trial=True)
-            transaction.set_rollback(True)
-    except POISON as error:
-        return error
-    return None
+    def failure(self, among: list[int]) -> Exception | None:
+        """Why counting these fails; nothing is kept of the trial, nor are its locks."""
+        try:
+            with transaction.atomic():
+                drain.count(self._events(among), {self.batch.id: Tally()})
+                transaction.set_rollback(True)
+        except POISON as error:
+            return error
+        return None
+
+    def _events(self, among: list[int]) -> Iterator[Arrival | Dead]:
+        return arrivals.of_events(self.batch, self.found, among)
