@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from metering.models import InboxBatch, Receipt
-from tests.metering.conftest import fresh_process, no_wakes, seller
+from metering.models import DeadLetter, InboxBatch, Receipt
+from tests.factories import BillableUnitFactory, RatePlanVersionFactory
+from tests.metering.conftest import fresh_process, no_wakes, seller, subscribe
 from tests.metering.events import batch, event
 
 __all__ = ["fresh_process", "no_wakes", "seller"]
@@ -32,7 +33,7 @@ FIELDS = (
     "extra",
     "\\u0061",
 )
-WORDS = ("cust_1", "calls", "tokens", "system.session.heartbeat", "key-1", "sk_live_x", "alias:")
+WORDS = ("cust_1", "cust_2", "calls", "users", "user", "tokens", "key-1", "sk_live_x", "alias:")
 TIMES = ("2026-03-15T11:00:00Z", "2026-03-15T11:00:00", "0001-01-01T00:00:00+14:00", "\\ud800")
 numbers = (
     st.integers()
@@ -73,6 +74,28 @@ def damaged_bodies(draw):
     return body
 
 
+@pytest.fixture
+def picky(seller):
+    """A seller of units that look inside of events: `users` of `cust_2`."""
+    condition = {"field": "amount", "operator": "LESS_THAN", "value": "5"}
+    units = [
+        BillableUnitFactory(
+            tenant=seller.tenant, name="users", aggregation="UNIQUE", event_field="user"
+        ),
+        BillableUnitFactory(
+            tenant=seller.tenant,
+            name="small",
+            source_metric="users",
+            filter_conditions=[condition],
+        ),
+    ]
+    terms = {"model": "PER_UNIT", "rate": "0.1"}
+    prices = dict.fromkeys(units, terms)
+    version = RatePlanVersionFactory(tenant=seller.tenant, prices=prices, published=True)
+    subscribe(seller.tenant, "cust_2", version)
+    return seller
+
+
 def assert_answered(seller, body, **headers):
     before = Receipt.objects.count()
     answer = seller.post(body, **headers)
@@ -82,6 +105,8 @@ def assert_answered(seller, body, **headers):
     seller.drain()
     assert InboxBatch.objects.count() == 0
     assert Receipt.objects.count() == before + waiting
+    # A refusal has a name: what nobody thought of would be found here.
+    assert not DeadLetter.objects.filter(code__in=["UNPROCESSABLE", "UNREADABLE_BATCH"]).exists()
 
 
 @often
@@ -107,3 +132,13 @@ def test_damaged_bodies_are_answered_and_drained(seller, body):
 def test_arbitrary_headers_are_answered(seller, body, key):
     printable = "".join(character for character in key if character.isprintable())
     assert_answered(seller, body, **{"Idempotency-Key": printable})
+
+
+@often
+@given(
+    metadata=st.dictionaries(st.sampled_from(["user", "amount"]) | texts, values, max_size=4),
+    fields=st.dictionaries(st.sampled_from(FIELDS), values, max_size=2),
+)
+def test_units_that_look_inside_find_anything_there(picky, metadata, fields):
+    whole = {"customerId": "cust_2", "metricName": "users", "metadata": metadata} | fields
+    assert_answered(picky, spelled(event(1, **whole)))

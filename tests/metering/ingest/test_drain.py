@@ -229,6 +229,22 @@ def test_a_drain_that_fails_leaves_nothing_behind(seller, monkeypatch, step):
         assert not model.objects.exists()
 
 
+def test_a_second_attempt_gives_events_without_key_the_same_one(seller, monkeypatch):
+    answer = seller.send(event(idempotencyKey=...), event(idempotencyKey=...))
+
+    def broken(*_, **__):
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "delete_inbox", broken)
+        with pytest.raises(OperationalError):
+            seller.drain()
+    seller.drain()
+    batch_id = answer.json()["batchId"]
+    assert [row.idempotency_key for row in rows()] == [f"auto:{batch_id}:0", f"auto:{batch_id}:1"]
+    assert outcomes() == {"counted": 2}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_total_that_was_rolled_back_is_not_remembered(seller, monkeypatch):
     receipts = write.receipts
