@@ -366,6 +366,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "billed span",
                 "db_table": "bill_run_event_index",
                 "ordering": ("line", "running_total_id"),
             },

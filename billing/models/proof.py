@@ -22,6 +22,7 @@ class BillRunEventIndex(TenantOwned):
 
     class Meta:
         db_table = "bill_run_event_index"
+        verbose_name = "billed span"
         ordering = ("line", "running_total_id")
         constraints = (
             models.UniqueConstraint(

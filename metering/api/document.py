@@ -86,6 +86,11 @@ _ANSWER = {
         },
         "killedSessionIds": {"type": "array", "items": {"type": "string"}},
         "batchId": {"type": "string", "format": "uuid"},
+        "idempotencyKeys": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "by index, the keys made for events that came without one",
+        },
     },
 }
 

@@ -72,8 +72,11 @@ def body_of(request: HttpRequest) -> bytes:
 
 
 def answer(admission: Admission) -> HttpResponse:
-    """202 with the counts and each refused event by index; 422 when none of them may pass."""
-    members = {
+    """202 with the counts and each refused event by index; 422 when none of them may pass.
+
+    Keys that were made for events without one are told by index.
+    """
+    members: dict[str, object] = {
         "accepted": admission.accepted,
         "duplicates": admission.duplicates,
         "failed": len(admission.refused),
@@ -84,6 +87,8 @@ def answer(admission: Admission) -> HttpResponse:
         "killedSessionIds": [],
         "batchId": str(admission.batch_id),
     }
+    if admission.made_keys:
+        members["idempotencyKeys"] = {str(at): key for at, key in admission.made_keys.items()}
     status = HTTPStatus.ACCEPTED
     content_type = "application/json"
     if admission.event_count and admission.event_count == len(admission.refused):

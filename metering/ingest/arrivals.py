@@ -75,7 +75,7 @@ def of_events(
 
 def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
     # A key is never made twice for one event: it follows from the batch, whoever drains it.
-    key = event.idempotencyKey or f"auto:{batch.batch_text}:{index}"
+    key = event.idempotencyKey or events.made_key(batch.batch_id, index)
     occurred = event.occurred(batch.received_at)
     occurred_text = occurred.isoformat()
     quantity_text = plain(event.quantity)

@@ -23,6 +23,7 @@ class Admission:
     event_count: int
     duplicates: int
     refused: dict[int, Refusal]
+    made_keys: dict[int, str]
 
     @property
     def accepted(self) -> int:
@@ -57,7 +58,13 @@ def receive(
     refused = _refusals(arrivals, key, now)
     batch_id = new_id()
     admission = Admission(
-        batch_id, key.tenant_id, key.bucket, len(arrivals), _repeats(arrivals, refused), refused
+        batch_id,
+        key.tenant_id,
+        key.bucket,
+        len(arrivals),
+        _repeats(arrivals, refused),
+        refused,
+        _made_keys(arrivals, refused, batch_id),
     )
     if not arrivals:
         _require_open(digest)
@@ -122,6 +129,17 @@ def _refusals(arrivals: list[Event | Refusal], key: KnownKey, now: datetime) -> 
         if why is not None:
             refused[index] = why
     return refused
+
+
+def _made_keys(
+    arrivals: list[Event | Refusal], refused: dict[int, Refusal], batch_id: UUID
+) -> dict[int, str]:
+    """Keys for events that came without: whoever sends one again must send its key along."""
+    return {
+        index: events.made_key(batch_id, index)
+        for index, event in enumerate(arrivals)
+        if isinstance(event, Event) and event.idempotencyKey is None and index not in refused
+    }
 
 
 def _repeats(arrivals: list[Event | Refusal], refused: dict[int, Refusal]) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
@@ -71,6 +72,11 @@ _events = msgspec.json.Decoder(list[Event])
 _event = msgspec.json.Decoder(Event)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 KNOWN_FIELDS = frozenset(Event.__struct_fields__)
+
+
+def made_key(batch_id: UUID, index: int) -> str:
+    """The key of an event that came without one: the same for the door and for every drain."""
+    return f"auto:{batch_id}:{index}"
 
 
 def event_array(body: bytes) -> bytes:

@@ -47,7 +47,6 @@ class Migration(migrations.Migration):
                         choices=[
                             ("REJECT", "reject and keep as dead letter"),
                             ("ACCEPT_UNBILLED", "count without a price"),
-                            ("CREATE", "create an unpriced COUNT unit"),
                         ],
                         default="REJECT",
                         max_length=16,
@@ -58,7 +57,6 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("HOLD", "hold until an operator decides"),
-                            ("AUTO", "bill with the next invoice"),
                         ],
                         default="HOLD",
                         max_length=8,

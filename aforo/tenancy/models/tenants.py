@@ -14,11 +14,9 @@ class Tenant(models.Model):
     class UnknownMetric(models.TextChoices):
         REJECT = "REJECT", "reject and keep as dead letter"
         ACCEPT_UNBILLED = "ACCEPT_UNBILLED", "count without a price"
-        CREATE = "CREATE", "create an unpriced COUNT unit"
 
     class LatePolicy(models.TextChoices):
         HOLD = "HOLD", "hold until an operator decides"
-        AUTO = "AUTO", "bill with the next invoice"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)

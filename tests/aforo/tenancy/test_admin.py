@@ -168,14 +168,18 @@ def test_settings_of_a_tenant_are_changed_by_the_service(root):
         "time_zone": "UTC",
         "country": "",
         "settlement_delay": "0",
-        "unknown_metric": "REJECT",
-        "late_policy": "AUTO",
+        "unknown_metric": "ACCEPT_UNBILLED",
+        "late_policy": "HOLD",
     }
 
     assert root.post(url(Tenant, "change", tenant.pk), form).status_code == 302
 
     tenant.refresh_from_db()
-    assert (tenant.name, tenant.late_policy, tenant.catalog_version) == ("After", "AUTO", 2)
+    assert (tenant.name, tenant.unknown_metric, tenant.catalog_version) == (
+        "After",
+        "ACCEPT_UNBILLED",
+        2,
+    )
     entry = AuditEntry.objects.get()
     assert entry.action == "TENANT_CHANGED"
     assert entry.changes["name"] == {"before": "Before", "after": "After"}

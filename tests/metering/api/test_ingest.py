@@ -65,6 +65,20 @@ def test_answer_has_exactly_these_members(seller):
     }
 
 
+def test_made_keys_are_told_and_make_a_repeat_a_repeat(seller):
+    answer = seller.send(event(1), event(2, idempotencyKey=None), event(3, quantity=-1))
+    (row,) = inbox()
+    key = f"auto:{row.batch_id}:1"
+    assert answer.json()["idempotencyKeys"] == {"1": key}
+    seller.drain()
+    again = seller.send(event(2, idempotencyKey=key))
+    assert "idempotencyKeys" not in again.json()
+    seller.drain()
+    assert list(UsageEvent.objects.filter(idempotency_key=key).values_list("metric")) == [
+        ("calls",)
+    ]
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_trailing_slash_is_no_redirect(seller, path):
     answer = seller.send(event(), path=f"{path}/")

@@ -108,14 +108,21 @@ def test_settings_change_on_the_record_and_move_the_catalog_on():
     tenant = TenantFactory()
 
     changed = change_settings(
-        tenant=tenant, settings={"late_policy": "AUTO", "country": "DE"}, actor=ACTOR, now=NOW
+        tenant=tenant,
+        settings={"unknown_metric": "ACCEPT_UNBILLED", "country": "DE"},
+        actor=ACTOR,
+        now=NOW,
     )
 
     tenant.refresh_from_db()
-    assert (changed.late_policy, tenant.late_policy, tenant.country) == ("AUTO", "AUTO", "DE")
+    assert (changed.unknown_metric, tenant.unknown_metric, tenant.country) == (
+        "ACCEPT_UNBILLED",
+        "ACCEPT_UNBILLED",
+        "DE",
+    )
     assert tenant.catalog_version == 2
     assert AuditEntry.objects.get().changes == {
-        "late_policy": {"before": "HOLD", "after": "AUTO"},
+        "unknown_metric": {"before": "REJECT", "after": "ACCEPT_UNBILLED"},
         "country": {"before": "", "after": "DE"},
     }
 
@@ -124,7 +131,7 @@ def test_settings_change_on_the_record_and_move_the_catalog_on():
     "settings",
     [
         {"currency": "EUR"},
-        {"late_policy": "NEVER"},
+        {"unknown_metric": "NEVER"},
         {"settlement_delay": timedelta(seconds=-1)},
         {"clock_frozen_at": NOW},
     ],
