@@ -15,6 +15,11 @@ def enqueue(
     every task asked for here is also found by a sweep of Beat.
     """
     send = partial(
-        current_app.send_task, task_name, kwargs=kwargs, retry=False, countdown=countdown
+        current_app.send_task,
+        task_name,
+        kwargs=kwargs,
+        retry=False,
+        countdown=countdown,
+        ignore_result=True,  # else it subscribes to the result first: 20 s when Redis is away
     )
     transaction.on_commit(send, robust=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 import environ
 import structlog
 from psycopg.conninfo import conninfo_to_dict
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from aforo.sidebar import NAVIGATION
 
@@ -111,7 +113,11 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
-        "OPTIONS": {"socket_timeout": 1.0, "socket_connect_timeout": 1.0},
+        "OPTIONS": {
+            "socket_timeout": 1.0,
+            "socket_connect_timeout": 1.0,
+            "retry": Retry(NoBackoff(), 1),  # by default ten times, with pauses
+        },
     }
 }
 
@@ -128,6 +134,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 1,  # whoever asks for a task while the broker is away must not wait for it
+    "interval_start": 0,
     "visibility_timeout": 3600,
     "socket_timeout": 5.0,
     "socket_connect_timeout": 2.0,

@@ -4,6 +4,8 @@ from functools import cache
 
 from django.conf import settings
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 _TIMEOUT_SECONDS = 1.0  # a server that does not answer must not hold a web thread
 
@@ -15,4 +17,7 @@ def client() -> Redis:
         settings.REDIS_URL,
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
+        # Once more at once, for a pooled connection whose server was restarted. By default ten
+        # times with pauses: four seconds for each call while the server is away.
+        retry=Retry(NoBackoff(), 1),
     )

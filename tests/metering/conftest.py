@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from django.db.models import F
-from django.test import Client
-from redis import Redis
+from django.test import Client, override_settings
 
 from aforo import valkey
 from aforo.tenancy.models import Tenant
 from catalog.models import RatePlanVersion
-from metering.ingest import enrichment, known
+from metering.ingest import enrichment, known, wake
 from metering.services.ingest import drain_once
 from tests.factories import (
     ApiKeyFactory,
@@ -63,10 +62,11 @@ class Seller:
 
 
 @pytest.fixture(autouse=True)
-def fresh_process():
+def fresh_process(monkeypatch):
     """What a process remembers must not outlive the rows of a test."""
     known.forget_everything()
     enrichment.forget_everything()
+    monkeypatch.setattr(wake, "wake", wake.Waker().wake)
 
 
 @pytest.fixture
@@ -109,7 +109,9 @@ def catalog_changed(tenant):
 
 
 @pytest.fixture
-def redis_down(monkeypatch):
+def redis_down():
     """Redis as a port at which nobody listens."""
-    away = Redis("127.0.0.1", 1, socket_timeout=0.2, socket_connect_timeout=0.2)
-    monkeypatch.setattr(valkey, "client", lambda: away)
+    with override_settings(REDIS_URL="redis://127.0.0.1:1/0"):
+        valkey.client.cache_clear()
+        yield
+    valkey.client.cache_clear()

@@ -21,8 +21,9 @@ def asked(monkeypatch, settings):
 
 
 def test_only_the_first_of_many_asks(asked):
+    waker = wake.Waker()
     for _ in range(5):
-        wake.wake(4)
+        waker.wake(4)
     assert asked == [0]
 
 
@@ -45,9 +46,27 @@ def test_a_flag_whose_message_was_lost_dies_by_itself(asked):
 
 
 def test_without_redis_nobody_asks_and_nothing_fails(asked, redis_down):
-    wake.wake(0)
+    wake.Waker().wake(0)
     wake.lower_flag(0)
     assert asked == []
+
+
+def test_after_a_failure_nobody_tries_for_a_moment(asked, monkeypatch):
+    """A server that hangs would cost each request its time limit."""
+    tried, real = [], valkey.client
+
+    def hang():
+        tried.append(1)
+        raise TimeoutError
+
+    waker = wake.Waker()
+    monkeypatch.setattr(valkey, "client", hang)
+    for _ in range(5):
+        waker.wake(0)
+    assert tried == [1]
+    monkeypatch.setattr(valkey, "client", real)
+    wake.Waker().wake(0)
+    assert asked == [0]
 
 
 def test_the_task_it_asks_for_exists():
