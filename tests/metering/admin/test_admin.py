@@ -124,9 +124,9 @@ def test_a_superuser_reads_each_row(busy, root, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("term", ["x", "17", "01a1fd80-6d88-76fa-a550-c4e3fe7674db", "%", "'\""])
-def test_any_search_is_answered(busy, root, model, term):
-    assert root.get(url(model), {"q": term}).status_code == 200
+def test_any_search_is_answered(busy, root, model):
+    for term in ("x", "17", "01a1fd80-6d88-76fa-a550-c4e3fe7674db", "%", "'\""):
+        assert root.get(url(model), {"q": term}).status_code == 200
 
 
 @pytest.mark.parametrize("model", MODELS)
