@@ -10,6 +10,7 @@ product's own API and worker. See docs/performance.md for what the ratio means.
 import argparse
 import itertools
 import json
+import statistics
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ import psycopg
 
 import sellers
 from installation import Drainers, Installation, run_among_servers
+from processor_time import Patience
 from report import Report, Target
 from sellers import SUBSCRIPTIONS, Seller
 from sql import row
@@ -58,7 +60,7 @@ def main() -> None:
         events = 50_000 if options.quick else options.events
         _use(installation, connection, seller, month, events)
         with installation.running(workers=1) as url:
-            bench = BillBench(connection, seller, month, url)
+            bench = BillBench(connection, seller, month, url, Patience(options.patience))
             bench.run(report, repeats=1 if options.quick else options.repeats, events=events)
     if options.json:
         report.write(options.json)
@@ -68,25 +70,32 @@ class BillBench:
     """Bill runs over one month, each undone before the next."""
 
     def __init__(
-        self, connection: psycopg.Connection, seller: Seller, month: Span, url: str
+        self,
+        connection: psycopg.Connection,
+        seller: Seller,
+        month: Span,
+        url: str,
+        patience: Patience,
     ) -> None:
         self._connection = connection
         self._seller = seller
         self._month = month
         self._url = url
+        self._patience = patience
 
     def run(self, report: Report, *, repeats: int, events: int) -> None:
         """Interleave runs and sums; the first run, by cold processes, does not count."""
         self._bill(issue=False)
         drafted, issued, sums = [], [], []
         for _ in range(repeats):
-            sums.append(min(self._sum() for _ in range(3)))
+            self._patience.wait()
+            sums.append(statistics.median(self._sum() for _ in range(3)))
             drafted.append(self._bill(issue=False))
             issued.append(self._bill(issue=True))
         for target, runs in ((DRAFTED, drafted), (ISSUED, issued)):
             samples = [run / base for run, base in zip(runs, sums, strict=True)]
-            behind = f"{sorted(runs)[len(runs) // 2]:.2f} s"
-            report.add(target, samples, f"{behind} to {min(sums):.3f} s for {events:,} events")
+            seconds, base = statistics.median(runs), statistics.median(sums)
+            report.add(target, samples, f"{seconds:.2f} s to {base:.3f} s for {events:,} events")
 
     def _bill(self, *, issue: bool) -> float:
         """Seconds from executing a run to its last invoice."""
@@ -98,6 +107,7 @@ class BillBench:
             "autoFinalize": issue,
         }
         run = self._call("/api/v1/bill-runs", asked)
+        self._patience.wait()
         began_at = time.perf_counter()
         self._call(f"/api/v1/bill-runs/{run['id']}/execute", {})
         status = ""
@@ -164,6 +174,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a smoke run over 50,000 events")
     parser.add_argument("--json", type=Path, help="write all figures and samples to this file")
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    parser.add_argument(
+        "--patience", type=float, default=0, help="seconds to wait for a quiet machine, each time"
+    )
     parser.add_argument("--events", type=int, default=1_000_000, help="that were counted before")
     return parser.parse_args()
 

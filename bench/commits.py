@@ -12,6 +12,7 @@ import lz4.frame
 import psycopg
 
 from installation import Installation
+from processor_time import Patience
 from report import Report, Target
 from traffic import Body
 
@@ -30,7 +31,12 @@ _STORE = """
 
 
 def run(
-    installation: Installation, report: Report, bodies: Sequence[Body], *, repeats: int
+    installation: Installation,
+    report: Report,
+    bodies: Sequence[Body],
+    *,
+    repeats: int,
+    patience: Patience,
 ) -> None:
     """Alternate both kinds of commit, body by body, on one connection."""
     fast, slow = [], []
@@ -38,6 +44,7 @@ def run(
         make_commit_table(connection)
         _medians(connection, bodies[:50])  # prepared statements, warm pages
         for _ in range(repeats):
+            patience.wait()
             fast.append(_medians(connection, bodies))
             connection.execute(f"SET commit_delay = {SLOW_MICROSECONDS}")
             connection.execute("SET commit_siblings = 0")  # delay also those who are alone

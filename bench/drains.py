@@ -11,6 +11,7 @@ import exactness
 import raw
 from exactness import Exactness
 from installation import Drainers, Installation
+from processor_time import Patience
 from raw import CopySpeed
 from report import Report, Target
 from sellers import Seller
@@ -54,9 +55,15 @@ class DrainBench:
     """Drains of so many events each, by warm processes."""
 
     def __init__(
-        self, installation: Installation, sellers: Sequence[Seller], *, events: int
+        self,
+        installation: Installation,
+        sellers: Sequence[Seller],
+        *,
+        events: int,
+        patience: Patience,
     ) -> None:
         self._installation = installation
+        self._patience = patience
         self._sellers = sellers
         self._events = events
         self._warm_up = min(events, WARM_UP)
@@ -98,6 +105,7 @@ class DrainBench:
 
     def _drained(self, drainers: Drainers, bodies: Sequence[Body], limit: int) -> _Speed:
         waiting = fill_inbox(self._connection, bodies)
+        self._patience.wait()
         used = drainers.processor_seconds(self._connection)
         events, seconds = drainers.drain(limit)
         used = drainers.processor_seconds(self._connection) - used
@@ -106,7 +114,9 @@ class DrainBench:
         return _Speed(events / seconds, used / events * 1e6)
 
     def _copy_speed(self) -> CopySpeed:
-        return raw.copy_speed(self._connection, raw.rows_as_text(self._connection, self._events))
+        pieces = raw.rows_as_text(self._connection, self._events)
+        self._patience.wait()
+        return raw.copy_speed(self._connection, pieces)
 
     def _fresh_traffic(self) -> Traffic:
         self._seed += 1

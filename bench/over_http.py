@@ -15,6 +15,7 @@ import http_load
 import raw
 from http_load import Connection, Sent
 from installation import Installation
+from processor_time import Patience
 from report import Report, Target, percentile
 from sellers import Seller
 from sql import row
@@ -54,20 +55,25 @@ class Effort:
     repeats: int
     seconds: float
     acks: int
+    patience: Patience
 
 
 class HttpBench:
     """Measurements against one running stack; it is emptied before each."""
 
-    def __init__(self, installation: Installation, sellers: Sequence[Seller], url: str) -> None:
+    def __init__(
+        self, installation: Installation, sellers: Sequence[Seller], url: str, effort: Effort
+    ) -> None:
         self._installation = installation
         self._url = url
+        self._effort = effort
         traffic = Traffic(sellers, seed=10_000, now=datetime.now(UTC))
         self._bodies = traffic.bodies(POOL)
         self._connection = installation.connect(synchronous=False)
         self._off: list[int] = []
 
-    def run(self, report: Report, effort: Effort) -> None:
+    def run(self, report: Report) -> None:
+        effort = self._effort
         with self._connection:
             self._sustained(min(effort.seconds, 3.0))  # warm, and thrown away
             rates, copies = [], []
@@ -81,12 +87,12 @@ class HttpBench:
             middle = statistics.median(percentile(lag, 0.5) for lag in lags)
             behind = f"p50 {middle:,.0f} ms at {rate * LAG_SHARE:,.0f} events/s"
             report.add(LAG, [percentile(lag, 0.99) for lag in lags], behind)
-            self._acknowledge(report, effort)
+            self._acknowledge(report)
             report.add(LOST, [sum(self._off)], f"in {len(self._off)} runs, without kills")
 
     def _sustained(self, seconds: float) -> float:
         """Events per second that become rows while the backlog neither grows nor runs dry."""
-        self._installation.forget_traffic()
+        self._start_anew()
         valve = _Valve(self._connection)
         sent = http_load.load(
             self._url,
@@ -101,7 +107,7 @@ class HttpBench:
 
     def _lags(self, rate: float, seconds: float) -> list[float]:
         """Milliseconds from the arrival of each batch to the commit of its rows."""
-        self._installation.forget_traffic()
+        self._start_anew()
         began_at = datetime.now(UTC).timestamp() + RAMP
         sent = http_load.load(
             self._url,
@@ -114,9 +120,9 @@ class HttpBench:
         since = datetime.fromtimestamp(began_at, UTC)
         return [lag for (lag,) in self._connection.execute(_LAGS, (since,))]
 
-    def _acknowledge(self, report: Report, effort: Effort) -> None:
+    def _acknowledge(self, report: Report) -> None:
         """One keep-alive client and one bare commit in turn, so that both meet the same noise."""
-        middles, tails, seen = [], [], []
+        middles, tails, seen, effort = [], [], [], self._effort
         with self._installation.connect() as connection:
             commits.make_commit_table(connection)
             for _ in range(effort.repeats):
@@ -131,7 +137,7 @@ class HttpBench:
     def _in_turn(
         self, connection: psycopg.Connection, count: int
     ) -> tuple[list[float], list[float]]:
-        self._installation.forget_traffic()
+        self._start_anew()
         client, sent = Connection(self._url), Sent()
         answers, bare = [], []
         for number, body in enumerate(itertools.islice(without_end(self._bodies), count + COLD)):
@@ -144,6 +150,10 @@ class HttpBench:
                 bare.append(commit)
         self._settle(sent)
         return answers, bare
+
+    def _start_anew(self) -> None:
+        self._installation.forget_traffic()
+        self._effort.patience.wait()
 
     def _settle(self, sent: Sent) -> None:
         """Wait until the inbox is empty, then see that every acknowledged event is there once."""
@@ -159,6 +169,7 @@ class HttpBench:
 
     def _copy_rate(self) -> float:
         pieces = raw.rows_as_text(self._connection, ROWS)
+        self._effort.patience.wait()
         return raw.copy_speed(self._connection, pieces).rate
 
 
