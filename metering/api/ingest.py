@@ -35,6 +35,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
             body=body_of(request),
             idempotency_key=request.headers.get("Idempotency-Key"),
             source="API",
+            door=request.path,
         )
     except AforoError as error:
         return problem_response(error)

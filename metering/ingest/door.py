@@ -42,7 +42,13 @@ def authenticate(token: str, *, tenant_header: str | None) -> tuple[bytes, Known
 
 
 def receive(
-    *, digest: bytes, key: KnownKey, body: bytes, idempotency_key: str | None, source: str
+    *,
+    digest: bytes,
+    key: KnownKey,
+    body: bytes,
+    idempotency_key: str | None,
+    source: str,
+    door: str,
 ) -> Admission:
     """Check a body and make it durable: when this returns, no event of it can be lost.
 
@@ -73,6 +79,7 @@ def receive(
         bucket=key.bucket,
         key_digest=digest,
         source=source,
+        door=door,
         received_at=now,
         event_count=len(arrivals),
         refused=refused,

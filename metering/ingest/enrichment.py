@@ -33,7 +33,7 @@ from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
-ACCEPT_UNBILLED = Tenant.UnknownMetric.ACCEPT_UNBILLED
+REJECT = Tenant.UnknownMetric.REJECT
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 _TENANTS = """
@@ -116,7 +116,7 @@ class TenantContracts:
     def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
         if metric == HEARTBEAT:  # liveness of a session, under whatever customer name
             return Route(*EVER, (self._unbilled(name),), has_conditions=False)
-        if metric not in self.units and self.unknown_metric != ACCEPT_UNBILLED:
+        if metric not in self.units and self.unknown_metric == REJECT:
             return unknown_metric(metric)
         customer = self.customers.get(name)
         if customer is None:

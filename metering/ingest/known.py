@@ -15,7 +15,7 @@ from metering.ingest.inbox import bucket_of
 MAX_KEYS = 50_000  # beyond this the memory is worth more than the round trip it saves
 
 _KEY = """
-    SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric
+    SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric, k.rate_limit
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
@@ -38,6 +38,7 @@ class KnownKey:
     is_sandbox: bool
     accepts_unknown_metrics: bool
     bucket: int
+    rate_limit: int | None  # events a minute
 
 
 _keys: dict[bytes, KnownKey] = {}
@@ -53,9 +54,9 @@ def key_of(digest: bytes) -> KnownKey | None:
             row = cursor.fetchone()
         if row is None:
             return None
-        key_id, tenant_id, slug, is_sandbox, unknown = row
-        accepts = unknown == Tenant.UnknownMetric.ACCEPT_UNBILLED
-        known = KnownKey(key_id, tenant_id, slug, is_sandbox, accepts, bucket_of(tenant_id))
+        key_id, tenant_id, slug, is_sandbox, unknown, limit = row
+        accepts = unknown != Tenant.UnknownMetric.REJECT
+        known = KnownKey(key_id, tenant_id, slug, is_sandbox, accepts, bucket_of(tenant_id), limit)
         if len(_keys) >= MAX_KEYS:
             _keys.clear()
         _keys[digest] = known
@@ -102,6 +103,6 @@ def unknown_metrics(key: KnownKey, names: set[str]) -> set[str]:
             rows = cursor.fetchall()
         _metrics[key.tenant_id] = frozenset(name for _, name in rows)
         missing -= _metrics[key.tenant_id]
-        if rows[0][0] == Tenant.UnknownMetric.ACCEPT_UNBILLED:  # the switch was moved since
+        if rows[0][0] != Tenant.UnknownMetric.REJECT:  # the switch was moved since
             return set()
     return missing

@@ -108,7 +108,7 @@ class Searched:
         with transaction.atomic():  # a savepoint: the lock on the row outlives a failure
             drain.count(chain(self._events(self.all(offenders)), aside), tallies)
             write.receipts([self.batch], tallies, now=now)
-            write.delete_inbox([self.batch])
+            write.file_inbox([self.batch])
         return self.batch.event_count
 
     def offenders(self, among: list[int]) -> frozenset[int]:

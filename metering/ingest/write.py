@@ -39,8 +39,9 @@ _HELD = """
         batch_index, decided_by, reason) FROM STDIN
 """
 _RECEIPTS = """
-    COPY receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at, event_count,
-        counted, unbilled, duplicates, dead, held, refusals) FROM STDIN
+    COPY receipts (batch_id, tenant_id, api_key_id, source, door, received_at, arrived_at,
+        drained_at, event_count, counted, unbilled, duplicates, dead, held, refusals, steps)
+    FROM STDIN
 """
 _UNREADABLE = "UNREADABLE_BATCH"
 _LETTER_OF_BATCH = """
@@ -51,15 +52,22 @@ _LETTER_OF_BATCH = """
     FROM inbox_batches WHERE id = %s
 """
 _RECEIPT_OF_BATCH = """
-    INSERT INTO receipts (batch_id, tenant_id, source, received_at, arrived_at, drained_at,
-        event_count, counted, unbilled, duplicates, dead, held, refusals)
-    SELECT batch_id, tenant_id, source, received_at, arrived_at, %s, event_count, 0, 0, 0,
-        event_count, 0,
+    INSERT INTO receipts (batch_id, tenant_id, api_key_id, source, door, received_at, arrived_at,
+        drained_at, event_count, counted, unbilled, duplicates, dead, held, refusals)
+    SELECT batch_id, tenant_id, api_key_id, source, door, received_at, arrived_at, %s,
+        event_count, 0, 0, 0, event_count, 0,
         (SELECT jsonb_agg(jsonb_build_array(i, %s::text))
          FROM generate_series(0, event_count - 1) AS i)
     FROM inbox_batches WHERE id = %s RETURNING event_count
 """
 _DELETE = "DELETE FROM inbox_batches WHERE id = ANY(%s)"
+# The server moves the compressed bodies by itself: they are what an event is traced back to.
+_FILE = """
+    WITH gone AS (
+        DELETE FROM inbox_batches WHERE id = ANY(%s)
+        RETURNING batch_id, tenant_id, arrived_at, body)
+    INSERT INTO raw_payloads (batch_id, tenant_id, arrived_at, body) SELECT * FROM gone
+"""
 
 
 @dataclass(slots=True)
@@ -127,15 +135,26 @@ def held_events(held: Sequence[tuple[Arrival, Target, int]]) -> None:
             ))  # fmt: skip
 
 
-def receipts(batches: Sequence[Batch], tallies: dict[int, Tally], *, now: datetime) -> None:
-    """One receipt per batch; a check constraint sees that every event is accounted for."""
+def receipts(
+    batches: Sequence[Batch],
+    tallies: dict[int, Tally],
+    *,
+    now: datetime,
+    steps: dict[str, float] | None = None,
+) -> None:
+    """One receipt per batch; a check constraint sees that every event is accounted for.
+
+    `steps` is what the drain took so far, in milliseconds by step, for all of its batches.
+    """
+    took = msgspec.json.encode(steps).decode() if steps else None
     with hot_cursor() as cursor, cursor.copy(_RECEIPTS) as copy:
         for batch in batches:
             tally = tallies[batch.id]
             copy.write_row((
-                batch.batch_id, batch.tenant_id, batch.source, batch.received_at, batch.arrived_at,
-                now, batch.event_count, tally.counted, tally.unbilled, tally.duplicates,
-                len(tally.refusals), tally.held, _json(sorted(tally.refusals)),
+                batch.batch_id, batch.tenant_id, batch.api_key_id, batch.source, batch.door,
+                batch.received_at, batch.arrived_at, now, batch.event_count, tally.counted,
+                tally.unbilled, tally.duplicates, len(tally.refusals), tally.held,
+                _json(sorted(tally.refusals)), took,
             ))  # fmt: skip
 
 
@@ -143,10 +162,10 @@ def _json(refusals: list[tuple[int, str]]) -> str | None:
     return msgspec.json.encode(refusals).decode() if refusals else None
 
 
-def delete_inbox(batches: Sequence[Batch]) -> None:
-    """Gone in the transaction that counted them: whatever is killed when, exactly once."""
+def file_inbox(batches: Sequence[Batch]) -> None:
+    """Gone from the inbox in the transaction that counted them: killed whenever, exactly once."""
     with hot_cursor() as cursor:
-        cursor.execute(_DELETE, ([batch.id for batch in batches],))
+        cursor.execute(_FILE, ([batch.id for batch in batches],))
 
 
 def off(row_id: int, *, now: datetime) -> int:

@@ -13,6 +13,7 @@ class InboxBatch(models.Model):
     bucket = models.SmallIntegerField(help_text="hash of the tenant, 0 to 255; drains share them")
     api_key_id = models.UUIDField(null=True)
     source = models.CharField(max_length=16)
+    door = models.CharField(max_length=64, db_default="", help_text="the route it came in by")
     received_at = models.DateTimeField(help_text="on the tenant's clock; decides lateness")
     arrived_at = models.DateTimeField(help_text="on everybody's clock; measures the backlog")
     event_count = models.IntegerField()
@@ -35,7 +36,9 @@ class Receipt(models.Model):
 
     batch_id = models.UUIDField(primary_key=True)
     tenant_id = models.UUIDField()
+    api_key_id = models.UUIDField(null=True)
     source = models.CharField(max_length=16)
+    door = models.CharField(max_length=64, db_default="")
     received_at = models.DateTimeField()
     arrived_at = models.DateTimeField()
     drained_at = models.DateTimeField()
@@ -46,6 +49,7 @@ class Receipt(models.Model):
     dead = models.IntegerField()
     held = models.IntegerField()
     refusals = models.JSONField(null=True, help_text="[[index, code], ...] of the dead ones")
+    steps = models.JSONField(null=True, help_text="what each step of its drain took, in ms")
 
     class Meta:
         db_table = "receipts"
@@ -63,6 +67,24 @@ class Receipt(models.Model):
                 ),
             ),
         )
+
+    def __str__(self) -> str:
+        return str(self.batch_id)
+
+
+class RawPayload(models.Model):
+    """A body as it was accepted, credentials removed: what an event can be traced back to.
+
+    Partitioned by month of arrival, so that old ones leave as a whole.
+    """
+
+    batch_id = models.UUIDField(primary_key=True)
+    tenant_id = models.UUIDField()
+    arrived_at = models.DateTimeField()
+    body = models.BinaryField(help_text="the events as a JSON array, lz4 frame")
+
+    class Meta:
+        db_table = "raw_payloads"
 
     def __str__(self) -> str:
         return str(self.batch_id)

@@ -13,6 +13,7 @@ class DeadLetter(TenantOwned):
         OPEN = "OPEN", "Open"
         REPLAYED = "REPLAYED", "Replayed"
         DISCARDED = "DISCARDED", "Discarded"
+        EXPIRED = "EXPIRED", "Expired"
 
     code = models.CharField(max_length=40)
     detail = models.TextField()
@@ -26,6 +27,11 @@ class DeadLetter(TenantOwned):
     batch_index = models.IntegerField()
     received_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
+    edited = models.BinaryField(null=True, help_text="what is sent instead when it is replayed")
+    decided_at = models.DateTimeField(null=True, blank=True)
+    decided_by = models.CharField(max_length=200, blank=True, db_default="")
+    reason = models.TextField(blank=True, db_default="")
+    replay_batch_id = models.UUIDField(null=True, help_text="the batch it was sent again in")
 
     class Meta:
         db_table = "dead_letters"

@@ -1,4 +1,4 @@
-"""Monthly partitions of usage events: made ahead of every clock, so that no COPY meets a gap.
+"""Monthly partitions of what grows: made ahead of every clock, so that no COPY meets a gap.
 
 The DEFAULT partition catches what no month takes, so that no date can abort a drain; a month that
 is made later takes its rows out of it.
@@ -6,6 +6,7 @@ is made later takes its rows out of it.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -15,6 +16,17 @@ from aforo.tenancy.models import Tenant
 
 MONTHS_BEHIND = 4  # 90 days of lateness, and the month that the oldest day falls in
 MONTHS_AHEAD = 2
+
+
+class Partitioned(NamedTuple):
+    """A table and the column whose month decides where a row lies."""
+
+    table: str
+    column: str
+
+
+EVENTS = Partitioned("usage_events", "occurred_at")
+PAYLOADS = Partitioned("raw_payloads", "arrived_at")
 _LOCK = 7_305_241_001  # an advisory lock of this module's own: one maker at a time
 
 
@@ -22,7 +34,13 @@ def make_for_all_clocks(*, now: datetime) -> list[str]:
     """Months -4 to +2 around the real clock and every sandbox's own; the names of new ones."""
     sandboxes = Tenant.objects.filter(live_twin__isnull=False)  # any tenant: all clocks count
     moments = {month_start(now)} | {month_start(clock.now(tenant)) for tenant in sandboxes}
-    return make_around(moments)
+    return make_around(moments) + _make_payloads(now)
+
+
+def _make_payloads(now: datetime) -> list[str]:
+    """Bodies are filed by arrival, which is on everybody's clock."""
+    months = (add_months(month_start(now), offset) for offset in range(MONTHS_AHEAD + 1))
+    return [name for month in months if (name := _make(month, PAYLOADS))]
 
 
 def make_around(moments: Iterable[datetime]) -> list[str]:
@@ -52,13 +70,14 @@ def default_is_empty() -> bool:
     return bool(empty)
 
 
-def _make(month: datetime) -> str | None:
+def _make(month: datetime, kind: Partitioned = EVENTS) -> str | None:
     """One month's partition; None when it is there.
 
     Filled before it is attached: what the DEFAULT partition held of the month moves along, and
     nobody sees a moment without it.
     """
-    name = f"usage_events_{month:%Y%m}"
+    table, column = kind
+    name = f"{table}_{month:%Y%m}"
     end = add_months(month, 1)
     bounds = (month.isoformat(), end.isoformat())
     with transaction.atomic(), connection.cursor() as cursor:
@@ -66,16 +85,16 @@ def _make(month: datetime) -> str | None:
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
         if cursor.fetchone()[0]:
             return None
-        cursor.execute(f"CREATE TABLE {name} (LIKE usage_events INCLUDING DEFAULTS)")
-        cursor.execute("LOCK TABLE usage_events_default IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING STORAGE)")
+        cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
         cursor.execute(
-            f"WITH moved AS (DELETE FROM usage_events_default"  # noqa: S608 - our own name
-            f" WHERE occurred_at >= %s AND occurred_at < %s RETURNING *)"
+            f"WITH moved AS (DELETE FROM {table}_default"  # noqa: S608 - our own name
+            f" WHERE {column} >= %s AND {column} < %s RETURNING *)"
             f" INSERT INTO {name} SELECT * FROM moved",
             bounds,
         )
         cursor.execute(
-            f"ALTER TABLE usage_events ATTACH PARTITION {name}"
+            f"ALTER TABLE {table} ATTACH PARTITION {name}"
             f" FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')"
         )
     return name

@@ -21,6 +21,9 @@ class ApiKey(TenantOwned):
     prefix = models.CharField(max_length=8, editable=False)
     last_four = models.CharField(max_length=4, editable=False)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    rate_limit = models.PositiveIntegerField(
+        null=True, blank=True, help_text="events a minute, or requests of an operator; empty: none"
+    )
     created_at = models.DateTimeField(editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -14,9 +14,11 @@ class Tenant(models.Model):
     class UnknownMetric(models.TextChoices):
         REJECT = "REJECT", "reject and keep as dead letter"
         ACCEPT_UNBILLED = "ACCEPT_UNBILLED", "count without a price"
+        CREATE = "CREATE", "count without a price, and draft a billable unit"
 
     class LatePolicy(models.TextChoices):
         HOLD = "HOLD", "hold until an operator decides"
+        AUTO = "AUTO", "bill with the next invoice"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)
@@ -39,6 +41,12 @@ class Tenant(models.Model):
         max_length=16, choices=UnknownMetric, default=UnknownMetric.REJECT
     )
     late_policy = models.CharField(max_length=8, choices=LatePolicy, default=LatePolicy.HOLD)
+    dead_letter_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="open dead letters expire after so many days; empty: never"
+    )
+    dead_letter_threshold = models.PositiveIntegerField(
+        null=True, blank=True, help_text="so many open dead letters are told; empty: never"
+    )
     catalog_version = models.BigIntegerField(
         default=1, editable=False, help_text="raised by every change that can change a price"
     )

@@ -19,7 +19,16 @@ from aforo.tenancy.services.actors import Actor
 _SECRET_BYTES = 32
 _SLUG_LENGTH = 60  # leaves room for "-sandbox" and a number
 SETTINGS = frozenset(
-    {"name", "time_zone", "country", "settlement_delay", "unknown_metric", "late_policy"}
+    {
+        "name",
+        "time_zone",
+        "country",
+        "settlement_delay",
+        "unknown_metric",
+        "late_policy",
+        "dead_letter_days",
+        "dead_letter_threshold",
+    }
 )
 
 

@@ -214,7 +214,7 @@ def test_ten_thousand_held_events_take_no_longer_than_others(seller):
 
 
 @pytest.mark.parametrize(
-    "step", ["usage_events", "held_events", "dead_letters", "receipts", "delete_inbox"]
+    "step", ["usage_events", "held_events", "dead_letters", "receipts", "file_inbox"]
 )
 def test_a_drain_that_fails_leaves_nothing_behind(seller, monkeypatch, step):
     def broken(*_, **__):
@@ -236,7 +236,7 @@ def test_a_second_attempt_gives_events_without_key_the_same_one(seller, monkeypa
         raise OperationalError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(write, "delete_inbox", broken)
+        patch.setattr(write, "file_inbox", broken)
         with pytest.raises(OperationalError):
             seller.drain()
     seller.drain()
