@@ -14,7 +14,7 @@ from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
 from metering.ingest.enrichment import Routed
 from metering.ingest.events import Refusal
-from metering.ingest.rating import Rated
+from metering.ingest.rating import Locked
 from metering.ingest.write import Tally
 
 EVENTS_PER_DRAIN = 20_000  # merges of 20,000 are about a fifth faster than merges of 5,000
@@ -60,15 +60,18 @@ def count(
     steps.done("decode")
     judged, routed, homeless = _judged(passed)
     steps.done("judge")
-    rated = rating.rate(routed)  # locks the running totals, in id order
+    locked = rating.lock(routed)  # the running totals, in id order
+    steps.done("lock")
+    with write.usage_events() as take:  # stores the first rows while the next are priced
+        rating.price(locked, take)
+    rating.write_back(locked)
     steps.done("rate")
     dead = [*refused, *_conflicts(judged.conflicting), *homeless]
-    write.usage_events(rated.lines)
-    write.held_events(rated.held)  # their period is billed: an operator decides
+    write.held_events(locked.held)  # their period is billed: an operator decides
     write.dead_letters(dead)
     steps.done("write")
     _tally(tallies, judged, dead)
-    transaction.on_commit(partial(_remember_totals, rated))
+    transaction.on_commit(partial(_remember_totals, locked))
 
 
 def begin() -> None:
@@ -129,7 +132,7 @@ def _tally(tallies: dict[int, Tally], judged: Judgement, dead: Sequence[Dead]) -
                 tally.held += 1
 
 
-def _remember_totals(rated: Rated) -> None:
+def _remember_totals(locked: Locked) -> None:
     """Only a committed total may be remembered: a rolled back one does not exist."""
-    for target, total_id in rated.total_ids.items():
+    for target, total_id in locked.total_ids.items():
         target.total_id = total_id

@@ -16,7 +16,7 @@ from metering.counted_values import value_hash
 from metering.ingest import enrichment, totals
 from metering.ingest.arrivals import Arrival, Fate
 from metering.ingest.enrichment import Routed
-from metering.ingest.rows import RowMaker, unbilled
+from metering.ingest.rows import RowMaker, TakeRows, unbilled
 from metering.ingest.targets import Target, Unbilled, fields_of
 from metering.ingest.totals import Total
 
@@ -24,51 +24,60 @@ ONE = Decimal(1)
 
 
 @dataclass(slots=True)
-class Rated:
-    """What rating made of a drain's events: rows to write, events to hold, what was learned."""
+class Locked:
+    """A drain's events by what counts them, and the totals they will change, locked and read."""
 
-    lines: list[str] = field(default_factory=list)
+    unbilled: list[tuple[Arrival, Unbilled]] = field(default_factory=list)
     held: list[tuple[Arrival, Target, int]] = field(default_factory=list)
+    groups: dict[Target, list[Arrival]] = field(default_factory=dict)
     total_ids: dict[Target, int] = field(default_factory=dict)
+    totals: dict[int, Total] = field(default_factory=dict)
+    new_values: set[tuple[int, str]] = field(default_factory=set)
 
 
-def rate(routed: Iterable[Routed]) -> Rated:
-    """Lock the totals, walk each one's events in order, and write the totals back."""
-    rated = Rated()
+def lock(routed: Iterable[Routed]) -> Locked:
+    """Group events by their totals and lock those, in id order; nothing is priced yet."""
+    locked = Locked()
     groups: defaultdict[Target, list[Arrival]] = defaultdict(list)
     for arrival, targets in routed:
         for target in targets:
             if isinstance(target, Unbilled):
-                rated.lines.append(unbilled(target.columns, arrival))
+                locked.unbilled.append((arrival, target))
             else:
                 groups[target].append(arrival)
-    if not groups:
-        return rated
-    rated.total_ids = totals.ids_of(groups)
-    locked = totals.lock(rated.total_ids.values())
-    open_groups = _open(groups, locked, rated)
-    new_values = _new_values(open_groups, rated.total_ids)
+    if groups:
+        locked.total_ids = totals.ids_of(groups)
+        locked.totals = totals.lock(locked.total_ids.values())
+        locked.groups = _open(groups, locked)
+        locked.new_values = _new_values(locked.groups, locked.total_ids)
+    return locked
+
+
+def price(locked: Locked, take: TakeRows) -> None:
+    """Walk each total's events in order and hand over their rows; asks the database nothing."""
+    take([unbilled(target.columns, arrival) for arrival, target in locked.unbilled])
     with exact():
-        for target, arrivals in open_groups.items():
-            total = locked[rated.total_ids[target]]
-            rated.lines += _walk(target, total, arrivals, new_values)
-    totals.write([locked[rated.total_ids[target]] for target in open_groups])
-    return rated
+        for target, arrivals in locked.groups.items():
+            total = locked.totals[locked.total_ids[target]]
+            take(_walk(target, total, arrivals, locked.new_values))
 
 
-def _open(
-    groups: dict[Target, list[Arrival]], locked: dict[int, Total], rated: Rated
-) -> dict[Target, list[Arrival]]:
+def write_back(locked: Locked) -> None:
+    """Store the totals as they stand after the last of their events."""
+    totals.write([locked.totals[locked.total_ids[target]] for target in locked.groups])
+
+
+def _open(groups: dict[Target, list[Arrival]], locked: Locked) -> dict[Target, list[Arrival]]:
     """Groups whose total is not billed yet; the events of the others wait for a decision."""
     still_open = {}
     for target, arrivals in groups.items():
-        total_id = rated.total_ids[target]
-        if locked[total_id].billed_position is None:
+        total_id = locked.total_ids[target]
+        if locked.totals[total_id].billed_position is None:
             still_open[target] = arrivals
         else:
             for arrival in arrivals:
                 arrival.fate = Fate.HELD
-                rated.held.append((arrival, target, total_id))
+                locked.held.append((arrival, target, total_id))
     return still_open
 
 

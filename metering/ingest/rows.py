@@ -4,6 +4,7 @@ Written out flat on purpose: these lines run once per event and are a third of t
 """
 
 import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from aforo.money import plain
@@ -16,6 +17,7 @@ COLUMNS = (
     " product_type, session_id, agent_id, tool_name, trace_id, metadata, batch_index,"
     " received_at, source, batch_id, digest"
 )
+TakeRows = Callable[[Sequence[str]], None]  # whoever writes the rows, while they are made
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}

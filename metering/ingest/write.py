@@ -1,6 +1,7 @@
 """What a drain leaves behind: events, dead letters, held events, receipts, an empty inbox."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -14,9 +15,10 @@ from metering.ingest import events
 from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
 from metering.ingest.inbox import Batch
-from metering.ingest.rows import COLUMNS
+from metering.ingest.rows import COLUMNS, TakeRows
 from metering.ingest.targets import Target
 
+LINES_PER_PIECE = 200  # about 100 kB of rows: what psycopg hands over in one go
 _EVENTS = f"COPY usage_events ({COLUMNS}) FROM STDIN"
 # The same event refused again for the same reason raises its count, not its number.
 _DEAD_LETTERS = """
@@ -81,11 +83,24 @@ class Tally:
     refusals: list[tuple[int, str]] = field(default_factory=list)  # index and code of the dead
 
 
-def usage_events(lines: Sequence[str]) -> None:
-    """Rows in COPY's text format: the fastest way in from Python."""
-    if lines:
-        with hot_cursor() as cursor, cursor.copy(_EVENTS) as copy:
-            copy.write("".join(lines).encode())
+@contextmanager
+def usage_events() -> Iterator[TakeRows]:
+    """Takes rows in COPY's text format, the fastest way in from Python, while they are made.
+
+    PostgreSQL stores the first while Python prices the next: a sixth of the drain's time. Nothing
+    else can be asked of the database until this ends.
+    """
+    waiting: list[str] = []
+
+    def take(lines: Sequence[str]) -> None:
+        waiting.extend(lines)
+        if len(waiting) >= LINES_PER_PIECE:
+            copy.write("".join(waiting).encode())
+            waiting.clear()
+
+    with hot_cursor() as cursor, cursor.copy(_EVENTS) as copy:
+        yield take
+        copy.write("".join(waiting).encode())
 
 
 def dead_letters(dead: Iterable[Dead]) -> None:

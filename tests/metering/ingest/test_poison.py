@@ -7,9 +7,11 @@ import pytest
 from django.db import DataError, OperationalError, ProgrammingError
 
 from aforo.errors import Unreadable
-from metering.ingest import drain, enrichment, events, write
+from metering.ingest import drain, enrichment, events, rating, write
+from metering.ingest.rows import RowMaker
 from metering.models import DeadLetter, EventKey, InboxBatch, Receipt
 from tests.metering.events import codes, event, inbox, outcomes, rows, the_total
+from tests.metering.ledger import assert_totals_hold
 
 RAISED = [
     ValueError("a value"),
@@ -103,18 +105,35 @@ def test_a_batch_of_offenders_costs_two_trials_each(seller, fails_for, drains):
 
 def test_events_that_fail_only_together_are_set_aside_until_the_rest_counts(seller, monkeypatch):
     """No event fails alone: then the first ones up to which it works are counted."""
-    usage_events = write.usage_events
+    price = rating.price
 
-    def at_most_three(lines):
-        if len(lines) > 3:
+    def at_most_three(locked, take):
+        if sum(map(len, locked.groups.values())) > 3:
             raise ValueError("too many")
-        usage_events(lines)
+        price(locked, take)
 
-    monkeypatch.setattr(write, "usage_events", at_most_three)
+    monkeypatch.setattr(rating, "price", at_most_three)
     seller.count(*(event(number) for number in range(6)))
     assert outcomes() == {"counted": 3, "dead": 3}
     assert codes() == ["UNPROCESSABLE"] * 3
     assert inbox() == []
+
+
+def test_a_failure_after_rows_have_left_takes_them_back(seller, monkeypatch):
+    """Rows go to the server while later ones are priced: the first pieces are there by then."""
+    priced = RowMaker.priced
+
+    def breaks(self, arrival, *args):
+        if arrival.key == "key-5":
+            raise ValueError("cannot be priced")
+        return priced(self, arrival, *args)
+
+    monkeypatch.setattr(write, "LINES_PER_PIECE", 1)
+    monkeypatch.setattr(RowMaker, "priced", breaks)
+    seller.count(event("tokens", metricName="tokens"), *(event(number) for number in range(7)))
+    assert outcomes() == {"counted": 7, "dead": 1}
+    assert codes() == ["UNPROCESSABLE"]
+    assert_totals_hold()
 
 
 def test_a_replay_of_what_was_set_aside_counts(seller, fails_for, monkeypatch):
