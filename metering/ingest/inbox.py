@@ -1,9 +1,10 @@
 """The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from typing import NamedTuple
 from uuid import UUID
 
 import lz4.frame
@@ -33,8 +34,9 @@ _PUT = """
     VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s)
 """
 _CLAIM = """
-    SELECT id, event_count FROM inbox_batches
-    WHERE bucket %% %s = %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT id, tenant_id, event_count FROM inbox_batches
+    WHERE bucket %% %s = %s AND tenant_id <> ALL(%s::uuid[])
+    ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _RECLAIM = """
     SELECT id FROM inbox_batches WHERE id = ANY(%s) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -46,6 +48,14 @@ _READ = """
 """
 _SPECIAL = (b"\\", b"\t", b"\n", b"\r")  # four scans by memchr: a tenth of one by a pattern
 _refusals = msgspec.json.Decoder(list[tuple[int, str, str]])
+
+
+class WaitingRow(NamedTuple):
+    """A row that waits, as a claim sees it."""
+
+    id: int
+    tenant_id: UUID
+    event_count: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,19 +156,45 @@ def put(
 
 
 def claim(*, shard: int, shards: int, limit: int) -> list[int]:
-    """Lock waiting rows of one shard, oldest first, up to about `limit` events; their ids.
+    """Lock waiting rows of one shard, up to about `limit` events, in order; their ids.
 
-    Rows that another drain holds are skipped: workers never wait for each other here.
+    Rows that another drain holds are skipped: workers never wait for each other here. The events
+    are shared out among the tenants that wait, so that no flood holds up somebody else's.
     """
+    waiting = _waiting(shard, shards, besides=())
+    if len(waiting) == CLAIMED_ROWS:  # a flood: whoever waits behind it is looked for as well
+        waiting += _waiting(shard, shards, besides={row.tenant_id for row in waiting})
+    return sorted(fair_shares(waiting, limit=limit))
+
+
+def _waiting(shard: int, shards: int, *, besides: Collection[UUID]) -> list[WaitingRow]:
     with hot_cursor() as cursor:
-        rows = cursor.execute(_CLAIM, (shards, shard, CLAIMED_ROWS)).fetchall()
-    ids, events = [], 0
-    for row_id, count in rows:
-        ids.append(row_id)
-        events += count
-        if events >= limit:
-            break
-    return ids
+        rows = cursor.execute(_CLAIM, (shards, shard, list(besides), CLAIMED_ROWS)).fetchall()
+    return [WaitingRow._make(row) for row in rows]
+
+
+def fair_shares(waiting: Sequence[WaitingRow], *, limit: int) -> list[int]:
+    """The ids of the rows to take: each tenant's oldest, everybody about as many events.
+
+    What one tenant leaves of its share goes to the others; no row is divided, so the last one of
+    a share may pass it, at nobody else's cost.
+    """
+    queues: dict[UUID, list[WaitingRow]] = {}
+    for row in waiting:
+        queues.setdefault(row.tenant_id, []).append(row)
+    taken: list[int] = []
+    left = limit
+    # The shortest queues first: what they leave is shared by the longer ones.
+    by_length = sorted(queues.values(), key=lambda rows: sum(row.event_count for row in rows))
+    for served, rows in enumerate(by_length):
+        share = rest = -(-left // (len(by_length) - served))
+        for row in rows:
+            if rest <= 0:
+                break
+            taken.append(row.id)
+            rest -= row.event_count
+        left -= share - max(rest, 0)
+    return taken
 
 
 def reclaim(ids: Sequence[int]) -> list[int]:
