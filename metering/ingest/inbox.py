@@ -1,9 +1,11 @@
 """The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
+from heapq import heapify, heappop, heapreplace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -174,27 +176,27 @@ def _waiting(shard: int, shards: int, *, besides: Collection[UUID]) -> list[Wait
 
 
 def fair_shares(waiting: Sequence[WaitingRow], *, limit: int) -> list[int]:
-    """The ids of the rows to take: each tenant's oldest, everybody about as many events.
+    """The ids of the rows to take, until `limit` events are reached: each tenant's oldest first.
 
-    What one tenant leaves of its share goes to the others; no row is divided, so the last one of
-    a share may pass it, at nobody else's cost.
+    The next row is always of the tenant that has got the fewest events so far, the oldest where
+    several have: whoever has just come waits for no flood.
     """
-    queues: dict[UUID, list[WaitingRow]] = {}
+    queues: dict[UUID, deque[WaitingRow]] = {}
     for row in waiting:
-        queues.setdefault(row.tenant_id, []).append(row)
-    taken: list[int] = []
-    left = limit
-    # The shortest queues first: what they leave is shared by the longer ones.
-    by_length = sorted(queues.values(), key=lambda rows: sum(row.event_count for row in rows))
-    for served, rows in enumerate(by_length):
-        share = rest = -(-left // (len(by_length) - served))
-        for row in rows:
-            if rest <= 0:
-                break
-            taken.append(row.id)
-            rest -= row.event_count
-        left -= share - max(rest, 0)
-    return taken
+        queues.setdefault(row.tenant_id, deque()).append(row)
+    turns = [(0, rows[0].id, tenant_id) for tenant_id, rows in queues.items()]
+    heapify(turns)
+    ids: list[int] = []
+    while turns and limit > 0:
+        got, row_id, tenant_id = turns[0]
+        ids.append(row_id)
+        events = queues[tenant_id].popleft().event_count
+        limit -= events
+        if queues[tenant_id]:
+            heapreplace(turns, (got + events, queues[tenant_id][0].id, tenant_id))
+        else:
+            heappop(turns)
+    return ids
 
 
 def reclaim(ids: Sequence[int]) -> list[int]:
