@@ -1,5 +1,6 @@
 """The door: authenticate, decode, check, store one inbox row, answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -11,6 +12,7 @@ from aforo.tenancy.selectors import is_called
 from metering.ingest import events, gates, inbox, known, normalising
 from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
+from metering.ingest.translation import Translate, untranslated
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def receive(
     idempotency_key: str | None,
     source: str,
     door: str,
+    translate: Translate = untranslated,
 ) -> Admission:
     """Check a body and make it durable: when this returns, no event of it can be lost.
 
@@ -56,7 +59,8 @@ def receive(
     since it was last seen.
     """
     try:
-        array, arrivals = _opened(events.event_array(body), key, idempotency_key)
+        array, foreseen = translate(body)
+        array, arrivals = _opened(array, key, idempotency_key, foreseen)
     except AforoError:
         _require_open(digest)
         raise
@@ -101,16 +105,19 @@ def _revoked(digest: bytes) -> Unauthenticated:
 
 
 def _opened(
-    array: bytes, key: KnownKey, idempotency_key: str | None
+    array: bytes, key: KnownKey, idempotency_key: str | None, foreseen: Mapping[int, Refusal]
 ) -> tuple[bytes, list[Event | Refusal]]:
     """The events, and the array to store: as it came when nothing had to be mended."""
-    if idempotency_key is None and not normalising.is_suspect(array):
+    if not foreseen and idempotency_key is None and not normalising.is_suspect(array):
         decoded = events.decode_all(array)
         if decoded is not None:
             return array, decoded
     raws = [bytes(raw) for raw in events.split(array)]
     header = idempotency_key if len(raws) == 1 else None  # the header names one event, not many
-    mended = [_mended(raw, key, header) for raw in raws]
+    mended = [
+        (normalising.kept(raw), foreseen[index]) if index in foreseen else _mended(raw, key, header)
+        for index, raw in enumerate(raws)
+    ]
     return events.join([raw for raw, _ in mended]), [event for _, event in mended]
 
 
