@@ -1,8 +1,9 @@
 """The admin of metering: everything is to be read, and nothing is counted to the end."""
 
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
+from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
-from metering.admin.letters import DeadLetterAdmin, HeldEventAdmin
+from metering.admin.letters import DeadLetterAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
 
 __all__ = [
