@@ -34,6 +34,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
+from metering.models import Session
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -322,3 +323,13 @@ class InvoiceFactory(OwnedFactory):
 
     class Meta:
         model = Invoice
+
+
+class SessionFactory(OwnedFactory):
+    """An open session that was seen just now."""
+
+    session_id = factory.Sequence(lambda number: f"session-{number}")
+    started_at = last_seen_at = NOW
+
+    class Meta:
+        model = Session
