@@ -5,9 +5,11 @@ from metering.models.corrections import Correction
 from metering.models.costs import CostEvent
 from metering.models.events import EventKey, UsageEvent
 from metering.models.inbox import InboxBatch, RawPayload, Receipt
+from metering.models.letter_decisions import LetterAlarm, LetterDecision
 from metering.models.letters import DeadLetter, HeldEvent
 from metering.models.sessions import Session
-from metering.models.totals import RatingAdjustment, RunningTotal, UniqueValue
+from metering.models.totals import LateTotal, RatingAdjustment, RunningTotal, UniqueValue
+from metering.models.unknown_metrics import UnknownMetric
 from metering.models.uploads import Upload, UploadIssue, UploadPiece
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "EventKey",
     "HeldEvent",
     "InboxBatch",
+    "LateTotal",
+    "LetterAlarm",
+    "LetterDecision",
     "RatingAdjustment",
     "RawPayload",
     "Receipt",
@@ -26,6 +31,7 @@ __all__ = [
     "RunningTotal",
     "Session",
     "UniqueValue",
+    "UnknownMetric",
     "Upload",
     "UploadIssue",
     "UploadPiece",

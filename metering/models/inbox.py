@@ -54,7 +54,14 @@ class Receipt(models.Model):
     class Meta:
         db_table = "receipts"
         ordering = ("-drained_at",)
-        indexes = (models.Index(name="receipts_of_tenant", fields=("tenant_id", "drained_at")),)
+        indexes = (
+            models.Index(name="receipts_of_tenant", fields=("tenant_id", "drained_at")),
+            models.Index(
+                name="receipts_of_replays",
+                fields=("tenant_id", "drained_at"),
+                condition=Q(source="REPLAY"),
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 name="receipt_accounts_for_every_event",

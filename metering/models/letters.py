@@ -22,6 +22,9 @@ class DeadLetter(TenantOwned):
     fingerprint = models.UUIDField(help_text="hash of code and event: what makes it the same")
     event = models.BinaryField(help_text="the event's own JSON, secrets removed")
     metric = models.CharField(max_length=400, blank=True)
+    customer = models.CharField(
+        max_length=400, blank=True, db_default="", help_text="as the event names it, if readable"
+    )
     source = models.CharField(max_length=16)
     batch_id = models.UUIDField()
     batch_index = models.IntegerField()
@@ -31,7 +34,7 @@ class DeadLetter(TenantOwned):
     decided_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.CharField(max_length=200, blank=True, db_default="")
     reason = models.TextField(blank=True, db_default="")
-    replay_batch_id = models.UUIDField(null=True, help_text="the batch it was sent again in")
+    replay_batch_id = models.UUIDField(null=True, help_text="the first batch it was sent again in")
 
     class Meta:
         db_table = "dead_letters"
@@ -46,6 +49,23 @@ class DeadLetter(TenantOwned):
         indexes = (
             models.Index(name="dead_letters_by_code", fields=("tenant", "status", "code")),
             models.Index(name="dead_letters_of_batch", fields=("batch_id",)),
+            models.Index(name="dead_letters_of_tenant", fields=("tenant", "id")),
+            models.Index(
+                name="dead_letters_open",
+                fields=("tenant", "code", "metric", "id"),
+                include=("occurrences",),
+                condition=Q(status="OPEN"),
+            ),
+            models.Index(
+                name="dead_letters_expiring",
+                fields=("tenant", "last_seen_at"),
+                condition=Q(status="OPEN"),
+            ),
+            models.Index(
+                name="dead_letters_replayed_as",
+                fields=("replay_batch_id",),
+                condition=Q(replay_batch_id__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:
@@ -82,6 +102,7 @@ class HeldEvent(TenantOwned):
         ordering = ("-received_at",)
         indexes = (
             models.Index(name="held_events_waiting", fields=("tenant", "status", "received_at")),
+            models.Index(name="held_events_of_event", fields=("batch_id", "batch_index")),
         )
 
     def __str__(self) -> str:
