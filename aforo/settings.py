@@ -143,6 +143,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 DRAIN_SHARDS = env.int("AFORO_DRAIN_SHARDS", default=2)  # as many as there are drain processes
 
+# --- limits of the doors: events that may wait to be counted, events a minute ---------------
+INBOX_LIMIT = env.int("AFORO_INBOX_LIMIT", default=2_000_000)
+INBOX_LIMIT_PER_TENANT = env.int("AFORO_INBOX_LIMIT_PER_TENANT", default=1_000_000)
+KEY_RATE_LIMIT = env.int("AFORO_KEY_RATE_LIMIT", default=0) or None  # of keys without their own
+
 # --- HTTP API ----------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["aforo.api.authentication.OperatorKeyAuthentication"],

@@ -11,6 +11,7 @@ from django.views import defaults
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 
+from aforo.api.rates import RateExceeded
 from aforo.errors import (
     AforoError,
     Conflict,
@@ -103,6 +104,8 @@ def problem_response(error: AforoError) -> HttpResponse:
     if isinstance(error, TooMany | Unavailable | InFlight):
         headers["Retry-After"] = str(error.retry_after)  # whole seconds: clients read no dates
         body["retryAfter"] = error.retry_after
+    if isinstance(error, RateExceeded):
+        headers |= error.rate.headers
     return JsonResponse(body, status=error.status, content_type=CONTENT_TYPE, headers=headers)
 
 

@@ -16,6 +16,7 @@ from rest_framework.serializers import BaseSerializer
 
 from aforo.api.entities import entity_response
 from aforo.api.idempotency import HEADER, answer_once
+from aforo.api.rates import RATES, Rate
 from aforo.errors import NotFound, Unreadable
 from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey, Tenant
@@ -36,6 +37,7 @@ class TenantAPIView(GenericAPIView):
 
     tenant: Tenant
     actor: Actor
+    rate: Rate | None = None  # where a limited key stands
     write_roles: ClassVar[Collection[str]] = WRITERS
     selector: ClassVar[Selector | None] = None
     replays_answers: ClassVar[bool] = True  # POSTs accept an `Idempotency-Key`
@@ -46,6 +48,8 @@ class TenantAPIView(GenericAPIView):
         super().initial(request, *args, **kwargs)
         key = cast(ApiKey, request.auth)  # nobody else gets past `RoleAllows`
         self.tenant = key.tenant
+        RATES.require(key.pk, key.rate_limit)
+        self.rate = RATES.add(key.pk, key.rate_limit, 1)
         self.actor = Actor.key(
             key,
             address=address_of(request),
@@ -54,6 +58,15 @@ class TenantAPIView(GenericAPIView):
         if request.method == "POST" and self.replays_answers and HEADER in request.headers:
             answer = getattr(self, "post", self.http_method_not_allowed)
             self.__dict__["post"] = partial(self._post_once, answer)  # which is called next
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Every answer to a limited key says where it stands."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in (self.rate.headers if self.rate else {}).items():
+            final[name] = value
+        return final
 
     def now(self) -> datetime:
         """Now on the tenant's clock."""

@@ -69,7 +69,7 @@ class TenantAdmin(TenantScopedAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(TenantScopedAdmin):
-    """Keys are issued and revoked; nothing of them can be changed or shown again."""
+    """Keys are issued, limited and revoked; nothing else of them can be changed or shown again."""
 
     write_roles = KEY_WRITERS
     list_display = ("__str__", "name", "tenant", "kind", "role", "state", "last_used_at")
@@ -92,12 +92,15 @@ class ApiKeyAdmin(TenantScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
+            actor, now = actor_of(request, obj.tenant), clock.now(obj.tenant)
+            keys.limit_key(key=obj, rate_limit=obj.rate_limit, actor=actor, now=now)
             return
         key, plaintext = keys.issue_key(
             tenant=obj.tenant,
             kind=obj.kind,
             name=obj.name,
             role=obj.role,
+            rate_limit=obj.rate_limit,
             actor=actor_of(request, obj.tenant),
             now=clock.now(obj.tenant),
         )

@@ -14,8 +14,11 @@ from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.problems import NotAllowed, problem_members, problem_response
 from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
 from aforo.tenancy.key_use import note_use
+from metering.api import limits
 from metering.ingest import door, wake
 from metering.ingest.door import Admission
+from metering.ingest.known import KnownKey
+from metering.ingest.translation import Translate, untranslated
 
 MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
@@ -29,20 +32,30 @@ def ingest(request: HttpRequest) -> HttpResponse:
         digest, key = door.authenticate(
             bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
         )
-        admission = door.receive(
-            digest=digest,
-            key=key,
-            body=body_of(request),
-            idempotency_key=request.headers.get("Idempotency-Key"),
-            source="API",
-            door=request.path,
-        )
+        admission = admit(request, digest, key)
     except AforoError as error:
         return problem_response(error)
+    return limits.counted(answer(admission), key, admission.event_count)
+
+
+def admit(
+    request: HttpRequest, digest: bytes, key: KnownKey, *, translate: Translate = untranslated
+) -> Admission:
+    """Take what a request brings, by whichever route; when this returns, it cannot be lost."""
+    limits.require_room(key)
+    admission = door.receive(
+        digest=digest,
+        key=key,
+        body=body_of(request),
+        idempotency_key=request.headers.get("Idempotency-Key"),
+        source="API",
+        door=request.path,
+        translate=translate,
+    )
     if admission.event_count:
         wake.wake(admission.bucket)
     note_use(key.id, timezone.now())
-    return answer(admission)
+    return admission
 
 
 def not_allowed() -> HttpResponse:

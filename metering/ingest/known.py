@@ -1,9 +1,11 @@
 """What the door remembers between requests: the settings of keys and the names of metrics."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -12,6 +14,7 @@ from aforo.tenancy.models import Tenant
 from metering.ingest.events import HEARTBEAT
 from metering.ingest.inbox import bucket_of
 
+SETTINGS_SECONDS = 30.0  # a changed limit of a key is in force everywhere after these
 MAX_KEYS = 50_000  # beyond this the memory is worth more than the round trip it saves
 
 _KEY = """
@@ -39,6 +42,7 @@ class KnownKey:
     accepts_unknown_metrics: bool
     bucket: int
     rate_limit: int | None  # events a minute
+    read_at: float
 
 
 _keys: dict[bytes, KnownKey] = {}
@@ -46,9 +50,9 @@ _metrics: dict[UUID, frozenset[str]] = {}
 
 
 def key_of(digest: bytes) -> KnownKey | None:
-    """The key with this SHA-256, read once per process; None when there is none."""
+    """The key with this SHA-256, as it was half a minute ago at most; None when there is none."""
     known = _keys.get(digest)
-    if known is None:
+    if known is None or time.monotonic() - known.read_at > SETTINGS_SECONDS:
         with connection.cursor() as cursor:
             cursor.execute(_KEY, (digest,))
             row = cursor.fetchone()
@@ -56,7 +60,16 @@ def key_of(digest: bytes) -> KnownKey | None:
             return None
         key_id, tenant_id, slug, is_sandbox, unknown, limit = row
         accepts = unknown != Tenant.UnknownMetric.REJECT
-        known = KnownKey(key_id, tenant_id, slug, is_sandbox, accepts, bucket_of(tenant_id), limit)
+        known = KnownKey(
+            key_id,
+            tenant_id,
+            slug,
+            is_sandbox,
+            accepts,
+            bucket_of(tenant_id),
+            limit or settings.KEY_RATE_LIMIT,
+            time.monotonic(),
+        )
         if len(_keys) >= MAX_KEYS:
             _keys.clear()
         _keys[digest] = known

@@ -5,7 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from metering.ingest import drain, inbox, poison, wake
+from metering.ingest import backlog, drain, inbox, poison, wake
 
 ROUNDS = 50  # a task that drains a flood gives others their turn, and asks to be called again
 
@@ -43,7 +43,11 @@ def drain_once(
 
 
 def sweep_inbox() -> list[int]:
-    """Ask for a drain of every shard that has rows: what lost messages cost two seconds for."""
+    """Ask for a drain of every shard that has rows: what lost messages cost two seconds for.
+
+    The doors are told how much waits, so that they can slow down whoever floods the inbox.
+    """
+    backlog.measure()
     waiting = inbox.waiting_shards(settings.DRAIN_SHARDS)
     for shard in waiting:
         wake.ask_for_drain(shard)

@@ -16,7 +16,9 @@ from aforo.tenancy import selectors
 from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.models.members import Role
 from aforo.tenancy.roles import KEY_WRITERS
-from aforo.tenancy.services.keys import issue_key, revoke_key
+from aforo.tenancy.services.keys import issue_key, limit_key, revoke_key
+
+_RATE_LIMIT = "events a minute, for an operator key requests; null is none"
 
 
 def environment_of(tenant: Tenant) -> str:
@@ -32,6 +34,15 @@ class NewApiKey(WireSerializer):
     )
     environment = serializers.ChoiceField(
         ["live", "test"], required=False, help_text="the tenant decides; it must agree"
+    )
+    rate_limit = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text=_RATE_LIMIT
+    )
+
+
+class ApiKeyChange(WireSerializer):
+    rate_limit = serializers.IntegerField(
+        min_value=1, max_value=2**31 - 1, allow_null=True, help_text=_RATE_LIMIT
     )
 
 
@@ -56,6 +67,7 @@ class ApiKeySerializer(WireModelSerializer):
             "prefix",
             "last_four",
             "status",
+            "rate_limit",
             "created_at",
             "last_used_at",
             "revoked_at",
@@ -110,6 +122,14 @@ class ApiKeyDetail(TenantDetailView):
 
     selector = selectors.api_keys
     serializer_class = ApiKeySerializer
+    write_roles = KEY_WRITERS
+
+    @extend_schema(request=ApiKeyChange)
+    def patch(self, request: Request, **path: Any) -> Response:
+        """Change what the key may send in a minute."""
+        limit = self.read(ApiKeyChange)["rate_limit"]
+        key = limit_key(key=self.get_object(), rate_limit=limit, actor=self.actor, now=self.now())
+        return self.answer(key)
 
 
 class ApiKeyRevocation(TenantAPIView):

@@ -23,10 +23,14 @@ def issue_key(
     kind: str,
     name: str,
     role: str = Role.MEMBER,
+    rate_limit: int | None = None,
     actor: Actor,
     now: datetime,
 ) -> tuple[ApiKey, str]:
-    """A new key and its plaintext, shown this once. Only operator keys have a `role`."""
+    """A new key and its plaintext, shown this once. Only operator keys have a `role`.
+
+    `rate_limit` is in events a minute, for an operator key in requests; None is none.
+    """
     if kind not in ApiKey.Kind or role not in Role:
         raise Refused(f"there is no key of kind '{kind}' and role '{role}'")
     role = role if kind == ApiKey.Kind.OPERATOR else Role.MEMBER
@@ -39,16 +43,40 @@ def issue_key(
         kind=kind,
         name=name,
         role=role,
+        rate_limit=rate_limit,
         prefix=prefix,
         last_four=text[-4:],
         digest=plaintext.digest_of(text),
         created_at=now,
     )
-    changes = audit.differences({}, {"name": name, "kind": kind, "role": role, "key": str(key)})
+    told = {"name": name, "kind": kind, "role": role, "key": str(key)}
+    if rate_limit is not None:
+        told["rate_limit"] = str(rate_limit)
+    changes = audit.differences({}, told)
     audit.record(
         tenant=tenant, actor=actor, action="API_KEY_ISSUED", target=key, now=now, changes=changes
     )
     return key, text
+
+
+@transaction.atomic
+def limit_key(*, key: ApiKey, rate_limit: int | None, actor: Actor, now: datetime) -> ApiKey:
+    """Set what a key may send in a minute; doors that know it hear of it within half of one."""
+    keys = ApiKey.objects.for_tenant(key.tenant_id).select_for_update(no_key=True)
+    locked: ApiKey = keys.get(pk=key.pk)
+    changes = audit.differences({"rate_limit": locked.rate_limit}, {"rate_limit": rate_limit})
+    if changes:
+        locked.rate_limit = rate_limit
+        locked.save(update_fields=["rate_limit"])
+        audit.record(
+            tenant=key.tenant_id,
+            actor=actor,
+            action="API_KEY_LIMITED",
+            target=locked,
+            now=now,
+            changes=changes,
+        )
+    return locked
 
 
 @transaction.atomic
