@@ -13,6 +13,7 @@ from aforo.errors import TooLarge, Unreadable
 
 MAX_EVENTS = 10_000
 HEARTBEAT = "system.session.heartbeat"
+SESSION_SUMMARY = "system.session.summary"  # one per session, sent by ourselves at its end
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = (b"", b"null")
 
@@ -150,11 +151,18 @@ def join(raws: Sequence[bytes | msgspec.Raw]) -> bytes:
     return b"[" + b",".join(bytes(raw) for raw in raws) + b"]"
 
 
-def metric_of(raw: bytes) -> str:
-    """The metric that a refused event names, if it can be read at all; for grouping only."""
+def named_in(raw: bytes) -> tuple[str, str]:
+    """The metric and the customer that a refused event names, as far as they can be read."""
     fields = fields_of(raw)
+    if isinstance(fields, Refusal):
+        return "", ""
+    return _text_in(fields.get("metricName")), _text_in(fields.get("customerId"))
+
+
+def _text_in(raw: msgspec.Raw | None) -> str:
+    """A text as a column can hold it; "" when it is none."""
     try:
-        name = "" if isinstance(fields, Refusal) else msgspec.json.decode(fields["metricName"])
-    except (KeyError, msgspec.DecodeError):
+        text = msgspec.json.decode(raw) if raw is not None else ""
+    except msgspec.DecodeError:
         return ""
-    return name.replace("\x00", "")[:400] if isinstance(name, str) else ""
+    return text.replace("\x00", "")[:400] if isinstance(text, str) else ""

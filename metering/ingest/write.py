@@ -23,16 +23,16 @@ _EVENTS = f"COPY usage_events ({COLUMNS}) FROM STDIN"
 # The same event refused again for the same reason raises its count, not its number.
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (id, tenant_id, code, detail, status, occurrences, fingerprint, event,
-        metric, source, batch_id, batch_index, received_at, last_seen_at)
+        metric, customer, source, batch_id, batch_index, received_at, last_seen_at)
     SELECT id, tenant_id, code, detail, 'OPEN', occurrences, fingerprint, event,
-        metric, source, batch_id, batch_index, received_at, received_at
+        metric, customer, source, batch_id, batch_index, received_at, received_at
     FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bytea[],
-                %s::text[], %s::text[], %s::uuid[], %s::int[], %s::timestamptz[])
+                %s::text[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::timestamptz[])
         AS given (id, tenant_id, code, detail, occurrences, fingerprint, event,
-                  metric, source, batch_id, batch_index, received_at)
+                  metric, customer, source, batch_id, batch_index, received_at)
     ON CONFLICT (tenant_id, fingerprint) WHERE status = 'OPEN' DO UPDATE SET
         occurrences = dead_letters.occurrences + excluded.occurrences,
-        last_seen_at = excluded.last_seen_at
+        last_seen_at = greatest(dead_letters.last_seen_at, excluded.last_seen_at)
 """
 _OCCURRENCES = 4  # where a letter's row counts them
 _HELD = """
@@ -125,7 +125,7 @@ def _add_letter(letters: dict[tuple[bytes, str], list[Any]], letter: Dead, event
         return
     letters[batch.tenant_id.bytes, fingerprint] = [
         new_id(), batch.tenant_id, why.code, why.detail, 1, fingerprint, event,
-        events.metric_of(event), batch.source, batch.batch_id, letter.index, batch.received_at,
+        *events.named_in(event), batch.source, batch.batch_id, letter.index, batch.received_at,
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 received = counted + unbilled + duplicates + dead + held + waived + waiting, in events as they
 came. What was received is the sum of what the doors wrote down; the rest is counted where it lies.
+A replay brings nothing new: its events leave the dead letters for wherever they end.
 """
 
 from dataclasses import dataclass, fields
@@ -11,8 +12,10 @@ from django.db import connection
 
 _SQL = """
     SELECT
-        (SELECT coalesce(sum(event_count), 0) FROM receipts WHERE tenant_id = %(tenant)s)
-          + (SELECT coalesce(sum(event_count), 0) FROM inbox_batches WHERE tenant_id = %(tenant)s),
+        (SELECT coalesce(sum(event_count), 0) FROM receipts
+          WHERE tenant_id = %(tenant)s AND source <> 'REPLAY')
+          + (SELECT coalesce(sum(event_count), 0) FROM inbox_batches
+              WHERE tenant_id = %(tenant)s AND source <> 'REPLAY'),
         (SELECT count(*) FROM placed WHERE is_counted),
         (SELECT count(*) FROM placed WHERE NOT is_counted),
         (SELECT coalesce(sum(duplicates), 0) FROM receipts WHERE tenant_id = %(tenant)s),
