@@ -41,6 +41,7 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing"]
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
 SKIPPED = 77  # the exit code of what could not be looked at
+EXTRAS = ["--extra", "dev", "--extra", "peers"]  # what is installed beside the product
 FOR_UV = {"UV_PYTHON_DOWNLOADS": "never"}  # it shall use the Python that is there
 
 
@@ -198,7 +199,7 @@ def lock(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(shutil.copy(LOCK, folder))
         more = [argument for argument in arguments if argument != "--check"]
-        how = ["--universal", "--python-version", "3.11", "--no-header", "--extra", "dev", *more]
+        how = ["--universal", "--python-version", "3.11", "--no-header", *EXTRAS, *more]
         command = [uv(), "pip", "compile", "--quiet", *how, "pyproject.toml", "-o", str(fresh)]
         if not succeeds(*command, stderr=None):
             skip("uv could not resolve pyproject.toml")
