@@ -98,7 +98,7 @@ def answer(admission: Admission) -> HttpResponse:
             {"index": index, "code": why.code, "error": why.detail}
             for index, why in sorted(admission.refused.items())
         ],
-        "killedSessionIds": [],
+        "killedSessionIds": admission.killed_sessions,
         "batchId": str(admission.batch_id),
     }
     if admission.made_keys:

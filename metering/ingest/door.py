@@ -9,7 +9,7 @@ from uuid import UUID
 from aforo.errors import AforoError, Forbidden, Unauthenticated
 from aforo.ids import new_id
 from aforo.tenancy.selectors import is_called
-from metering.ingest import events, gates, inbox, known, normalising
+from metering.ingest import events, gates, heartbeats, inbox, killed, known, normalising
 from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
 from metering.ingest.translation import Translate, untranslated
@@ -26,6 +26,7 @@ class Admission:
     duplicates: int
     refused: dict[int, Refusal]
     made_keys: dict[int, str]
+    killed_sessions: list[str]
 
     @property
     def accepted(self) -> int:
@@ -75,6 +76,7 @@ def receive(
         _repeats(arrivals, refused),
         refused,
         _made_keys(arrivals, refused, batch_id),
+        killed.killed_among(key.tenant_id, heartbeats.sessions_in(array, arrivals)),
     )
     if not arrivals:
         _require_open(digest)

@@ -8,7 +8,7 @@ from itertools import chain
 
 from django.db import transaction
 
-from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, write
+from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, sessions, write
 from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
@@ -65,6 +65,7 @@ def count(
     with write.usage_events() as take:  # stores the first rows while the next are priced
         rating.price(locked, take)
     rating.write_back(locked)
+    sessions.note(routed, locked.spent)
     steps.done("rate")
     dead = [*refused, *_conflicts(judged.conflicting), *homeless]
     write.held_events(locked.held)  # their period is billed: an operator decides

@@ -27,7 +27,7 @@ from metering.counted_values import UnreadableMetadata
 from metering.ingest import contract_cache
 from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
-from metering.ingest.events import HEARTBEAT, Refusal
+from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
 from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 
@@ -114,7 +114,8 @@ class TenantContracts:
         return Unbilled(self.tenant_id, customer.customer_id if customer else None)
 
     def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
-        if metric == HEARTBEAT:  # liveness of a session, under whatever customer name
+        # Liveness of a session, under whatever customer name; its sum, unless a unit counts it.
+        if metric == HEARTBEAT or (metric == SESSION_SUMMARY and metric not in self.units):
             return Route(*EVER, (self._unbilled(name),), has_conditions=False)
         if metric not in self.units and self.unknown_metric == REJECT:
             return unknown_metric(metric)

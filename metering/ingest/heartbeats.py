@@ -26,6 +26,7 @@ class _Metadata(msgspec.Struct):
 
 
 _NOTHING = _Metadata()
+_MARK = b'"sessionId"'
 _decoder = msgspec.json.Decoder(_Metadata)
 
 
@@ -36,8 +37,10 @@ def session_of(event: Event) -> str | None:
     return event.sessionId or _text(_metadata(event).sessionId)
 
 
-def sessions_of(events: Iterable[Event | Refusal]) -> set[str]:
-    """The sessions that the events of one request name."""
+def sessions_in(array: bytes, events: Iterable[Event | Refusal]) -> set[str]:
+    """The sessions that the events of one request name; `array` is their JSON."""
+    if _MARK not in array:  # nearly always: one scan in C
+        return set()
     return {
         session
         for event in events

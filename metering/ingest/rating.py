@@ -21,6 +21,7 @@ from metering.ingest.targets import Target, Unbilled, fields_of
 from metering.ingest.totals import Total
 
 ONE = Decimal(1)
+Spent = tuple[Arrival, Decimal, Decimal]  # an event of a session: its revenue, its cost
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Locked:
     total_ids: dict[Target, int] = field(default_factory=dict)
     totals: dict[int, Total] = field(default_factory=dict)
     new_values: set[tuple[int, str]] = field(default_factory=set)
+    spent: list[Spent] = field(default_factory=list)
 
 
 def lock(routed: Iterable[Routed]) -> Locked:
@@ -59,7 +61,7 @@ def price(locked: Locked, take: TakeRows) -> None:
     with exact():
         for target, arrivals in locked.groups.items():
             total = locked.totals[locked.total_ids[target]]
-            take(_walk(target, total, arrivals, locked.new_values))
+            take(_walk(target, total, arrivals, locked))
 
 
 def write_back(locked: Locked) -> None:
@@ -81,9 +83,7 @@ def _open(groups: dict[Target, list[Arrival]], locked: Locked) -> dict[Target, l
     return still_open
 
 
-def _walk(
-    target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
-) -> list[str]:
+def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked) -> list[str]:
     """The rows of one total's events; `total` stands after the last of them."""
     charge, by_count = target.terms.charge, target.terms.counts_transactions
     unit_cost = target.unit.unit_cost
@@ -91,12 +91,16 @@ def _walk(
     quantity, count, position = total.quantity, total.event_count, total.position
     charged = first = charge(Usage(quantity, count)) if by_count else charge(quantity)
     lines = []
-    for arrival, after in zip(arrivals, _levels(target, total, arrivals, new_values), strict=True):
+    levels = _levels(target, total, arrivals, locked.new_values)
+    for arrival, after in zip(arrivals, levels, strict=True):
         count += 1
         position += 1
         price = charge(Usage(after, count)) if by_count else charge(after)
         cost = unit_cost * (after - quantity) if unit_cost else ZERO
-        lines.append(maker.priced(arrival, position, price - charged, cost))
+        revenue = price - charged
+        lines.append(maker.priced(arrival, position, revenue, cost))
+        if arrival.event.sessionId is not None:
+            locked.spent.append((arrival, revenue, cost))
         quantity, charged = after, price
         if arrival.fate is Fate.UNBILLED:
             arrival.fate = Fate.COUNTED

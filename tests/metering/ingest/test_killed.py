@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from aforo import valkey
 from metering.ingest import events, killed
-from metering.ingest.heartbeats import Boundary, boundary_of, session_of, sessions_of
+from metering.ingest.heartbeats import Boundary, boundary_of, session_of, sessions_in
 from metering.ingest.killed import KilledSessions
 from metering.models import Session
 from tests.factories import SandboxFactory, SessionFactory
@@ -144,7 +144,8 @@ def test_refused_events_and_events_without_a_session_name_none():
         event(metricName="calls"),
         events.Refusal("INVALID_EVENT", "no event at all"),
     ]
-    assert sessions_of(found) == {"a", "b"}
+    assert sessions_in(b'"sessionId"', found) == {"a", "b"}
+    assert sessions_in(b"[]", found) == set()
 
 
 @pytest.mark.parametrize(
