@@ -86,18 +86,20 @@ def catalog_versions(tenant_ids: Collection[UUID]) -> dict[UUID, int]:
 def units_of(tenant_id: UUID) -> tuple[UnitContract, ...]:
     """The units that count events now, by name."""
     units = BillableUnit.objects.for_tenant(tenant_id).filter(archived_at=None).order_by("name")
-    return tuple(
-        UnitContract(
-            unit_id=unit.id,
-            name=unit.name,
-            metric=unit.metric,
-            aggregation=unit.aggregation,
-            event_field=unit.event_field,
-            unit_cost=unit.unit_cost,
-            conditions=unit.filter_conditions,
-            product_type=unit.product_type,
-        )
-        for unit in units
+    return tuple(map(contract_of_unit, units))
+
+
+def contract_of_unit(unit: BillableUnit) -> UnitContract:
+    """How a unit counts, as the drain knows it; an archived one still has its old totals."""
+    return UnitContract(
+        unit_id=unit.id,
+        name=unit.name,
+        metric=unit.metric,
+        aggregation=unit.aggregation,
+        event_field=unit.event_field,
+        unit_cost=unit.unit_cost,
+        conditions=unit.filter_conditions,
+        product_type=unit.product_type,
     )
 
 

@@ -35,14 +35,17 @@ MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
 REJECT = Tenant.UnknownMetric.REJECT
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+AUTO = Tenant.LatePolicy.AUTO
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 _TENANTS = """
-    SELECT id, catalog_version, hash_secret, unknown_metric FROM tenants WHERE id = ANY(%s)
+    SELECT id, catalog_version, hash_secret, unknown_metric, late_policy
+    FROM tenants WHERE id = ANY(%s)
 """
 
 Targets = tuple[Target | Unbilled, ...]
 Routed = tuple[Arrival, Targets]
 _batch = attrgetter("batch")
+_occurred = attrgetter("occurred")
 SHOWN_NAME = 80  # characters of a name that a refusal repeats
 
 
@@ -54,6 +57,7 @@ class TenantContracts:
         self.version = version
         self.secret = secret
         self.unknown_metric = unknown_metric
+        self.late_policy = ""
         self.since = EVER[1]  # how far back the contracts reach
         self.customers: dict[str, CustomerContract] = {}
         self.routes: dict[tuple[str, str], list[Route]] = {}
@@ -63,9 +67,14 @@ class TenantContracts:
             self.units[unit.metric].append((unit, accepts))
         self.terms: dict[tuple[UUID, UUID], Terms] = {}
 
-    def load(self, names: Collection[str], now: datetime) -> None:
-        """Learn the contracts of customers by the names that events gave."""
+    def load(self, names: Collection[str], now: datetime, oldest: datetime) -> None:
+        """Learn the contracts of customers by the names that events gave.
+
+        They reach back to the period of the `oldest` event: backfill has no limit of age.
+        """
         since = month_start(now - SINCE)
+        if oldest < since:  # by whole years, so that a file that goes back in time loads few times
+            since = datetime(oldest.year, 1, 1, tzinfo=UTC)
         missing = [name for name in names if name not in self.customers]
         is_full = len(self.customers) + len(missing) > MAX_CUSTOMERS
         # A sandbox's clock may be set back once: then older periods count again.
@@ -222,6 +231,11 @@ def secret_of(tenant_id: UUID) -> bytes:
     return _memory.contracts[tenant_id].secret
 
 
+def bills_late_usage(tenant_id: UUID) -> bool:
+    """Whether events of billed periods go on the next invoice without anybody's decision."""
+    return _memory.contracts[tenant_id].late_policy == AUTO
+
+
 def forget_everything() -> None:
     """As a process that has just started."""
     _memory.contracts.clear()
@@ -231,18 +245,22 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
     """Forget what has changed since, and learn the customers that are new to this process."""
     names: defaultdict[UUID, set[str]] = defaultdict(set)
     latest: dict[UUID, datetime] = {}
-    for batch, group in groupby(arrivals, key=_batch):
-        names[batch.tenant_id].update([arrival.event.customerId for arrival in group])
-        latest[batch.tenant_id] = batch.received_at
+    oldest: dict[UUID, datetime] = {}
+    for batch, grouped in groupby(arrivals, key=_batch):
+        group, tenant_id = list(grouped), batch.tenant_id
+        names[tenant_id].update([arrival.event.customerId for arrival in group])
+        latest[tenant_id] = batch.received_at
+        oldest[tenant_id] = min(oldest.get(tenant_id, EVER[1]), min(map(_occurred, group)))
     with hot_cursor() as cursor:
         rows = cursor.execute(_TENANTS, (list(names),)).fetchall()
-    for tenant_id, version, secret, unknown in rows:
+    for tenant_id, version, secret, unknown, late_policy in rows:
         contracts = _memory.contracts.get(tenant_id)
         if contracts is None or contracts.version != version:
             contracts = TenantContracts(tenant_id, version, secret, unknown)
             _memory.contracts[tenant_id] = contracts
         contracts.unknown_metric = unknown  # no change of prices: the version says nothing of it
-        contracts.load(names[tenant_id], latest[tenant_id])
+        contracts.late_policy = late_policy
+        contracts.load(names[tenant_id], latest[tenant_id], oldest[tenant_id])
 
 
 def _period_at(subscription: SubscriptionContract, occurred: datetime) -> PeriodSpan | None:

@@ -55,6 +55,14 @@ def lock(routed: Iterable[Routed]) -> Locked:
     return locked
 
 
+def lock_decided(groups: dict[Target, list[Arrival]]) -> Locked:
+    """As `lock`, for events that somebody has decided to count: into billed totals too."""
+    locked = Locked(groups=groups, total_ids=totals.ids_of(groups))
+    locked.totals = totals.lock(locked.total_ids.values())
+    locked.new_values = _new_values(groups, locked.total_ids)
+    return locked
+
+
 def price(locked: Locked, take: TakeRows) -> None:
     """Walk each total's events in order and hand over their rows; asks the database nothing."""
     take([unbilled(target.columns, arrival) for arrival, target in locked.unbilled])
@@ -70,11 +78,15 @@ def write_back(locked: Locked) -> None:
 
 
 def _open(groups: dict[Target, list[Arrival]], locked: Locked) -> dict[Target, list[Arrival]]:
-    """Groups whose total is not billed yet; the events of the others wait for a decision."""
+    """Groups whose total is not billed yet; the events of the others wait for a decision.
+
+    Unless the tenant has decided for all of them: then they are appended, for the next invoice.
+    """
     still_open = {}
     for target, arrivals in groups.items():
         total_id = locked.total_ids[target]
-        if locked.totals[total_id].billed_position is None:
+        is_billed = locked.totals[total_id].billed_position is not None
+        if not is_billed or enrichment.bills_late_usage(target.tenant_id):
             still_open[target] = arrivals
         else:
             for arrival in arrivals:

@@ -35,6 +35,12 @@ _WRITE = """
                 %s::bigint[], %s::bytea[]) AS g(id, quantity, n, revenue, cost, at, digest)
     WHERE r.id = g.id
 """
+# Under the lock of the total, which the bill run holds when it takes its row away again.
+_LATE = """
+    INSERT INTO late_totals (running_total_id, tenant_id, subscription_id)
+    SELECT id, tenant_id, subscription_id FROM running_totals WHERE id = ANY(%s::bigint[])
+    ON CONFLICT (running_total_id) DO UPDATE SET deferred_at = NULL
+"""
 _NEW_VALUES = """
     INSERT INTO unique_values (running_total_id, value)
     SELECT * FROM unnest(%s::bigint[], %s::uuid[])
@@ -86,9 +92,13 @@ def lock(ids: Iterable[int]) -> dict[int, Total]:
 
 
 def write(totals: Sequence[Total]) -> None:
-    """Write absolute values back; a repeated drain could not count twice."""
+    """Write absolute values back; a repeated drain could not count twice.
+
+    Totals that are billed already are put on the list of what the next invoices adjust.
+    """
     if not totals:
         return
+    late = [total.id for total in totals if total.billed_position is not None]
     with hot_cursor() as cursor:
         cursor.execute(
             _WRITE,
@@ -102,6 +112,8 @@ def write(totals: Sequence[Total]) -> None:
                 _array([f'"\\\\x{total.digest.hex()}"' for total in totals]),
             ),
         )
+        if late:
+            cursor.execute(_LATE, (_array(late),))
 
 
 def new_values(seen: set[tuple[int, str]]) -> set[tuple[int, str]]:

@@ -10,7 +10,8 @@ class RunningTotal(models.Model):
     """Usage of one unit, under one plan version, in one stored period of one subscription.
 
     Locked while it changes, so `position` is gapless in commit order and `digest` chains all of
-    its events. `billed_position` is the watermark: once set, further events are held.
+    its events. `billed_position` is the watermark: once set, further events are held, or appended
+    for the next invoice, which bills what they add to the price of what stood there.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -21,13 +22,18 @@ class RunningTotal(models.Model):
     dimension = models.TextField(default="", help_text="value of the pricing dimension, if any")
     period_id = models.UUIDField()
     quantity = ExactDecimalField(default=0)
-    event_count = models.BigIntegerField(default=0)
+    event_count = models.BigIntegerField(
+        default=0, help_text="events that stand: a taken back one does not"
+    )
     state = models.JSONField(null=True, help_text="what a pricing model must remember, if any")
     revenue = ExactDecimalField(default=0, help_text="sum of marginals, exact")
     cost = ExactDecimalField(default=0)
     position = models.BigIntegerField(default=0)
     digest = models.BinaryField(default=bytes(32))
     billed_position = models.BigIntegerField(null=True)
+    billed_quantity = ExactDecimalField(null=True, help_text="quantity at the watermark")
+    billed_event_count = models.BigIntegerField(null=True, help_text="event_count at the watermark")
+    billed_revenue = ExactDecimalField(null=True, help_text="revenue at the watermark")
 
     class Meta:
         db_table = "running_totals"
@@ -46,9 +52,50 @@ class RunningTotal(models.Model):
                 name="watermark_is_where_the_total_stands",
                 condition=Q(billed_position__isnull=True) | Q(billed_position__gte=0),
             ),
+            models.CheckConstraint(
+                name="watermark_says_what_stood_there",
+                condition=Q(
+                    billed_position__isnull=True,
+                    billed_quantity__isnull=True,
+                    billed_event_count__isnull=True,
+                    billed_revenue__isnull=True,
+                )
+                | Q(
+                    billed_position__isnull=False,
+                    billed_quantity__isnull=False,
+                    billed_event_count__isnull=False,
+                    billed_revenue__isnull=False,
+                ),
+            ),
         )
         indexes = (
             models.Index(name="totals_of_subscription", fields=("tenant_id", "subscription_id")),
+        )
+
+    def __str__(self) -> str:
+        return f"total {self.pk}"
+
+
+class LateTotal(models.Model):
+    """A total that took events after it was billed: the next invoice of its subscription adjusts.
+
+    Only a list of where to look, so that no index has to follow every position: what is owed is
+    read from the total, under its lock.
+    """
+
+    running_total_id = models.BigIntegerField(primary_key=True)
+    tenant_id = models.UUIDField()
+    subscription_id = models.UUIDField()
+    deferred_at = models.DateTimeField(
+        null=True, help_text="when a run found that it would take the invoice below zero"
+    )
+
+    class Meta:
+        db_table = "late_totals"
+        indexes = (
+            models.Index(
+                name="late_totals_of_subscription", fields=("tenant_id", "subscription_id")
+            ),
         )
 
     def __str__(self) -> str:

@@ -33,7 +33,11 @@ _ADJUSTMENTS = """
     SELECT running_total_id, sum(amount) FROM rating_adjustments
     WHERE running_total_id = ANY(%s) GROUP BY running_total_id
 """
-_STAMP = "UPDATE running_totals SET billed_position = position WHERE id = ANY(%s)"
+_STAMP = """
+    UPDATE running_totals SET billed_position = position, billed_quantity = quantity,
+        billed_event_count = event_count, billed_revenue = revenue
+    WHERE id = ANY(%s)
+"""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -72,7 +72,8 @@ CHANGES = {
     "UPDATE running_totals SET digest = sha256('x')": {
         "the digest of a total chains all of its events",
     },
-    "UPDATE running_totals SET billed_position = NULL": {
+    "UPDATE running_totals SET billed_position = NULL, billed_quantity = NULL,"
+    " billed_event_count = NULL, billed_revenue = NULL": {
         "what is billed is below the watermark of its total",
     },
     "UPDATE invoice_lines SET amount = amount + 1": {"invoice total = sum of its lines"},

@@ -28,7 +28,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.metering.conftest import subscribe
-from tests.metering.events import event
+from tests.metering.events import billed, event
 
 MODELS = [
     InboxBatch,
@@ -84,7 +84,7 @@ def busy(seller):
         event(3, customerId="cust_2", metricName="users", metadata={"user": "a"}),
     )
     total = RunningTotal.objects.earliest("id")
-    RunningTotal.objects.filter(id=total.id).update(billed_position=1)
+    billed(id=total.id)
     seller.count(event(4))
     RatingAdjustment.objects.create(
         tenant_id=seller.tenant.id,

@@ -5,9 +5,8 @@ from uuid import uuid4
 import pytest
 
 from aforo.tenancy.models import ApiKey
-from metering.models import RunningTotal
 from tests.factories import NOW, ApiKeyFactory, OperatorKeyFactory, TenantFactory
-from tests.metering.events import event
+from tests.metering.events import billed, event
 
 COUNTS = ("counted", "unbilled", "duplicates", "dead", "held")
 
@@ -73,7 +72,7 @@ def test_a_refusal_is_named_in_every_batch_though_its_letter_is_kept_once(seller
 
 def test_held_events_are_counted(seller):
     seller.count(event(1))
-    RunningTotal.objects.update(billed_position=1)
+    billed()
     sent = seller.count(event(2))
     assert ask(seller, sent).json()["held"] == 1
 

@@ -12,7 +12,7 @@ from metering.ingest import write
 from metering.models import DeadLetter, EventKey, HeldEvent, Receipt, RunningTotal, UsageEvent
 from metering.services.ingest import drain_once, drain_shard, sweep_inbox
 from tests.factories import NOW
-from tests.metering.events import codes, event, inbox, outcomes, rows, the_total
+from tests.metering.events import billed, codes, event, inbox, outcomes, rows, the_total
 
 # --- what becomes of events ----------------------------------------------------------------
 
@@ -177,7 +177,7 @@ def test_a_refusal_that_was_dealt_with_may_come_again(seller):
 
 def test_events_of_a_billed_total_are_held_and_keep_their_keys(seller):
     seller.count(event(1))
-    RunningTotal.objects.update(billed_position=1)
+    billed()
     before = RunningTotal.objects.values().get()
     late = event(2, quantity=3, metadata={"a": "ö"})
     answer = seller.count(late, event(1))
@@ -196,7 +196,8 @@ def test_events_of_a_billed_total_are_held_and_keep_their_keys(seller):
 
 def test_a_watermark_of_zero_holds_too(seller):
     seller.count(event(1))
-    RunningTotal.objects.update(billed_position=0, position=0)
+    RunningTotal.objects.update(position=0)
+    billed()
     seller.count(event(2))
     assert outcomes() == {"counted": 1, "held": 1}
 
@@ -204,7 +205,7 @@ def test_a_watermark_of_zero_holds_too(seller):
 def test_ten_thousand_held_events_take_no_longer_than_others(seller):
     """Each was cut out of the whole batch again: a hundred million events read."""
     seller.count(event("first"))
-    RunningTotal.objects.update(billed_position=1)
+    billed()
     seller.count(*(event(number) for number in range(10_000)))
     assert outcomes() == {"counted": 1, "held": 10_000}
     assert HeldEvent.objects.count() == 10_000

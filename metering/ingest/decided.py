@@ -1,0 +1,85 @@
+"""Counting by decision, outside of the drain: into a running total that is named, billed or not."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from aforo.errors import Refused
+from aforo.tenancy.models import Tenant
+from catalog.models import BillableUnit, Subscription, UnitPrice
+from catalog.pricing import InvalidTerms, parse_terms
+from catalog.selectors.contracts import contract_of_unit
+from metering.ingest import rating, write
+from metering.ingest.arrivals import Arrival
+from metering.ingest.rows import RowMaker
+from metering.ingest.targets import Target
+from metering.models import RunningTotal
+
+
+def targets_of(tenant: Tenant, total_ids: Collection[int]) -> dict[int, Target]:
+    """What counts into each of these totals, under the price that its plan version publishes.
+
+    Raises Refused (UNPRICEABLE) when that price cannot be read.
+    """
+    totals = RunningTotal.objects.filter(tenant_id=tenant.pk, id__in=total_ids)  # any tenant: by id
+    rows = list(totals)
+    units = BillableUnit.objects.for_tenant(tenant).in_bulk({row.unit_id for row in rows})
+    subscriptions = Subscription.objects.for_tenant(tenant)
+    customers = dict(
+        subscriptions.filter(pk__in={row.subscription_id for row in rows}).values_list(
+            "pk", "customer_id"
+        )
+    )
+    wires = _terms(tenant, {row.plan_version_id for row in rows})
+    return {
+        row.id: _target(
+            row,
+            customers[row.subscription_id],
+            units[row.unit_id],
+            wires.get((row.plan_version_id, row.unit_id), {}),
+            bytes(tenant.hash_secret),
+        )
+        for row in rows
+    }
+
+
+def append(groups: dict[Target, list[Arrival]]) -> None:
+    """Count these events in the caller's transaction, each group at the end of its total."""
+    locked = rating.lock_decided(groups)
+    with write.usage_events() as take:
+        rating.price(locked, take)
+    rating.write_back(locked)
+
+
+def _terms(
+    tenant: Tenant, version_ids: Collection[UUID]
+) -> Mapping[tuple[UUID, UUID], dict[str, object]]:
+    prices = UnitPrice.objects.for_tenant(tenant).filter(version_id__in=version_ids)
+    return {(price.version_id, price.unit_id): price.terms for price in prices}
+
+
+def _target(
+    total: RunningTotal,
+    customer_id: UUID,
+    unit: BillableUnit,
+    wire: dict[str, object],
+    secret: bytes,
+) -> Target:
+    try:
+        terms = parse_terms(wire)
+    except InvalidTerms as error:
+        reason = f"the terms of {unit.name!r} do not hold: {error}"
+        raise Refused(reason, code="UNPRICEABLE") from error
+    target = Target(
+        tenant_id=total.tenant_id,
+        customer_id=customer_id,
+        subscription_id=total.subscription_id,
+        version_id=total.plan_version_id,
+        period_id=total.period_id,
+        unit=contract_of_unit(unit),
+        terms=terms,
+        accepts=None,
+        total_id=total.id,
+    )
+    # Of its own, since no drain has told this process the tenant's secret.
+    target.maker = RowMaker(target.columns, target.hashed_context, total.id, secret)
+    return target
