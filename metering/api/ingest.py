@@ -15,6 +15,7 @@ from aforo.api.problems import NotAllowed, problem_members, problem_response
 from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
 from aforo.tenancy.key_use import note_use
 from metering.api import limits
+from metering.api.translations import translate_of
 from metering.ingest import door, wake
 from metering.ingest.door import Admission
 from metering.ingest.known import KnownKey
@@ -32,7 +33,7 @@ def ingest(request: HttpRequest) -> HttpResponse:
         digest, key = door.authenticate(
             bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
         )
-        admission = admit(request, digest, key)
+        admission = admit(request, digest, key, translate=translate_of(request, key))
     except AforoError as error:
         return problem_response(error)
     return limits.counted(answer(admission), key, admission.event_count)

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
 from metering.api.ingest import ingest
@@ -16,4 +17,11 @@ urlpatterns = [
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),
     path("api/v1/sandbox/clock/unfreeze", ClockUnfreeze.as_view()),
+    path("compat/lago/api/v1/events", lago.event),
+    path("compat/lago/api/v1/events/batch", lago.events),
+    path("compat/openmeter/api/v1/events", openmeter.events),
+    path("compat/stripe/v1/billing/meter_events", stripe.meter_event),
+    path("compat/stripe/v2/billing/meter_events", stripe.meter_event_v2),
+    path("compat/stripe/v2/billing/meter_event_session", stripe.meter_event_session),
+    path("compat/stripe/v2/billing/meter_event_stream", stripe.meter_event_stream),
 ]

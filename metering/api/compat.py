@@ -1,0 +1,73 @@
+"""What the doors for other people's clients share: each answers in the words of its own API."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from aforo.api.problems import NotAllowed, expected_error
+from aforo.errors import AforoError, Refused
+from metering.api import limits
+from metering.ingest import door
+from metering.ingest.door import Admission
+from metering.ingest.known import KnownKey
+
+View = Callable[[HttpRequest], HttpResponse]
+Problem = Callable[[AforoError], HttpResponse]
+JSON = "application/json"
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def foreign_door(problem: Problem) -> Callable[[View], View]:
+    """A view for POST without a cookie; whatever is expected to go wrong is told by `problem`."""
+
+    def decorate(view: View) -> View:
+        @csrf_exempt
+        @wraps(view)
+        def guarded(request: HttpRequest) -> HttpResponse:
+            if request.method != "POST":
+                return _told(problem, NotAllowed("events are sent by POST"))
+            try:
+                return view(request)
+            except Exception as error:  # raised again, unless it is expected
+                expected = expected_error(error)
+                if expected is None:
+                    raise
+                return _told(problem, expected)
+
+        return guarded
+
+    return decorate
+
+
+def entered(request: HttpRequest, token: str) -> tuple[bytes, KnownKey]:
+    """The key that a client of another API sent."""
+    return door.authenticate(token, tenant_header=request.headers.get("X-Tenant-Id"))
+
+
+def finished(response: HttpResponse, key: KnownKey, admission: Admission) -> HttpResponse:
+    """An answer that also says where to ask what became of its events."""
+    response["X-Batch-Id"] = str(admission.batch_id)
+    return limits.counted(response, key, admission.event_count)
+
+
+def require_any_accepted(admission: Admission) -> None:
+    """Raise Refused when not one event may pass, with the reason of the first."""
+    if admission.event_count and admission.event_count == len(admission.refused):
+        first = admission.refused[min(admission.refused)]
+        raise Refused(first.detail, code=first.code)
+
+
+def json_response(members: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
+    return HttpResponse(_encoder.encode(members), content_type=JSON, status=status)
+
+
+def _told(problem: Problem, error: AforoError) -> HttpResponse:
+    response = problem(error)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response

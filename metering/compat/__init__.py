@@ -1,0 +1,1 @@
+"""Other people's wire formats, translated into ours: pure functions on bytes."""
