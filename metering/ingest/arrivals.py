@@ -13,6 +13,8 @@ from metering.ingest import events
 from metering.ingest.events import Event, Refusal
 from metering.ingest.inbox import Batch
 
+_encode = msgspec.json.Encoder().encode
+
 
 class Fate(IntEnum):
     """What becomes of an event that several units may count: the highest of them."""
@@ -32,8 +34,8 @@ class Arrival(msgspec.Struct, gc=False, eq=False):
     index: int
     event: Event
     key: str
-    k: str
-    body: str
+    k: bytes
+    body: bytes
     occurred: datetime
     occurred_text: str
     quantity_text: str
@@ -51,7 +53,16 @@ class Dead(msgspec.Struct, gc=False, eq=False):
 
 def hash_of(tenant_id: UUID, key: str) -> str:
     """What the ledger of keys holds for a tenant's idempotency key, in hex."""
-    return blake2b(tenant_id.bytes + key.encode(), digest_size=16).hexdigest()
+    return _hash(tenant_id.bytes + key.encode()).hex()
+
+
+def _hash(content: bytes) -> bytes:
+    return blake2b(content, digest_size=16).digest()
+
+
+def isoformat(moment: datetime) -> str:
+    """`moment.isoformat()` of a moment in UTC: 0.2 us instead of 0.8."""
+    return _encode(moment)[1:-2].decode() + "+00:00"
 
 
 def of_batch(batch: Batch) -> Iterator[Arrival | Dead]:
@@ -77,7 +88,7 @@ def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
     # A key is never made twice for one event: it follows from the batch, whoever drains it.
     key = event.idempotencyKey or events.made_key(batch.batch_id, index)
     occurred = event.occurred(batch.received_at)
-    occurred_text = occurred.isoformat()
+    occurred_text = isoformat(occurred)
     quantity_text = plain(event.quantity)
     metadata = event.metadata_text()
     given = "" if event.occurredAt is None else occurred_text
@@ -88,8 +99,8 @@ def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
         index,
         event,
         key,
-        blake2b(tenant + key.encode(), digest_size=16).hexdigest(),
-        blake2b(body.encode(), digest_size=16).hexdigest(),
+        _hash(tenant + key.encode()),
+        _hash(body.encode()),
         occurred,
         occurred_text,
         quantity_text,

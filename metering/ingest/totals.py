@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from aforo.money import plain
-from metering.ingest.connection import hot_cursor
+from metering.ingest.connection import digests, hot_cursor
 from metering.ingest.targets import Target
 
 _CREATE = """
@@ -109,7 +109,7 @@ def write(totals: Sequence[Total]) -> None:
                 _array([plain(total.revenue) for total in totals]),
                 _array([plain(total.cost) for total in totals]),
                 _array([total.position for total in totals]),
-                _array([f'"\\\\x{total.digest.hex()}"' for total in totals]),
+                digests([total.digest for total in totals]),
             ),
         )
         if late:
