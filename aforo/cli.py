@@ -8,6 +8,7 @@ import typer
 from aforo.commands.check import check
 from aforo.commands.demo import demo
 from aforo.commands.installation import manage
+from aforo.commands.probe import probe
 from aforo.commands.tenant import tenant_app
 from aforo.commands.up import up
 from aforo.commands.verify import verify
@@ -23,6 +24,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(verify)
 app.command()(check)
+app.command()(probe)
 app.add_typer(tenant_app, name="tenant")
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 

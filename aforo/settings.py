@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "metering",
     "billing",
     "aforo.demo",
+    "aforo.probe",
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
@@ -141,6 +142,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2.0,
 }
 CELERY_TIMEZONE = "UTC"
+SESSION_IDLE_SECONDS = env.int("AFORO_SESSION_IDLE_SECONDS", default=60)
+SESSION_TIMEOUT_SECONDS = env.int("AFORO_SESSION_TIMEOUT_SECONDS", default=3600)
 DRAIN_SHARDS = env.int("AFORO_DRAIN_SHARDS", default=2)  # as many as there are drain processes
 
 # --- limits of the doors: events that may wait to be counted, events a minute ---------------

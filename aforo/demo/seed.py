@@ -25,6 +25,7 @@ from catalog.services.rate_plans import create_rate_plan, publish_version
 from catalog.services.sandboxes import clone_catalog
 from catalog.services.subscriptions import create_subscription
 
+SELLER = "Northwind AI"
 OFFERING = "llm-api"
 CURRENCY = "USD"
 BASE_FEE = Decimal("49.00")
@@ -67,10 +68,10 @@ class Seeded:
 
 
 @transaction.atomic
-def seed(*, start: datetime, now: datetime) -> Seeded:
+def seed(*, start: datetime, now: datetime, name: str = SELLER) -> Seeded:
     """A seller, what it sells, its sandbox twin, and five customers subscribed from `start`."""
     actor = Actor.system("demo")
-    live = create_tenant(name="Northwind AI", currency=CURRENCY, actor=actor, now=now)
+    live = create_tenant(name=name, currency=CURRENCY, actor=actor, now=now)
     create_default_entity(tenant=live, actor=actor, now=now)
     _sell(live, actor=actor, now=now)
     sandbox = create_sandbox(tenant=live, actor=actor, now=now)
