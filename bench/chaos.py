@@ -57,16 +57,19 @@ def main() -> int:
 def _moments(
     chosen: random.Random, options: argparse.Namespace, probe: "subprocess.Popen[str]"
 ) -> Iterator[str]:
-    """A part to kill now and then, until the time or the number is used up."""
+    """A part to kill now and then, until the time or the number is used up.
+
+    Never one of the last two: those are still coming back.
+    """
     ends = time.monotonic() + options.seconds
-    kills = 0
-    while (options.kills is None or kills < options.kills) and probe.poll() is None:
+    killed: list[str] = []
+    while (options.kills is None or len(killed) < options.kills) and probe.poll() is None:
         pause = chosen.uniform(0.5, 1.5) * options.pause
         if time.monotonic() + pause > ends:
             return
         time.sleep(pause)
-        yield chosen.choice(sorted(PARTS))
-        kills += 1
+        killed.append(chosen.choice(sorted(PARTS.keys() - killed[-2:])))
+        yield killed[-1]
 
 
 def _killed(up: int, part: str) -> int:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_twenty_kills_lose_nothing_and_count_nothing_twice():
-    command = [sys.executable, str(ROOT / "bench" / "chaos.py"), "--seconds", "110", "--seed", "7"]
+    command = [sys.executable, str(ROOT / "bench" / "chaos.py"), "--seconds", "90", "--seed", "7"]
     command += ["--kills", str(KILLS), "--pause", "3.5", "--rate", "300"]
 
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=400)
@@ -24,4 +24,4 @@ def test_twenty_kills_lose_nothing_and_count_nothing_twice():
     figures = dict(re.findall(r"(\w+)=(\d+)", last))
     assert (figures["lost"], figures["doubled"]) == ("0", "0")
     assert int(figures["kills"]) == KILLS
-    assert int(figures["counted"]) > 5_000
+    assert int(figures["counted"]) > 3_000
