@@ -14,6 +14,7 @@ import factory
 from django.contrib.auth import get_user_model
 from factory.django import DjangoModelFactory
 
+from aforo.ids import new_id
 from aforo.periods import monthly
 from aforo.tenancy.models import ApiKey, Member, Tenant
 from aforo.tenancy.models.members import Role
@@ -34,7 +35,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import Session
+from metering.models import HeldEvent, Session
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -323,6 +324,26 @@ class InvoiceFactory(OwnedFactory):
 
     class Meta:
         model = Invoice
+
+
+class HeldEventFactory(OwnedFactory):
+    """A late event of a total that there is none of: for what never counts it."""
+
+    running_total_id = 1
+    customer_id = factory.LazyFunction(new_id)
+    unit_id = factory.LazyFunction(new_id)
+    idempotency_key = factory.Sequence(lambda number: f"held-{number}")
+    metric = "calls"
+    quantity = 1
+    occurred_at = MONTH_START
+    received_at = NOW
+    event = b"{}"
+    source = "API"
+    batch_id = factory.LazyFunction(new_id)
+    batch_index = 0
+
+    class Meta:
+        model = HeldEvent
 
 
 class SessionFactory(OwnedFactory):

@@ -5,6 +5,14 @@ from django.urls import path
 from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
+from metering.api.held import (
+    HeldEventAcceptance,
+    HeldEventDetail,
+    HeldEvents,
+    HeldEventsAcceptance,
+    HeldEventsWaiver,
+    HeldEventWaiver,
+)
 from metering.api.ingest import ingest
 
 urlpatterns = [
@@ -13,6 +21,12 @@ urlpatterns = [
     path("v1/ingest/events", ingest),
     path("v1/ingest/events/batch", ingest),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
+    path("api/v1/held-events", HeldEvents.as_view()),
+    path("api/v1/held-events/accept", HeldEventsAcceptance.as_view()),
+    path("api/v1/held-events/waive", HeldEventsWaiver.as_view()),
+    path("api/v1/held-events/<uuid:id>", HeldEventDetail.as_view()),
+    path("api/v1/held-events/<uuid:id>/accept", HeldEventAcceptance.as_view()),
+    path("api/v1/held-events/<uuid:id>/waive", HeldEventWaiver.as_view()),
     path("api/v1/sandbox/clock", Clock.as_view()),
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),

@@ -84,6 +84,11 @@ def of_events(
             yield _arrival(batch, tenant, index, event)
 
 
+def arrival_of(batch: Batch, index: int, event: Event) -> Arrival:
+    """One decoded event of a batch, wherever it was kept since."""
+    return _arrival(batch, batch.tenant_id.bytes, index, event)
+
+
 def _arrival(batch: Batch, tenant: bytes, index: int, event: Event) -> Arrival:
     # A key is never made twice for one event: it follows from the batch, whoever drains it.
     key = event.idempotencyKey or events.made_key(batch.batch_id, index)

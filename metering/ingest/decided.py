@@ -1,7 +1,10 @@
 """Counting by decision, outside of the drain: into a running total that is named, billed or not."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
+
+import msgspec
 
 from aforo.errors import Refused
 from aforo.tenancy.models import Tenant
@@ -9,7 +12,9 @@ from catalog.models import BillableUnit, Subscription, UnitPrice
 from catalog.pricing import InvalidTerms, parse_terms
 from catalog.selectors.contracts import contract_of_unit
 from metering.ingest import rating, write
-from metering.ingest.arrivals import Arrival
+from metering.ingest.arrivals import Arrival, arrival_of
+from metering.ingest.events import Event
+from metering.ingest.inbox import Batch
 from metering.ingest.rows import RowMaker
 from metering.ingest.targets import Target
 from metering.models import RunningTotal
@@ -40,6 +45,32 @@ def targets_of(tenant: Tenant, total_ids: Collection[int]) -> dict[int, Target]:
         )
         for row in rows
     }
+
+
+def arrival(
+    event: Event,
+    *,
+    tenant_id: UUID,
+    source: str,
+    batch_id: UUID,
+    batch_index: int,
+    received_at: datetime,
+) -> Arrival:
+    """An event as it stood in its batch, which itself has left the inbox long ago."""
+    batch = Batch(
+        id=0,
+        batch_id=batch_id,
+        tenant_id=tenant_id,
+        api_key_id=None,
+        source=source,
+        door="",
+        received_at=received_at,
+        arrived_at=received_at,
+        event_count=1,
+        refused={},
+        array=msgspec.json.encode(event),
+    )
+    return arrival_of(batch, batch_index, event)
 
 
 def append(groups: dict[Target, list[Arrival]]) -> None:
