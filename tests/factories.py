@@ -35,7 +35,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import HeldEvent, Session
+from metering.models import CostEvent, HeldEvent, Session
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -324,6 +324,20 @@ class InvoiceFactory(OwnedFactory):
 
     class Meta:
         model = Invoice
+
+
+class CostEventFactory(OwnedFactory):
+    kind = "OTHER"
+    customer_id = factory.LazyFunction(new_id)
+    amount = 1
+    currency = "USD"
+    idempotency_key = factory.Sequence(lambda number: f"cost-{number}")
+    body = factory.LazyFunction(new_id)
+    occurred_at = MONTH_START
+    received_at = NOW
+
+    class Meta:
+        model = CostEvent
 
 
 class HeldEventFactory(OwnedFactory):

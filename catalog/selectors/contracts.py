@@ -112,7 +112,7 @@ def contracts_of(
     (`alias:<hash>`), looked for in that order. Unknown names are absent. Subscriptions and periods
     that ended before `since` are left out.
     """
-    customers = _customers_by_name(tenant_id, set(names))
+    customers = customers_by_name(tenant_id, set(names))
     subscriptions = _subscriptions_by_customer(
         tenant_id, {customer_id for customer_id, _ in customers.values()}, since
     )
@@ -125,8 +125,8 @@ def contracts_of(
     return {name: contracts[customer] for name, customer in customers.items()}
 
 
-def _customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID, str]]:
-    """(id, external id) per name that is known."""
+def customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID, str]]:
+    """(id, external id) per name that is known: one that `contracts_of` takes."""
     ids = [own_id for own_id in map(_id_in, names) if own_id]
     known = Customer.objects.for_tenant(tenant_id).filter(Q(external_id__in=names) | Q(id__in=ids))
     rows = list(known.values_list("id", "external_id"))

@@ -1,5 +1,6 @@
 """The admin of metering: everything is to be read, and nothing is counted to the end."""
 
+from metering.admin.costs import CostEventAdmin
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
 from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
@@ -7,6 +8,7 @@ from metering.admin.letters import DeadLetterAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
 
 __all__ = [
+    "CostEventAdmin",
     "DeadLetterAdmin",
     "EventKeyAdmin",
     "HeldEventAdmin",

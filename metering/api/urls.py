@@ -5,6 +5,7 @@ from django.urls import path
 from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
+from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
 from metering.api.held import (
     HeldEventAcceptance,
     HeldEventDetail,
@@ -31,6 +32,9 @@ urlpatterns = [
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),
     path("api/v1/sandbox/clock/unfreeze", ClockUnfreeze.as_view()),
+    path("v1/ingest/cogs", ingest_costs),
+    path("api/v1/cost-events", CostEvents.as_view()),
+    path("api/v1/cost-events/<uuid:id>", CostEventDetail.as_view()),
     path("compat/lago/api/v1/events", lago.event),
     path("compat/lago/api/v1/events/batch", lago.events),
     path("compat/openmeter/api/v1/events", openmeter.events),

@@ -1,0 +1,158 @@
+"""Costs over HTTP: reported with metering keys, listed to operators."""
+
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of, size_of
+from aforo.api.problems import CONTENT_TYPE as PROBLEM
+from aforo.api.problems import problem_members, problem_response
+from aforo.api.serializers import WireModelSerializer
+from aforo.api.views import TenantAPIView, TenantDetailView
+from aforo.errors import AforoError, FieldError, Refused, Unreadable
+from aforo.money import plain
+from aforo.tenancy.key_use import note_use
+from aforo.tenancy.models import TenantQuerySet
+from catalog.selectors.contracts import customers_by_name
+from metering.api import limits
+from metering.api.ingest import bearer_token, body_of, not_allowed
+from metering.ingest import door, known
+from metering.models import CostEvent
+from metering.selectors.costs import cost_events, id_at, place_of_id
+from metering.services.costs import CostAdmission, record_costs
+
+
+@csrf_exempt
+def ingest_costs(request: HttpRequest) -> HttpResponse:
+    """Take one cost, `{"events": [...]}` or a bare array; 202 once it cannot be lost."""
+    if request.method != "POST":
+        return not_allowed()
+    try:
+        digest, key = door.authenticate(
+            bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
+        )
+        limits.require_room(key)
+        admission = record_costs(
+            digest=digest,
+            key=key,
+            body=body_of(request),
+            header_key=request.headers.get("Idempotency-Key"),
+            now=known.clock_of(key),
+        )
+    except AforoError as error:
+        return problem_response(error)
+    note_use(key.id, timezone.now())
+    return limits.counted(answer(admission), key, admission.event_count)
+
+
+def answer(admission: CostAdmission) -> HttpResponse:
+    """As for usage, but everything is known: nothing waits, so there is no batch to ask about."""
+    members: dict[str, Any] = {
+        "accepted": admission.accepted,
+        "duplicates": admission.duplicates,
+        "failed": len(admission.refused),
+        "errors": [
+            {"index": index, "code": why.code, "error": why.detail}
+            for index, why in sorted(admission.refused.items())
+        ],
+        "killedSessionIds": [],
+        "batchId": None,
+    }
+    if admission.made_keys:
+        members["idempotencyKeys"] = {str(at): key for at, key in admission.made_keys.items()}
+    if not admission.event_count or admission.event_count > len(admission.refused):
+        return HttpResponse(
+            msgspec.json.encode(members), content_type="application/json", status=202
+        )
+    first = admission.refused[0]
+    members = problem_members(Refused(first.detail, code=first.code)) | members
+    return HttpResponse(msgspec.json.encode(members), content_type=PROBLEM, status=422)
+
+
+class CostEventSerializer(WireModelSerializer):
+    amount = serializers.SerializerMethodField()
+    metadata = serializers.SerializerMethodField()
+
+    class Meta:
+        model = CostEvent
+        fields = (
+            "id",
+            "kind",
+            "amount",
+            "currency",
+            "customer_id",
+            "metric",
+            "usage_key",
+            "idempotency_key",
+            "occurred_at",
+            "received_at",
+            "metadata",
+        )
+        read_only_fields = fields
+
+    def get_amount(self, cost: CostEvent) -> str:
+        return plain(cost.amount)
+
+    def get_metadata(self, cost: CostEvent) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = msgspec.json.decode(cost.metadata) if cost.metadata else None
+        return found
+
+
+class CostEventFilter(filters.FilterSet):
+    kind = filters.ChoiceFilter(choices=CostEvent.Kind.choices)
+    currency = filters.CharFilter()
+    customerId = filters.CharFilter(method="of_customer")  # noqa: N815  # the name on the wire
+    usageKey = filters.CharFilter("usage_key")  # noqa: N815
+    idempotencyKey = filters.CharFilter("idempotency_key")  # noqa: N815
+    since = filters.IsoDateTimeFilter("occurred_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter("occurred_at", lookup_expr="lt")
+
+    def of_customer(self, costs: TenantQuerySet, field: str, name: str) -> TenantQuerySet:
+        """By any name that a cost event may give the customer."""
+        found = customers_by_name(self.request.auth.tenant.pk, {name})
+        return costs.filter(customer_id__in=[customer_id for customer_id, _ in found.values()])
+
+
+class CostEvents(TenantAPIView):
+    """What was reported as costs, newest first; `since` is included, `until` is not."""
+
+    selector = cost_events
+    serializer_class = CostEventSerializer
+    filterset_class = CostEventFilter
+    pagination_class = None
+
+    @extend_schema(parameters=[*PARAMETERS], responses=CostEventSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        size, place = size_of(request), place_of(request, parts=3)
+        found = self.filter_queryset(self.get_queryset())
+        if place is not None:
+            found = found.filter(pk__lt=_id_at(place))
+        rows = list(found[: size + 1])
+        more = len(rows) > size
+        content = self.get_serializer(rows[:size], many=True).data
+        last = cursor_of(*place_of_id(rows[size - 1].pk)) if more else None
+        return cursor_page(content, next_cursor=last, size=size)
+
+
+class CostEventDetail(TenantDetailView):
+    """One cost event."""
+
+    selector = cost_events
+    serializer_class = CostEventSerializer
+
+
+def _id_at(place: list[int]) -> Any:
+    try:
+        return id_at(place)
+    except ValueError:
+        message = "this is no cursor of ours"
+        error = FieldError("cursor", "INVALID", message)
+        raise Unreadable(f"cursor: {message}", errors=(error,)) from None
