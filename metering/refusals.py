@@ -54,6 +54,12 @@ _ALL = (
         "create the unit and replay, which is one act",
     ),
     Reason(
+        "COMPOUND_REFUSED",
+        "door",
+        "another measurement of its compound was refused, and a compound counts as a whole",
+        "mend the other measurement, then replay both",
+    ),
+    Reason(
         "UNKNOWN_CUSTOMER",
         "drain",
         "no customer, id or alias of that name",

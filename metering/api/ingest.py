@@ -1,5 +1,6 @@
 """The ingest routes: plain views, because a serializer per event costs 67 times its decoding."""
 
+from functools import partial
 from http import HTTPStatus
 
 import msgspec
@@ -14,11 +15,13 @@ from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.problems import NotAllowed, problem_members, problem_response
 from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
 from aforo.tenancy.key_use import note_use
-from metering.api import limits
+from metering.api import encodings, limits
 from metering.api.translations import translate_of
-from metering.ingest import door, wake
+from metering.ingest import compounds, door, wake
 from metering.ingest.door import Admission
+from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.known import KnownKey
+from metering.ingest.normalising import Cover
 from metering.ingest.translation import Translate, untranslated
 
 MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -27,28 +30,67 @@ MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 @csrf_exempt
 def ingest(request: HttpRequest) -> HttpResponse:
     """Take one event, `{"events": [...]}` or a bare array; 202 once it cannot be lost."""
+    return _served(request, NATIVE)
+
+
+@csrf_exempt
+def events(request: HttpRequest) -> HttpResponse:
+    """The same for `event` and `customer_id`; an absent quantity is 1."""
+    return _served(request, EVENTS)
+
+
+@csrf_exempt
+def meter(request: HttpRequest) -> HttpResponse:
+    """The same for `metricKey`, `properties` and a `tenantId` that names the customer."""
+    return _served(request, METER)
+
+
+@csrf_exempt
+def compound(request: HttpRequest) -> HttpResponse:
+    """Take requests that were measured several ways: each measurement becomes an event."""
+    header = request.headers.get("Idempotency-Key")
+    return _served(request, NATIVE, translate=partial(compounds.split, idempotency_key=header))
+
+
+def _served(
+    request: HttpRequest, envelope: Envelope, *, translate: Translate | None = None
+) -> HttpResponse:
     if request.method != "POST":
         return not_allowed()
     try:
-        digest, key = door.authenticate(
-            bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
-        )
-        admission = admit(request, digest, key, translate=translate_of(request, key))
+        token = bearer_token(request)
+        digest, key = door.authenticate(token, tenant_header=request.headers.get("X-Tenant-Id"))
+        translate = translate or translate_of(request, key)
+        admission = admit(request, digest, key, translate=translate, envelope=envelope, token=token)
     except AforoError as error:
         return problem_response(error)
     return limits.counted(answer(admission), key, admission.event_count)
 
 
 def admit(
-    request: HttpRequest, digest: bytes, key: KnownKey, *, translate: Translate = untranslated
+    request: HttpRequest,
+    digest: bytes,
+    key: KnownKey,
+    *,
+    translate: Translate = untranslated,
+    envelope: Envelope = NATIVE,
+    token: str | None = None,
 ) -> Admission:
     """Take what a request brings, by whichever route; when this returns, it cannot be lost."""
     limits.require_room(key)
+    headers = request.headers
+    cover = Cover(
+        tenant_id=key.tenant_id,
+        envelope=envelope,
+        token=token,
+        idempotency_key=headers.get("Idempotency-Key"),
+        trace_id=trace_of(headers.get("traceparent"), headers.get("x-trace-id")),
+    )
     admission = door.receive(
         digest=digest,
         key=key,
         body=body_of(request),
-        idempotency_key=request.headers.get("Idempotency-Key"),
+        cover=cover,
         source="API",
         door=request.path,
         translate=translate,
@@ -66,15 +108,18 @@ def not_allowed() -> HttpResponse:
 
 
 def bearer_token(request: HttpRequest) -> str:
+    """The API key as the request brings it; older gateway policies send `X-Aforo-Key`."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    own = request.headers.get("X-Aforo-Key", "").strip()
+    if own and not scheme:
+        return own
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("send the API key as `Authorization: Bearer <key>`")
     return token.strip()
 
 
 def body_of(request: HttpRequest) -> bytes:
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Unreadable("this Content-Encoding is not understood", code="UNKNOWN_ENCODING")
+    """The whole body, opened if it is compressed; neither may be over the limit."""
     try:
         body = request.body
     except RequestDataTooBig:
@@ -83,7 +128,8 @@ def body_of(request: HttpRequest) -> bytes:
         raise Unreadable("the body broke off before its end", code="BROKEN_BODY") from None
     if len(body) != int(request.META.get("CONTENT_LENGTH") or 0):
         raise Unreadable("the body broke off before its end", code="BROKEN_BODY")
-    return body
+    encoding = request.headers.get("Content-Encoding")
+    return body if encoding is None else encodings.opened(body, encoding, limit=MAX_BODY)
 
 
 def answer(admission: Admission) -> HttpResponse:

@@ -14,13 +14,21 @@ from metering.api.held import (
     HeldEventsWaiver,
     HeldEventWaiver,
 )
-from metering.api.ingest import ingest
+from metering.api.ingest import compound, events, ingest, meter
 
+# Plain views that need no middleware of Django's.
+HOT_ROUTES = {
+    "v1/ingest": ingest,
+    "v1/ingest/batch": ingest,
+    "v1/ingest/events": ingest,
+    "v1/ingest/events/batch": ingest,
+    "v1/events": events,
+    "v1/meter": meter,
+    "api/v1/ingest/compound": compound,
+    "api/v1/ingest/compound/batch": compound,
+}
 urlpatterns = [
-    path("v1/ingest", ingest),
-    path("v1/ingest/batch", ingest),
-    path("v1/ingest/events", ingest),
-    path("v1/ingest/events/batch", ingest),
+    *(path(route, view) for route, view in HOT_ROUTES.items()),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
     path("api/v1/held-events", HeldEvents.as_view()),
     path("api/v1/held-events/accept", HeldEventsAcceptance.as_view()),

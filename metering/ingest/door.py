@@ -1,6 +1,5 @@
 """The door: authenticate, decode, check, store one inbox row, answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -9,9 +8,12 @@ from uuid import UUID
 from aforo.errors import AforoError, Forbidden, Unauthenticated
 from aforo.ids import new_id
 from aforo.tenancy.selectors import is_called
-from metering.ingest import events, gates, heartbeats, inbox, killed, known, normalising
+from metering.ingest import events, gates, heartbeats, inbox, killed, known
+from metering.ingest.compounds import refuse_together
 from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
+from metering.ingest.normalising import Cover
+from metering.ingest.opening import opened
 from metering.ingest.translation import Translate, untranslated
 
 
@@ -49,7 +51,7 @@ def receive(
     digest: bytes,
     key: KnownKey,
     body: bytes,
-    idempotency_key: str | None,
+    cover: Cover,
     source: str,
     door: str,
     translate: Translate = untranslated,
@@ -60,28 +62,19 @@ def receive(
     since it was last seen.
     """
     try:
-        array, foreseen = translate(body)
-        array, arrivals = _opened(array, key, idempotency_key, foreseen)
+        translation = translate(body)
+        array, arrivals = opened(translation, cover)
     except AforoError:
         _require_open(digest)
         raise
     now = known.clock_of(key)
     refused = _refusals(arrivals, key, now)
-    batch_id = new_id()
-    admission = Admission(
-        batch_id,
-        key.tenant_id,
-        key.bucket,
-        len(arrivals),
-        _repeats(arrivals, refused),
-        refused,
-        _made_keys(arrivals, refused, batch_id),
-        killed.killed_among(key.tenant_id, heartbeats.sessions_in(array, arrivals)),
-    )
+    refuse_together(refused, translation.together)
+    admission = _admission(key, array, arrivals, refused)
     if not arrivals:
         _require_open(digest)
     elif not inbox.store(
-        batch_id=batch_id,
+        batch_id=admission.batch_id,
         bucket=key.bucket,
         key_digest=digest,
         source=source,
@@ -95,6 +88,22 @@ def receive(
     return admission
 
 
+def _admission(
+    key: KnownKey, array: bytes, arrivals: list[Event | Refusal], refused: dict[int, Refusal]
+) -> Admission:
+    batch_id = new_id()
+    return Admission(
+        batch_id,
+        key.tenant_id,
+        key.bucket,
+        len(arrivals),
+        _repeats(arrivals, refused),
+        refused,
+        _made_keys(arrivals, refused, batch_id),
+        killed.killed_among(key.tenant_id, heartbeats.sessions_in(array, arrivals)),
+    )
+
+
 def _require_open(digest: bytes) -> None:
     """Where nothing is stored, no statement has yet looked whether the key was revoked."""
     if not known.is_open(digest):
@@ -104,33 +113,6 @@ def _require_open(digest: bytes) -> None:
 def _revoked(digest: bytes) -> Unauthenticated:
     known.forget_key(digest)
     return Unauthenticated("this API key has been revoked")
-
-
-def _opened(
-    array: bytes, key: KnownKey, idempotency_key: str | None, foreseen: Mapping[int, Refusal]
-) -> tuple[bytes, list[Event | Refusal]]:
-    """The events, and the array to store: as it came when nothing had to be mended."""
-    if not foreseen and idempotency_key is None and not normalising.is_suspect(array):
-        decoded = events.decode_all(array)
-        if decoded is not None:
-            return array, decoded
-    raws = [bytes(raw) for raw in events.split(array)]
-    header = idempotency_key if len(raws) == 1 else None  # the header names one event, not many
-    mended = [
-        (normalising.kept(raw), foreseen[index]) if index in foreseen else _mended(raw, key, header)
-        for index, raw in enumerate(raws)
-    ]
-    return events.join([raw for raw, _ in mended]), [event for _, event in mended]
-
-
-def _mended(
-    raw: bytes, key: KnownKey, idempotency_key: str | None
-) -> tuple[bytes, Event | Refusal]:
-    """One event with its unknown fields folded; a refused one keeps its own JSON."""
-    folded = normalising.fold(raw, tenant_id=key.tenant_id, idempotency_key=idempotency_key)
-    if isinstance(folded, Refusal):
-        return normalising.kept(raw), folded
-    return folded, events.decode_one(folded)
 
 
 def _refusals(arrivals: list[Event | Refusal], key: KnownKey, now: datetime) -> dict[int, Refusal]:

@@ -7,191 +7,26 @@ drain transaction reads that number first.
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
 
-from aforo.periods import month_start
 from aforo.tenancy.models import Tenant
-from catalog.conditions import compile_conditions
-from catalog.pricing import InvalidTerms, Terms, parse_terms
-from catalog.selectors.contracts import (
-    CustomerContract,
-    PeriodSpan,
-    SubscriptionContract,
-    UnitContract,
-    units_of,
-)
-from metering.counted_values import UnreadableMetadata
-from metering.ingest import contract_cache
 from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
-from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY, Refusal
-from metering.ingest.gates import MAX_AGE, unknown_metric
-from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
+from metering.ingest.events import Refusal
+from metering.ingest.routing import EVER, Targets, TenantContracts
 
-MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
-MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
-REJECT = Tenant.UnknownMetric.REJECT
-EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 AUTO = Tenant.LatePolicy.AUTO
-SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 _TENANTS = """
     SELECT id, catalog_version, hash_secret, unknown_metric, late_policy
     FROM tenants WHERE id = ANY(%s)
 """
 
-Targets = tuple[Target | Unbilled, ...]
 Routed = tuple[Arrival, Targets]
 _batch = attrgetter("batch")
 _occurred = attrgetter("occurred")
-SHOWN_NAME = 80  # characters of a name that a refusal repeats
-
-
-class TenantContracts:
-    """What one process knows of one tenant's catalog at one version of it."""
-
-    def __init__(self, tenant_id: UUID, version: int, secret: bytes, unknown_metric: str) -> None:
-        self.tenant_id = tenant_id
-        self.version = version
-        self.secret = secret
-        self.unknown_metric = unknown_metric
-        self.late_policy = ""
-        self.since = EVER[1]  # how far back the contracts reach
-        self.customers: dict[str, CustomerContract] = {}
-        self.routes: dict[tuple[str, str], list[Route]] = {}
-        self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
-        for unit in units_of(tenant_id):
-            accepts = compile_conditions(unit.conditions) if unit.conditions else None
-            self.units[unit.metric].append((unit, accepts))
-        self.terms: dict[tuple[UUID, UUID], Terms] = {}
-
-    def load(self, names: Collection[str], now: datetime, oldest: datetime) -> None:
-        """Learn the contracts of customers by the names that events gave.
-
-        They reach back to the period of the `oldest` event: backfill has no limit of age.
-        """
-        since = month_start(now - SINCE)
-        if oldest < since:  # by whole years, so that a file that goes back in time loads few times
-            since = datetime(oldest.year, 1, 1, tzinfo=UTC)
-        missing = [name for name in names if name not in self.customers]
-        is_full = len(self.customers) + len(missing) > MAX_CUSTOMERS
-        # A sandbox's clock may be set back once: then older periods count again.
-        if since < self.since or is_full or len(self.routes) > MAX_ROUTES:
-            self.customers.clear()
-            self.routes.clear()
-            self.since, missing = since, list(names)
-        if missing:
-            self.customers |= contract_cache.contracts(
-                self.tenant_id, self.version, missing, since=self.since
-            )
-
-    def targets(self, arrival: Arrival) -> Targets | Refusal:
-        """Who counts this event, or why nobody can say."""
-        event, occurred = arrival.event, arrival.occurred
-        routes = self.routes.get((event.customerId, event.metricName), ())
-        for route in routes:
-            if route.start <= occurred < route.end:
-                break
-        else:
-            found = self._route(event.customerId, event.metricName, occurred)
-            if isinstance(found, Refusal):
-                return found
-            route = found
-            self.routes.setdefault((event.customerId, event.metricName), []).append(route)
-        if not route.has_conditions:  # nearly always: no copy, no look at the metadata
-            return route.targets
-        return self._meeting_conditions(route, arrival)
-
-    def _meeting_conditions(self, route: Route, arrival: Arrival) -> Targets | Refusal:
-        try:
-            fields = fields_of(arrival)
-        except UnreadableMetadata as error:
-            return Refusal("INVALID_EVENT", str(error))
-        named = {"customerId": arrival.event.customerId, **fields}
-        met = (target for target in route.targets if not target.accepts or target.accepts(named))
-        targets = tuple(met)
-        for target in targets:
-            name = target.unique_field if isinstance(target, Target) else None
-            if name is not None and fields.get(name) is None:
-                return Refusal("MISSING_FIELD", f"metadata has no {name!r}, which is counted")
-        return targets or (self._unbilled(arrival.event.customerId),)
-
-    def _unbilled(self, name: str) -> Unbilled:
-        customer = self.customers.get(name)
-        return Unbilled(self.tenant_id, customer.customer_id if customer else None)
-
-    def _route(self, name: str, metric: str, occurred: datetime) -> Route | Refusal:
-        # Liveness of a session, under whatever customer name; its sum, unless a unit counts it.
-        if metric == HEARTBEAT or (metric == SESSION_SUMMARY and metric not in self.units):
-            return Route(*EVER, (self._unbilled(name),), has_conditions=False)
-        if metric not in self.units and self.unknown_metric == REJECT:
-            return unknown_metric(metric)
-        customer = self.customers.get(name)
-        if customer is None:
-            return Refusal("UNKNOWN_CUSTOMER", f"customerId {shown(name)} is no customer here")
-        for subscription in customer.subscriptions:
-            period = _period_at(subscription, occurred)
-            if period is not None:
-                try:
-                    return self._priced(customer, subscription, period, metric)
-                except InvalidTerms as error:
-                    return Refusal("UNPRICEABLE", f"the terms of {metric!r} do not hold: {error}")
-        when = occurred.isoformat()
-        return Refusal(
-            "NO_SUBSCRIPTION",
-            f"customer {customer.external_id!r} has no subscription in force at {when}",
-        )
-
-    def _priced(
-        self,
-        customer: CustomerContract,
-        subscription: SubscriptionContract,
-        period: PeriodSpan,
-        metric: str,
-    ) -> Route:
-        """A target per unit of the metric and plan version that prices it; unbilled where none."""
-        targets: list[Target | Unbilled] = []
-        for unit, accepts in self.units.get(metric, ()):
-            prices = [price for price in subscription.prices if price.unit_id == unit.unit_id]
-            targets += [
-                Target(
-                    self.tenant_id,
-                    customer.customer_id,
-                    subscription.id,
-                    price.version_id,
-                    period.id,
-                    unit,
-                    self._terms(price.version_id, unit.unit_id, price.terms),
-                    accepts,
-                )
-                for price in prices
-            ] or [
-                Unbilled(
-                    self.tenant_id, customer.customer_id, subscription.id, unit.unit_id, accepts
-                )
-            ]
-        targets = targets or [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]
-        end = min(period.end, subscription.end) if subscription.end else period.end
-        looks_inside = any(
-            target.accepts or (isinstance(target, Target) and target.unique_field)
-            for target in targets
-        )
-        start = max(period.start, subscription.start)
-        return Route(start, end, tuple(targets), has_conditions=looks_inside)
-
-    def _terms(self, version_id: UUID, unit_id: UUID, wire: dict[str, object]) -> Terms:
-        """Terms of a published version, parsed once: subscriptions of one version share them."""
-        key = (version_id, unit_id)
-        if key not in self.terms:
-            self.terms[key] = parse_terms(wire)
-        return self.terms[key]
-
-
-def shown(name: str) -> str:
-    """A customer's name as it may be told and stored: short."""
-    return repr(name if len(name) <= SHOWN_NAME else name[: SHOWN_NAME - 3] + "...")
 
 
 class _Memory(threading.local):
@@ -250,7 +85,8 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
         group, tenant_id = list(grouped), batch.tenant_id
         names[tenant_id].update([arrival.event.customerId for arrival in group])
         latest[tenant_id] = batch.received_at
-        oldest[tenant_id] = min(oldest.get(tenant_id, EVER[1]), min(map(_occurred, group)))
+        earliest = min(map(_occurred, group))
+        oldest[tenant_id] = min(oldest.get(tenant_id, EVER[1]), earliest)
     with hot_cursor() as cursor:
         rows = cursor.execute(_TENANTS, (list(names),)).fetchall()
     for tenant_id, version, secret, unknown, late_policy in rows:
@@ -261,12 +97,21 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
         contracts.unknown_metric = unknown  # no change of prices: the version says nothing of it
         contracts.late_policy = late_policy
         contracts.load(names[tenant_id], latest[tenant_id], oldest[tenant_id])
+        if not names[tenant_id] <= contracts.customers.keys():
+            agents = _agents_of_strangers(tenant_id, arrivals, contracts.customers.keys())
+            if agents:
+                every = names[tenant_id] | agents
+                contracts.load(every, latest[tenant_id], oldest[tenant_id])
 
 
-def _period_at(subscription: SubscriptionContract, occurred: datetime) -> PeriodSpan | None:
-    if occurred < subscription.start or (subscription.end and occurred >= subscription.end):
-        return None
-    for period in subscription.periods:
-        if period.start <= occurred < period.end:
-            return period
-    return None
+def _agents_of_strangers(
+    tenant_id: UUID, arrivals: Iterable[Arrival], known: Collection[str]
+) -> set[str]:
+    """The agents of events whose customerId is no customer's name."""
+    return {
+        arrival.event.agentId
+        for arrival in arrivals
+        if arrival.event.agentId
+        and arrival.batch.tenant_id == tenant_id
+        and arrival.event.customerId not in known
+    }

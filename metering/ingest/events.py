@@ -18,6 +18,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = (b"", b"null")
 
 
+Fields = dict[str, msgspec.Raw]  # the members of a JSON object, undecoded
+
+
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """One usage event. Its fields are spelled as on the wire."""
 
@@ -71,7 +74,7 @@ _ESCAPE = re.compile(
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _events = msgspec.json.Decoder(list[Event])
 _event = msgspec.json.Decoder(Event)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_fields = msgspec.json.Decoder(Fields)
 KNOWN_FIELDS = frozenset(Event.__struct_fields__)
 
 
@@ -105,7 +108,8 @@ def _without_lone_surrogates(body: bytes) -> bytes:
 
     No text can hold it, and it would sink the batch of all the others.
     """
-    if b"\\ud" not in body and b"\\uD" not in body:
+    # The lone backslash is looked for first: that takes a fiftieth of the time.
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return body
     return _ESCAPE.sub(lambda match: b"\\ufffd" if match[2] else match[0], body)
 
@@ -138,7 +142,7 @@ def decode_one(raw: bytes | msgspec.Raw) -> Event | Refusal:
         return Refusal("INVALID_EVENT", str(error))
 
 
-def fields_of(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | Refusal:
+def fields_of(raw: bytes | msgspec.Raw) -> Fields | Refusal:
     """The top-level fields of one event, undecoded."""
     try:
         return _fields.decode(raw)

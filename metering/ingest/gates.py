@@ -61,9 +61,18 @@ def check_text(event: Event) -> Refusal | None:
     if not event.customerId or not event.metricName:
         empty = "metricName" if event.customerId else "customerId"
         return Refusal("INVALID_EVENT", f"{empty} must not be empty")
-    for name in _TEXTS:
-        value = getattr(event, name)
-        if value is not None and (len(value) > MAX_TEXT or "\x00" in value):
+    # Spelled out, because seven look-ups by name are half of what checking a plain event takes.
+    texts = (
+        event.customerId,
+        event.metricName,
+        event.productType,
+        event.sessionId,
+        event.agentId,
+        event.toolName,
+        event.traceId,
+    )
+    for name, text in zip(_TEXTS, texts, strict=True):
+        if text is not None and (len(text) > MAX_TEXT or "\x00" in text):
             return Refusal("INVALID_EVENT", f"{name} is too long or holds a nul character")
     key = event.idempotencyKey
     if key is not None and (not key or len(key) > MAX_KEY or "\x00" in key):

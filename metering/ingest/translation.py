@@ -10,11 +10,13 @@ from metering.ingest.events import Refusal
 class Translation(NamedTuple):
     """Our events as a JSON array, and by index what could not be translated.
 
-    In the place of such an event stands what was sent, so that its dead letter holds that.
+    In the place of such an event stands what was sent, so that its dead letter holds that. Of the
+    events in one range of `together`, all are counted or none.
     """
 
     array: bytes
     refused: Mapping[int, Refusal]
+    together: tuple[range, ...] = ()
 
 
 # Raises Unreadable (400) when the body is not of its format at all, or TooLarge (413).

@@ -93,7 +93,8 @@ def test_a_counted_event_keeps_no_credential(seller, caplog, fields):
         (event(metadata=[SECRET]), "INVALID_EVENT"),
         (event(metadata=SECRET, apiKey=SECRET), "INVALID_EVENT"),
         (event(customerId="alias:" + "0" * 64, apiKey=SECRET), "INVALID_EVENT"),
-        (NODE_AGENT, "INVALID_EVENT"),
+        (NODE_AGENT, "UNKNOWN_METRIC"),
+        (NODE_AGENT | {"value": -1}, "INVALID_QUANTITY"),
         (SECRET, "INVALID_EVENT"),
         ([SECRET], "INVALID_EVENT"),
         ([{"apiKey": "S3cr3t"}], "INVALID_EVENT"),
@@ -183,8 +184,9 @@ def test_numbers_beside_a_credential_keep_their_digits(seller):
 
 
 def test_a_dead_letter_is_whole_but_for_its_credentials(seller):
-    seller.count(NODE_AGENT)
+    refused = event(quantity=-1)
+    seller.count(refused | {"apiKey": SECRET, "productId": "product"})
     (letter,) = DeadLetter.objects.all()
     kept = msgspec.json.decode(bytes(letter.event))
-    assert kept.pop("metadata") | kept == NODE_AGENT | {"apiKey": "[removed]"}
+    assert kept == refused | {"metadata": {"apiKey": "[removed]", "productId": "product"}}
     assert letter.received_at == datetime(2026, 3, 15, 12, tzinfo=UTC)

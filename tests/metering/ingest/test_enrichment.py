@@ -6,7 +6,7 @@ import pytest
 
 from aforo import valkey
 from catalog.models import BillableUnit, Customer, RatePlan, SubscriptionPeriod, UnitPrice
-from metering.ingest import enrichment
+from metering.ingest import enrichment, routing
 from metering.models import RunningTotal
 from tests.factories import (
     NOW,
@@ -297,7 +297,7 @@ def test_a_memory_that_is_full_forgets_no_customer_of_the_drain(seller, monkeypa
     for name in names[1:]:
         subscribe(seller.tenant, name)
     seller.count(*(event(name, customerId=name) for name in names[:4]))
-    monkeypatch.setattr(enrichment, limit, 3)
+    monkeypatch.setattr(routing, limit, 3)
     seller.count(*(event(f"{name} again", customerId=name) for name in names[2:]))
     assert outcomes() == {"counted": 8}
 
