@@ -16,12 +16,10 @@ import argparse
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +42,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="aforo-chaos-") as folder, _installation(folder) as up:
         probe = _probe(folder, options)
         kills = 0
+        next((line for line in probe.stdout or () if line.startswith("sending")), "")
         for part in _moments(chosen, options, probe):
             kills += _killed(up, part)
             print(f"{kills:3} kill -9 {part}", flush=True)
@@ -116,41 +115,38 @@ def _age(pid: int) -> float:
 
 @contextmanager
 def _installation(folder: str) -> Iterator[int]:
-    """`aforo up` in `folder`; its process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"}
-    }
-    command = [AFORO, "up", "--data-dir", folder, "--port", str(port)]
-    up = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    """`aforo up` in `folder`, on any free port; its process."""
+    told = Path(folder, "up.txt")
+    command = [AFORO, "up", "--data-dir", folder, "--port", "0"]
+    with told.open("wb") as output:
+        up = subprocess.Popen(command, stdout=output, env=_environment())
     try:
-        _wait_for(f"http://127.0.0.1:{port}/healthz", up)
+        _wait_until_ready(told, up)
         yield up.pid
     finally:
         up.terminate()
         up.wait(60)
 
 
-def _wait_for(url: str, up: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            if time.monotonic() > deadline or up.poll() is not None:
-                sys.exit("aforo up did not start: see above")
-            time.sleep(0.1)
+def _wait_until_ready(told: Path, up: "subprocess.Popen[bytes]") -> None:
+    """Whatever is killed before is taken for a bad start."""
+    deadline = time.monotonic() + PATIENCE
+    while "Aforo is ready" not in told.read_text():
+        if time.monotonic() > deadline or up.poll() is not None:
+            sys.exit("aforo up did not start: see above")
+        time.sleep(0.1)
 
 
 def _probe(folder: str, options: argparse.Namespace) -> "subprocess.Popen[str]":
     command = [AFORO, "probe", "--data-dir", folder, "--seconds", str(options.seconds)]
     command += ["--rate", str(options.rate), "--patience", str(PATIENCE)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment())
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without anybody else's servers."""
+    servers = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "DJANGO_SETTINGS_MODULE"}
+    return {name: value for name, value in os.environ.items() if name not in servers}
 
 
 def _options() -> argparse.Namespace:

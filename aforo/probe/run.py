@@ -39,10 +39,12 @@ def probe(
     clients: int,
     patience: float,
     report: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Verdict:
     """Send about `rate` events a second for so long, wait until all are counted, and judge.
 
     `patience` is how long, in seconds, an answer and the drain may take: servers may be away.
+    `report` is told each step, `progress` how far the sending has come.
     """
     tenant = probe_tenant(now=timezone.now())
     run = secrets.token_hex(4)
@@ -61,7 +63,7 @@ def probe(
         ]
         report(f"sending for {seconds:.0f} s")
         with sending(senders):
-            _watch(senders, seconds, report)
+            _watch(senders, seconds, progress)
         report("waiting until all is counted")
         _wait_until_drained(tenant, patience)
         report("reading the books")
@@ -93,13 +95,13 @@ def _own_key(tenant: Tenant, run: str) -> Iterator[str]:
         revoke_key(key=key, actor=_ACTOR, now=timezone.now(), reason="the run is over")
 
 
-def _watch(senders: list[Client], seconds: float, report: Callable[[str], None]) -> None:
+def _watch(senders: list[Client], seconds: float, progress: Callable[[str], None]) -> None:
     """Until the time is up or a client gives up."""
     ends = time.monotonic() + seconds
     while (left := ends - time.monotonic()) > 0 and not any(one.failure for one in senders):
         sent = EVENTS_OF_A_BATCH * sum(one.acknowledged.batches for one in senders)
         retries = sum(one.acknowledged.retries for one in senders)
-        report(f"{sent:,} events answered, {retries} tries again, {left:.0f} s to go")
+        progress(f"{sent:,} events answered, {retries} tries again, {left:.0f} s to go")
         time.sleep(min(1.0, left))
 
 

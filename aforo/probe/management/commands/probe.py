@@ -37,7 +37,8 @@ class Command(BaseCommand):
                     rate=rate,
                     clients=clients,
                     patience=patience,
-                    report=status.update,
+                    report=self._say,
+                    progress=status.update,
                 )
         except (ProbeFailed, Unanswered, AforoError, httpx.HTTPError) as error:
             raise CommandError(str(error)) from error
@@ -48,3 +49,7 @@ class Command(BaseCommand):
         self.stdout.write(str(verdict))
         if verdict.broken or verdict.lost or verdict.doubled:
             raise CommandError("the probe found something that does not hold")
+
+    def _say(self, step: str) -> None:
+        self.stdout.write(step)
+        self.stdout.flush()
