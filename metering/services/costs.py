@@ -11,9 +11,9 @@ from aforo.ids import new_id
 from catalog.selectors.contracts import customers_by_name
 from metering.ingest import costs, events, known
 from metering.ingest.costs import Cost
-from metering.ingest.enrichment import shown
 from metering.ingest.events import Refusal
 from metering.ingest.known import KnownKey
+from metering.ingest.routing import shown
 from metering.models import CostEvent
 
 # Sorted keys, as in the ledger of usage: two requests with the same keys never deadlock.
