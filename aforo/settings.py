@@ -1,5 +1,6 @@
 """All settings, each from the environment, with a safe default or none."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import environ
@@ -150,6 +151,15 @@ DRAIN_SHARDS = env.int("AFORO_DRAIN_SHARDS", default=2)  # as many as there are 
 INBOX_LIMIT = env.int("AFORO_INBOX_LIMIT", default=2_000_000)
 INBOX_LIMIT_PER_TENANT = env.int("AFORO_INBOX_LIMIT_PER_TENANT", default=1_000_000)
 KEY_RATE_LIMIT = env.int("AFORO_KEY_RATE_LIMIT", default=0) or None  # of keys without their own
+
+# --- routes without a key: nobody sees them who is not named here --------------------------
+INTERNAL_LISTENER = env.bool("AFORO_INTERNAL_LISTENER", default=False)  # this process is one
+INTERNAL_NETWORKS = [ip_network(one) for one in env.list("AFORO_INTERNAL_NETWORKS", default=[])]
+GATEWAY_TOKENS = env.list("AFORO_GATEWAY_TOKENS", default=[])
+
+# --- the live stream, from a process of its own ---------------------------------------------
+STREAM_URL = env.str("AFORO_STREAM_URL", default="")  # empty: the proxy of the web process has it
+STREAM_LISTENERS = env.int("AFORO_STREAM_LISTENERS", default=20)  # of one tenant, at one time
 
 # --- HTTP API ----------------------------------------------------------------------------
 REST_FRAMEWORK = {

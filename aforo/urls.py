@@ -8,6 +8,7 @@ from rest_framework.permissions import AllowAny
 
 from aforo import health
 from aforo.api import problems
+from aforo.api.endpoints.token_check import token_check
 
 _FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
@@ -20,6 +21,7 @@ urlpatterns = [
     path("metrics", health.metrics),
     path("api/schema", SpectacularAPIView.as_view(**_FOR_ALL), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
+    path("internal/v1/auth/token-check", token_check),
     path("api/v1/", include("aforo.api.urls")),
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("billing.api.urls")),
