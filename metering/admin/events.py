@@ -14,6 +14,7 @@ from unfold.views import ChangeList
 from aforo.money import plain
 from aforo.tenancy.admin_base import is_superuser, roles_of
 from aforo.tenancy.models import Tenant
+from metering.admin import chain
 from metering.admin.base import (
     LargeTableAdmin,
     TenantIdFilter,
@@ -24,10 +25,28 @@ from metering.admin.base import (
 )
 from metering.ingest.arrivals import hash_of
 from metering.models import EventKey, UsageEvent
+from metering.provenance import provenance_of
 
 LATEST = 100_000  # events that a page without a total looks at: a tenth of a second
 _LAST_ID = "SELECT last_value FROM pg_sequences WHERE sequencename = 'usage_events_id_seq'"
 _OF_TOTAL = "running_total_id"
+_OWN = (
+    "idempotency_key",
+    "tenant",
+    "customer",
+    "metric",
+    "unit",
+    "used",
+    "occurred_at",
+    "late",
+    "product_type",
+    "session_id",
+    "agent_id",
+    "tool_name",
+    "trace_id",
+    "readable_metadata",
+)
+_CHAIN = ("origin", "gates", "enrichment", "routing", "proof", "corrections", "raw")
 
 
 class EventList(ChangeList):
@@ -74,8 +93,17 @@ class UsageEventAdmin(LargeTableAdmin):
     list_filter = (TenantIdFilter, "late")
     search_fields = ("=idempotency_key", "^metric", "=batch_id")
     ordering = ("-id",)
-    exclude = ("digest", "metadata", "quantity", "revenue", "cost")
-    readonly_fields = ("used", "earned", "spent", "readable_metadata", "sha256")
+    fieldsets = (
+        (None, {"fields": _OWN}),
+        ("Where it came from", {"fields": ("origin",)}),
+        ("Gates", {"fields": ("gates",)}),
+        ("Enrichment", {"fields": ("enrichment",)}),
+        ("Routing and price", {"fields": ("routing",)}),
+        ("Proof", {"fields": ("proof",)}),
+        ("Corrections", {"fields": ("corrections",)}),
+        ("As it was sent", {"fields": ("raw",)}),
+    )
+    readonly_fields = ("tenant", "customer", "unit", "used", "readable_metadata", *_CHAIN)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventList]:
         return EventList
@@ -108,17 +136,44 @@ class UsageEventAdmin(LargeTableAdmin):
     def earned(self, event: UsageEvent) -> str:
         return plain(event.revenue)
 
-    @display(description="cost")
-    def spent(self, event: UsageEvent) -> str:
-        return plain(event.cost)
-
     @display(description="metadata")
     def readable_metadata(self, event: UsageEvent) -> SafeString | str:
         return as_json(event.metadata)
 
-    @display(description="digest")
-    def sha256(self, event: UsageEvent) -> str:
-        return bytes(event.digest).hex() if event.digest else ""
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        """The event with its chain, read once for all of its tables."""
+        event = super().get_object(request, object_id, from_field)
+        if event is not None:
+            event.chain = provenance_of(event, tenant=Tenant.objects.get(pk=event.tenant_id))
+        return event
+
+    @display(description="origin")
+    def origin(self, event: Any) -> SafeString:
+        return chain.origin(event.chain)
+
+    @display(description="gates")
+    def gates(self, event: Any) -> SafeString:
+        return chain.gates(event.chain)
+
+    @display(description="enrichment")
+    def enrichment(self, event: Any) -> SafeString:
+        return chain.enrichment(event.chain)
+
+    @display(description="routing")
+    def routing(self, event: Any) -> SafeString:
+        return chain.routing(event.chain)
+
+    @display(description="proof")
+    def proof(self, event: Any) -> SafeString:
+        return chain.proof(event.chain)
+
+    @display(description="corrections")
+    def corrections(self, event: Any) -> SafeString:
+        return chain.corrections(event.chain)
+
+    @display(description="raw event")
+    def raw(self, event: Any) -> SafeString | str:
+        return as_json(event.chain.raw) or "not kept any more"
 
 
 @admin.register(EventKey)

@@ -15,6 +15,8 @@ from metering.api.held import (
     HeldEventWaiver,
 )
 from metering.api.ingest import compound, events, ingest, meter
+from metering.api.ingest import ingest
+from metering.api.usage_events import UsageEventDetail, UsageEvents
 
 # Plain views that need no middleware of Django's.
 HOT_ROUTES = {
@@ -36,6 +38,8 @@ urlpatterns = [
     path("api/v1/held-events/<uuid:id>", HeldEventDetail.as_view()),
     path("api/v1/held-events/<uuid:id>/accept", HeldEventAcceptance.as_view()),
     path("api/v1/held-events/<uuid:id>/waive", HeldEventWaiver.as_view()),
+    path("api/v1/usage-events", UsageEvents.as_view()),
+    path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
     path("api/v1/sandbox/clock", Clock.as_view()),
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),
