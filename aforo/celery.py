@@ -15,6 +15,7 @@ app.autodiscover_tasks()
 # Everything periodic, in one place. A sweep makes certain what `enqueue` only makes quick.
 app.conf.beat_schedule = {
     "drain-what-waits": {"task": "metering.sweep_inbox", "schedule": 2.0},
+    "close-sessions": {"task": "metering.close_sessions", "schedule": 60.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
     "close-periods": {"task": "billing.close_periods", "schedule": 60.0},

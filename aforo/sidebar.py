@@ -42,6 +42,7 @@ NAVIGATION = [
         "Metering",
         _item("Running totals", "functions", "metering_runningtotal"),
         _item("Usage events", "bolt", "metering_usageevent"),
+        _item("Sessions", "smart_toy", "metering_session"),
         _item("Receipts", "receipt_long", "metering_receipt"),
         _item("Inbox", "inbox", "metering_inboxbatch"),
         _item("Dead letters", "report", "metering_deadletter"),

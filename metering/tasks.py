@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from metering.services import ingest, partitions
+from metering.services import ingest, partitions, sessions
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
 
@@ -19,6 +19,13 @@ def drain_inbox(shard: int) -> None:
 def sweep_inbox() -> None:
     """May run twice: it only asks."""
     ingest.sweep_inbox()
+
+
+@shared_task(name="metering.close_sessions", autoretry_for=HEALS, retry_backoff=True, expires=60)
+def close_sessions() -> None:
+    """May run twice: a session is closed once, and summed up once."""
+    sessions.close_silent()
+    sessions.sum_up_all(now=timezone.now())
 
 
 @shared_task(name="metering.make_partitions", autoretry_for=HEALS, retry_backoff=True)

@@ -5,6 +5,7 @@ from metering.admin.events import EventKeyAdmin, UsageEventAdmin
 from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
 from metering.admin.letters import DeadLetterAdmin
+from metering.admin.sessions import SessionAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RatingAdjustmentAdmin",
     "ReceiptAdmin",
     "RunningTotalAdmin",
+    "SessionAdmin",
     "UniqueValueAdmin",
     "UsageEventAdmin",
 ]

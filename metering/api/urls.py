@@ -5,6 +5,7 @@ from django.urls import path
 from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
+from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
 from metering.api.held import (
     HeldEventAcceptance,
@@ -40,6 +41,10 @@ urlpatterns = [
     path("api/v1/held-events/<uuid:id>/waive", HeldEventWaiver.as_view()),
     path("api/v1/usage-events", UsageEvents.as_view()),
     path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
+    path("api/v1/sessions", Sessions.as_view()),
+    path("api/v1/sessions/kill", SessionKillByName.as_view()),
+    path("api/v1/sessions/<uuid:id>", SessionDetail.as_view()),
+    path("api/v1/sessions/<uuid:id>/kill", SessionKill.as_view()),
     path("api/v1/sandbox/clock", Clock.as_view()),
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),

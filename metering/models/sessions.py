@@ -1,9 +1,17 @@
 """Sessions of agents and tools: derived from events and heartbeats, ended when nothing comes."""
 
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.db import models
 
 from aforo.fields import ExactDecimalField
 from aforo.tenancy.models import TenantOwned
+
+
+def idle_after() -> timedelta:
+    """The silence after which an open session is IDLE."""
+    return timedelta(seconds=settings.SESSION_IDLE_SECONDS)
 
 
 class Session(TenantOwned):
@@ -11,6 +19,12 @@ class Session(TenantOwned):
 
     CREATED, ACTIVE and IDLE follow from the times; a close and a kill are written down.
     """
+
+    class State(models.TextChoices):
+        CREATED = "CREATED", "opened, no call yet"
+        ACTIVE = "ACTIVE", "active"
+        IDLE = "IDLE", "nothing came for a minute"
+        CLOSED = "CLOSED", "closed"
 
     class CloseReason(models.TextChoices):
         ENDED = "ENDED", "its client said so"
@@ -59,3 +73,11 @@ class Session(TenantOwned):
 
     def __str__(self) -> str:
         return self.session_id
+
+    def state_at(self, now: datetime) -> "Session.State":
+        """Its state when the tenant's clock shows `now`."""
+        if self.closed_at is not None:
+            return Session.State.CLOSED
+        if self.last_seen_at <= now - idle_after():
+            return Session.State.IDLE
+        return Session.State.ACTIVE if self.calls else Session.State.CREATED

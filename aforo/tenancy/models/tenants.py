@@ -47,6 +47,11 @@ class Tenant(models.Model):
     dead_letter_threshold = models.PositiveIntegerField(
         null=True, blank=True, help_text="so many open dead letters are told; empty: never"
     )
+    session_summaries = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="send one event with the sums of each session when it has closed",
+    )
     catalog_version = models.BigIntegerField(
         default=1, editable=False, help_text="raised by every change that can change a price"
     )

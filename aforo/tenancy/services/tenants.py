@@ -28,6 +28,7 @@ SETTINGS = frozenset(
         "late_policy",
         "dead_letter_days",
         "dead_letter_threshold",
+        "session_summaries",
     }
 )
 
