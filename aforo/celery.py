@@ -16,6 +16,12 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "drain-what-waits": {"task": "metering.sweep_inbox", "schedule": 2.0},
     "close-sessions": {"task": "metering.close_sessions", "schedule": 60.0},
+    "carry-out-letter-decisions": {
+        "task": "metering.carry_out_letter_decisions",
+        "schedule": 30.0,
+    },
+    "tell-letter-thresholds": {"task": "metering.tell_letter_thresholds", "schedule": 60.0},
+    "expire-dead-letters": {"task": "metering.expire_dead_letters", "schedule": 3600.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
     "close-periods": {"task": "billing.close_periods", "schedule": 60.0},

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from metering.services import ingest, partitions, sessions
+from metering.services import ingest, letter_decisions, letter_policies, partitions, sessions
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
 
@@ -26,6 +26,24 @@ def close_sessions() -> None:
     """May run twice: a session is closed once, and summed up once."""
     sessions.close_silent()
     sessions.sum_up_all(now=timezone.now())
+
+
+@shared_task(name="metering.carry_out_letter_decisions", autoretry_for=HEALS, expires=60)
+def carry_out_letter_decisions() -> None:
+    """May run twice: a page of letters is closed under locks in the transaction that sends it."""
+    letter_decisions.carry_out_all(now=timezone.now())
+
+
+@shared_task(name="metering.tell_letter_thresholds", autoretry_for=HEALS, expires=60)
+def tell_letter_thresholds() -> None:
+    """May run twice: the row of an alarm says that it was told."""
+    letter_policies.tell_thresholds(now=timezone.now())
+
+
+@shared_task(name="metering.expire_dead_letters", autoretry_for=HEALS, retry_backoff=True)
+def expire_dead_letters() -> None:
+    """May run twice: what has expired is no longer open."""
+    letter_policies.expire_letters(now=timezone.now())
 
 
 @shared_task(name="metering.make_partitions", autoretry_for=HEALS, retry_backoff=True)

@@ -9,6 +9,7 @@ is given. Versions are drafts unless `published=True`; their prices are `prices=
 import hashlib
 from datetime import UTC, datetime
 from itertools import islice
+from uuid import uuid4
 
 import factory
 from django.contrib.auth import get_user_model
@@ -35,7 +36,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import CostEvent, HeldEvent, Session
+from metering.models import CostEvent, DeadLetter, HeldEvent, LetterDecision, Session
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -289,6 +290,37 @@ class SubscriptionPeriodFactory(OwnedFactory):
 
     class Meta:
         model = SubscriptionPeriod
+
+
+class DeadLetterFactory(OwnedFactory):
+    """An open letter of one event with an unknown metric."""
+
+    code = "UNKNOWN_METRIC"
+    detail = "metricName 'gpu' is no billable unit of this tenant"
+    fingerprint = factory.LazyFunction(uuid4)
+    event = b'{"customerId":"cust_1","metricName":"gpu","quantity":1,"idempotencyKey":"key-1"}'
+    metric = "gpu"
+    customer = "cust_1"
+    source = "API"
+    batch_id = factory.LazyFunction(uuid4)
+    batch_index = 0
+    received_at = last_seen_at = NOW
+
+    class Meta:
+        model = DeadLetter
+
+
+class LetterDecisionFactory(OwnedFactory):
+    """A replay of one code, not begun."""
+
+    act = LetterDecision.Act.REPLAY
+    chosen = factory.Dict({"code": "UNKNOWN_METRIC"})
+    until_id = factory.LazyFunction(new_id)
+    decided_by = "somebody"
+    decided_at = NOW
+
+    class Meta:
+        model = LetterDecision
 
 
 class BillRunFactory(OwnedFactory):

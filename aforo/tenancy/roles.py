@@ -6,6 +6,7 @@ EVERYONE = frozenset(Role)
 WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING_ADMIN})
 CATALOG_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.PRODUCT_MANAGER})
 KEY_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.DEVELOPER})
+USAGE_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING_ADMIN, Role.DEVELOPER})
 MEMBER_WRITERS = frozenset({Role.OWNER, Role.ADMIN})
 
 

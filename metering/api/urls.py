@@ -5,7 +5,6 @@ from django.urls import path
 from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
-from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
 from metering.api.held import (
     HeldEventAcceptance,
@@ -16,7 +15,8 @@ from metering.api.held import (
     HeldEventWaiver,
 )
 from metering.api.ingest import compound, events, ingest, meter
-from metering.api.ingest import ingest
+from metering.api.letter_routes import LETTER_ROUTES
+from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.usage_events import UsageEventDetail, UsageEvents
 
 # Plain views that need no middleware of Django's.
@@ -31,6 +31,7 @@ HOT_ROUTES = {
     "api/v1/ingest/compound/batch": compound,
 }
 urlpatterns = [
+    *LETTER_ROUTES,
     *(path(route, view) for route, view in HOT_ROUTES.items()),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
     path("api/v1/held-events", HeldEvents.as_view()),
