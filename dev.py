@@ -40,6 +40,7 @@ OPENAPI = ROOT / "docs" / "openapi.yaml"
 OLDEST, NEWEST = (3, 11), (3, 14)
 APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing"]
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
+MOST_AT_ONCE = 4  # processes that run tests: each has a database of its own
 SKIPPED = 77  # the exit code of what could not be looked at
 EXTRAS = ["--extra", "dev", "--extra", "peers"]  # what is installed beside the product
 FOR_UV = {"UV_PYTHON_DOWNLOADS": "never"}  # it shall use the Python that is there
@@ -150,6 +151,13 @@ def program(*words: str) -> Callable[[list[str]], None]:
     return become
 
 
+def test(arguments: list[str]) -> None:
+    """Run pytest: all fast tests on as many processors as there are, what is named on one."""
+    at_once = min(os.cpu_count() or 1, MOST_AT_ONCE)
+    spread = ["-n", str(at_once)] if at_once > 1 and not arguments else []
+    replace_us([*tool("pytest"), *spread, *arguments])
+
+
 def setup(arguments: list[str]) -> None:
     """Do nothing more: the environment is made before every command."""
     say(f"the environment is {VENV}")
@@ -234,7 +242,7 @@ CHECKS = {
 COMMANDS = {
     "demo": program("aforo", "demo"),
     "up": program("aforo", "up"),
-    "test": program("pytest"),
+    "test": test,
     "check": check,
     "check-among-servers": check_among_servers,
     "fmt": fmt,
