@@ -45,7 +45,7 @@ _OPEN: dict[str, Open] = {
     "gzip": lambda _: zlib.decompressobj(_GZIP_WINDOW),
     "x-gzip": lambda _: zlib.decompressobj(_GZIP_WINDOW),
     "deflate": _deflated,
-    "lz4": lambda _: lz4.frame.LZ4FrameDecompressor(),  # type: ignore[no-any-return]
+    "lz4": lambda _: lz4.frame.LZ4FrameDecompressor(),
     "zstd": lambda _: zstd.ZstdDecompressor(),
 }
 ENCODINGS = ("gzip", "deflate", "lz4", "zstd")

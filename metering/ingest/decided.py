@@ -15,7 +15,6 @@ from metering.ingest import rating, write
 from metering.ingest.arrivals import Arrival, arrival_of
 from metering.ingest.events import Event
 from metering.ingest.inbox import Batch
-from metering.ingest.rows import RowMaker
 from metering.ingest.targets import Target
 from metering.models import RunningTotal
 
@@ -112,5 +111,5 @@ def _target(
         total_id=total.id,
     )
     # Of its own, since no drain has told this process the tenant's secret.
-    target.maker = RowMaker(target.columns, target.hashed_context, total.id, secret)
+    target.maker = target.maker_of(total.id, secret)
     return target

@@ -65,7 +65,12 @@ def lock_decided(groups: dict[Target, list[Arrival]]) -> Locked:
 
 def price(locked: Locked, take: TakeRows) -> None:
     """Walk each total's events in order and hand over their rows; asks the database nothing."""
-    take([unbilled(target.columns, arrival) for arrival, target in locked.unbilled])
+    take(
+        [
+            unbilled(target.columns, arrival, target.product_type)
+            for arrival, target in locked.unbilled
+        ]
+    )
     with exact():
         for target, arrivals in locked.groups.items():
             total = locked.totals[locked.total_ids[target]]
@@ -128,7 +133,7 @@ def _row_maker(target: Target, total: Total) -> RowMaker:
     maker = target.maker
     if maker is None or maker.total_id != total.id:
         secret = enrichment.secret_of(target.tenant_id)
-        maker = RowMaker(target.columns, target.hashed_context, total.id, secret)
+        maker = target.maker_of(total.id, secret)
         target.maker = maker
     maker.chain.digest = total.digest
     return maker

@@ -167,7 +167,12 @@ class TenantContracts:
                 for price in prices
             ] or [
                 Unbilled(
-                    self.tenant_id, customer.customer_id, subscription.id, unit.unit_id, accepts
+                    self.tenant_id,
+                    customer.customer_id,
+                    subscription.id,
+                    unit.unit_id,
+                    accepts,
+                    unit.product_type,
                 )
             ]
         targets = targets or [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]

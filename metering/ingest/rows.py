@@ -21,8 +21,8 @@ TakeRows = Callable[[Sequence[str]], None]  # whoever writes the rows, while the
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-_NO_TEXTS = (None,) * 5
-_NULL_TEXTS = "\t".join([NULL] * 5)
+_NO_TEXTS = (None,) * 4
+_NULL_TEXTS = "\t".join([NULL] * 4)
 
 
 def escape(text: str) -> str:
@@ -33,15 +33,22 @@ def escape(text: str) -> str:
 class RowMaker:
     """Rows of one total's events, in order; keeps the chain of their digests."""
 
-    __slots__ = ("_context", "_prefix", "chain", "total_id")
+    __slots__ = ("_context", "_prefix", "_product_type", "chain", "total_id")
 
     def __init__(
-        self, columns: str, hashed_context: tuple[str, ...], total_id: int, secret: bytes
+        self,
+        columns: str,
+        hashed_context: tuple[str, ...],
+        total_id: int,
+        secret: bytes,
+        *,
+        product_type: str = "",
     ) -> None:
         self.chain = proof.Chain(proof.total_key(secret, total_id))
         self.total_id = total_id
         self._prefix = f"{columns}\t{total_id}\t"
         self._context = hashed_context
+        self._product_type = product_type or None  # of events that name none
 
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
         """The row of the event at `position`, which this appends to the chain."""
@@ -49,7 +56,13 @@ class RowMaker:
         quantity, revenue_text = arrival.quantity_text, plain(revenue)
         cost_text = plain(cost) if cost else "0"
         key, metric, metadata = arrival.key, event.metricName, arrival.metadata
-        texts = (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
+        texts = (
+            event.productType or self._product_type,
+            event.sessionId,
+            event.agentId,
+            event.toolName,
+            event.traceId,
+        )
         late = arrival.occurred < batch.late_before
         digest = self.chain.append(
             proof.canonical(
@@ -82,10 +95,11 @@ class RowMaker:
         )
 
 
-def unbilled(columns: str, arrival: Arrival) -> str:
+def unbilled(columns: str, arrival: Arrival, product_type: str) -> str:
     """The row of an event that no price applies to: kept, but in no chain and at no price."""
     event, batch, metadata = arrival.event, arrival.batch, arrival.metadata
-    texts = (event.productType, event.sessionId, event.agentId, event.toolName, event.traceId)
+    product = event.productType or product_type or None
+    texts = (product, event.sessionId, event.agentId, event.toolName, event.traceId)
     late = arrival.occurred < batch.late_before
     return (
         f"{columns}\t{NULL}\t{NULL}\t{escape(arrival.key)}\t{escape(event.metricName)}\t"
@@ -96,6 +110,7 @@ def unbilled(columns: str, arrival: Arrival) -> str:
 
 
 def _columns(texts: tuple[str | None, ...]) -> str:
-    if texts == _NO_TEXTS:
-        return _NULL_TEXTS
+    product_type = NULL if texts[0] is None else escape(texts[0])
+    if texts[1:] == _NO_TEXTS:
+        return f"{product_type}\t{_NULL_TEXTS}"
     return "\t".join(NULL if text is None else escape(text) for text in texts)

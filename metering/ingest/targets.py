@@ -39,6 +39,13 @@ class Target:
         self.columns = "\t".join((str(self.tenant_id), customer, subscription, version, unit))
         self.hashed_context = (version, subscription, customer, unit)
 
+    def maker_of(self, total_id: int, secret: bytes) -> RowMaker:
+        """What makes the rows of one total of this target."""
+        unit = self.unit
+        return RowMaker(
+            self.columns, self.hashed_context, total_id, secret, product_type=unit.product_type
+        )
+
     @property
     def unique_field(self) -> str | None:
         """The field whose distinct values are counted; None for other aggregations."""
@@ -55,6 +62,7 @@ class Unbilled:
     subscription_id: UUID | None = None
     unit_id: UUID | None = None
     accepts: Accepts | None = None
+    product_type: str = ""  # of the unit, for events that name none
     columns: str = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from aforo import valkey
+from catalog.aliases import digest_of
 from catalog.models import BillableUnit, Customer, RatePlan, SubscriptionPeriod, UnitPrice
 from metering.ingest import enrichment, routing
 from metering.models import RunningTotal
@@ -19,6 +22,7 @@ from tests.factories import (
 )
 from tests.metering.conftest import catalog_changed, subscribe
 from tests.metering.events import codes, event, outcomes, rows, the_total
+from tests.metering.ledger import assert_totals_hold
 
 HALF_PRICE = {"model": "PER_UNIT", "rate": "0.01"}
 
@@ -371,3 +375,48 @@ def test_what_redis_holds_in_another_shape_is_read_anew(seller):
         valkey.client().set(key, b"\x93\x01")
     seller.count(event(2))
     assert outcomes() == {"counted": 2}
+
+
+# --- what an event does not say ------------------------------------------------------------
+
+
+def test_the_product_type_of_an_event_that_names_none_is_its_units(seller):
+    BillableUnit.objects.for_tenant(seller.tenant).update(product_type="AI_AGENT")
+    catalog_changed(seller.tenant)
+    seller.count(event(1), event(2, productType="API"), event(3, productType=""))
+    assert [row.product_type for row in rows()] == ["AI_AGENT", "API", "AI_AGENT"]
+    assert_totals_hold()
+
+
+def test_the_product_type_of_unbilled_events_is_their_units_likewise(seller):
+    BillableUnitFactory(tenant=seller.tenant, name="seats", product_type="API")
+    catalog_changed(seller.tenant)
+    seller.count(event(1, metricName="seats"))
+    assert [(row.product_type, row.running_total_id) for row in rows()] == [("API", None)]
+
+
+def test_an_agent_stands_in_for_a_customer_that_is_not_known(seller):
+    other = subscribe(seller.tenant, "agency").customer
+    CustomerAliasFactory(
+        customer=other, label="agent-7", digest=digest_of(seller.tenant.id, "agent-7")
+    )
+    seller.count(
+        event(1, customerId="nobody", agentId="agent-7"),
+        event(2, customerId="nobody", agentId="agent-7"),
+        event(3, agentId="agent-7"),
+        event(4, customerId="nobody", agentId="agent-8"),
+        event(5, customerId="nobody"),
+        event(6, customerId="nobody", agentId="cust_1"),
+    )
+    assert codes() == ["UNKNOWN_CUSTOMER"] * 2
+    mine = Customer.objects.get(external_id="cust_1").id
+    found = {row.idempotency_key: row.customer_id for row in rows()}
+    assert found == {"key-1": other.id, "key-2": other.id, "key-3": mine, "key-6": mine}
+
+
+def test_agents_cost_no_statement_where_every_customer_is_known(seller):
+    seller.count(event(0))
+    seller.send(event(1, agentId="agent-7"))
+    with CaptureQueriesContext(connection) as queries:
+        seller.drain()
+    assert not [query for query in queries if "customer" in query["sql"]]
