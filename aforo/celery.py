@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
         "task": "metering.carry_out_letter_decisions",
         "schedule": 30.0,
     },
+    "draft-units": {"task": "metering.draft_units", "schedule": 60.0},
     "tell-letter-thresholds": {"task": "metering.tell_letter_thresholds", "schedule": 60.0},
     "expire-dead-letters": {"task": "metering.expire_dead_letters", "schedule": 3600.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},

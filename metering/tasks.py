@@ -4,7 +4,14 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from metering.services import ingest, letter_decisions, letter_policies, partitions, sessions
+from metering.services import (
+    drafted_units,
+    ingest,
+    letter_decisions,
+    letter_policies,
+    partitions,
+    sessions,
+)
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
 
@@ -32,6 +39,12 @@ def close_sessions() -> None:
 def carry_out_letter_decisions() -> None:
     """May run twice: a page of letters is closed under locks in the transaction that sends it."""
     letter_decisions.carry_out_all(now=timezone.now())
+
+
+@shared_task(name="metering.draft_units", autoretry_for=HEALS, expires=60)
+def draft_units() -> None:
+    """May run twice: a name that has a unit gets no other."""
+    drafted_units.draft_units(now=timezone.now())
 
 
 @shared_task(name="metering.tell_letter_thresholds", autoretry_for=HEALS, expires=60)

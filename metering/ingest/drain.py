@@ -8,7 +8,7 @@ from itertools import chain
 
 from django.db import transaction
 
-from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, sessions, write
+from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, sessions, undefined, write
 from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
@@ -70,6 +70,7 @@ def count(
     dead = [*refused, *_conflicts(judged.conflicting), *homeless]
     write.held_events(locked.held)  # their period is billed: an operator decides
     write.dead_letters(dead)
+    undefined.note()
     steps.done("write")
     _tally(tallies, judged, dead)
     transaction.on_commit(partial(_remember_totals, locked))

@@ -6,7 +6,7 @@ drain transaction reads that number first.
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
@@ -69,6 +69,19 @@ def secret_of(tenant_id: UUID) -> bytes:
 def bills_late_usage(tenant_id: UUID) -> bool:
     """Whether events of billed periods go on the next invoice without anybody's decision."""
     return _memory.contracts[tenant_id].late_policy == AUTO
+
+
+def undefined_metrics() -> dict[UUID, set[str]]:
+    """By tenant, what units are to be drafted for and is not stored yet."""
+    known = _memory.contracts.items()
+    return {tenant_id: one.undefined for tenant_id, one in known if one.undefined}
+
+
+def forget_undefined(stored: Mapping[UUID, Iterable[str]]) -> None:
+    """These names are stored now."""
+    for tenant_id, names in stored.items():
+        if tenant_id in _memory.contracts:
+            _memory.contracts[tenant_id].undefined.difference_update(names)
 
 
 def forget_everything() -> None:

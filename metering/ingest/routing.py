@@ -26,6 +26,7 @@ from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
 REJECT = Tenant.UnknownMetric.REJECT
+CREATE = Tenant.UnknownMetric.CREATE
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 SHOWN_NAME = 80  # characters of a name that a refusal repeats
@@ -50,6 +51,7 @@ class TenantContracts:
             accepts = compile_conditions(unit.conditions) if unit.conditions else None
             self.units[unit.metric].append((unit, accepts))
         self.terms: dict[tuple[UUID, UUID], Terms] = {}
+        self.undefined: set[str] = set()  # metrics that units are to be drafted for
 
     def load(self, names: Collection[str], now: datetime, oldest: datetime) -> None:
         """Learn the contracts of customers by the names that events gave.
@@ -175,7 +177,10 @@ class TenantContracts:
                     unit.product_type,
                 )
             ]
-        targets = targets or [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]
+        if not targets:
+            targets = [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]
+            if self.unknown_metric == CREATE:
+                self.undefined.add(metric)
         end = min(period.end, subscription.end) if subscription.end else period.end
         looks_inside = any(
             target.accepts or (isinstance(target, Target) and target.unique_field)
