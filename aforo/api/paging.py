@@ -34,7 +34,7 @@ class PageOfEntities(BasePagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         content = {
-            "content": {"type": "array", "items": schema},
+            "content": schema,
             "totalElements": {"type": "integer"},
         }
         return {

@@ -10,7 +10,7 @@ from aforo.api.problems import CONTENT_TYPE
 from aforo.api.views import TenantAPIView
 
 _ENVELOPED = "x-enveloped"  # marks an operation from its view to the hook, which removes it
-_PROBLEM = {
+PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
     "required": ["type", "title", "status", "detail", "instance", "code", "errors"],
@@ -72,7 +72,7 @@ class ApiSchema(AutoSchema):
 
 def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Postprocessing: envelope the entities, and give each operation its problems."""
-    result["components"]["schemas"]["Problem"] = _PROBLEM
+    result["components"]["schemas"]["Problem"] = PROBLEM
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
     for path in result["paths"].values():
         for operation in path.values():

@@ -44,9 +44,9 @@ class DigestField(serializers.Field):
 
 
 def named(value: str, *, by: str, prefix: str = "") -> Q:
-    """Rows whose id is `value`, or whose column `by` is."""
-    same = Q((f"{prefix}{by}", value))
+    """Rows whose id is `value`, or whose column `by` is; none by an id that is no id."""
+    same = Q() if by == "id" else Q((f"{prefix}{by}", value))
     try:
         return same | Q((f"{prefix}id", UUID(value)))
     except ValueError:
-        return same
+        return same or Q(pk__in=())

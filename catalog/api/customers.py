@@ -50,6 +50,7 @@ class NewAlias(WireSerializer):
 
 
 class CustomerSerializer(WireModelSerializer):
+    email = serializers.CharField(read_only=True, help_text="may be empty")
     default_currency = serializers.CharField(source="currency", read_only=True)
     alias_count = serializers.SerializerMethodField()
     status = serializers.SerializerMethodField()

@@ -170,6 +170,7 @@ class MetricTemplates(TenantAPIView):
 class MetricsFromTemplates(TenantAPIView):
     """Billable units by the names of templates."""
 
+    pagination_class = None
     selector = listings.billable_units
     serializer_class = MetricSerializer
     write_roles = CATALOG_WRITERS

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
+from aforo.api.schema import PROBLEM as PROBLEM_SCHEMA
 from metering.api.encodings import ENCODINGS
 from metering.ingest.events import MAX_EVENTS
 from metering.ingest.gates import MAX_KEY, MAX_METADATA_BYTES, MAX_TEXT, QUANTITY_PLACES
@@ -143,6 +144,13 @@ _ANSWER = {
         },
     },
 }
+# A problem whose `errors` are those of the events, by index.
+_PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457) with the members of the answer.",
+    "required": [*PROBLEM_SCHEMA["required"], *_ANSWER["required"]],
+    "properties": PROBLEM_SCHEMA["properties"] | _ANSWER["properties"],
+}
 
 
 def add_ingest(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -154,6 +162,7 @@ def add_ingest(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         "MeteredCall": _METERED_CALL,
         "CompoundEvent": _COMPOUND_EVENT,
         "IngestAnswer": _ANSWER,
+        "IngestProblem": _PROBLEM,
     }
     components["securitySchemes"]["meteringKey"] = _KEY
     for path, route in _PATHS.items():
@@ -170,7 +179,7 @@ def _body(schema: str) -> dict[str, Any]:
 
 def _operation(route: _Route) -> dict[str, Any]:
     answer = {"$ref": "#/components/schemas/IngestAnswer"}
-    problem = {"allOf": [{"$ref": "#/components/schemas/Problem"}, answer]}
+    problem = {"$ref": "#/components/schemas/IngestProblem"}
     return {
         "operationId": route.operation_id,
         "description": route.says,
