@@ -7,6 +7,7 @@ import typer
 
 from aforo.commands.check import check
 from aforo.commands.demo import demo
+from aforo.commands.import_file import import_file
 from aforo.commands.installation import manage
 from aforo.commands.probe import probe
 from aforo.commands.tenant import tenant_app
@@ -25,6 +26,7 @@ app.command()(demo)
 app.command()(verify)
 app.command()(check)
 app.command()(probe)
+app.command("import")(import_file)
 app.add_typer(tenant_app, name="tenant")
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 

@@ -1,5 +1,7 @@
 """Background entry points of metering: fetch nothing, decide nothing, call one service."""
 
+from uuid import UUID
+
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -11,6 +13,8 @@ from metering.services import (
     letter_policies,
     partitions,
     sessions,
+    upload_reading,
+    uploads,
 )
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
@@ -63,3 +67,15 @@ def expire_dead_letters() -> None:
 def make_partitions() -> None:
     """May run twice: a partition that is there is left alone."""
     partitions.make_for_all_clocks(now=timezone.now())
+
+
+@shared_task(name="metering.read_upload", autoretry_for=HEALS, retry_backoff=True, max_retries=5)
+def read_upload(upload_id: str) -> None:
+    """May run twice: each chunk of rows looks under a lock how far the file was read."""
+    upload_reading.read_on(upload_id=UUID(upload_id), clock=timezone.now)
+
+
+@shared_task(name="metering.sweep_uploads", expires=10)
+def sweep_uploads() -> None:
+    """May run twice: it only asks, and deletes what is a day old."""
+    uploads.sweep(now=timezone.now())

@@ -36,7 +36,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import CostEvent, DeadLetter, HeldEvent, LetterDecision, Session
+from metering.models import CostEvent, DeadLetter, HeldEvent, LetterDecision, Session, Upload
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -400,3 +400,15 @@ class SessionFactory(OwnedFactory):
 
     class Meta:
         model = Session
+
+
+class UploadFactory(OwnedFactory):
+    """A draft without its file."""
+
+    file_name = "usage.csv"
+    format = "CSV"
+    state = "DRAFT"
+    created_at = NOW
+
+    class Meta:
+        model = Upload

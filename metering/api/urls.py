@@ -17,6 +17,15 @@ from metering.api.held import (
 from metering.api.ingest import compound, events, ingest, meter
 from metering.api.letter_routes import LETTER_ROUTES
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
+from metering.api.uploads import (
+    IngestUpload,
+    IngestUploadDetail,
+    UploadCancelling,
+    UploadDetail,
+    UploadList,
+    UploadReport,
+    UploadStarting,
+)
 from metering.api.usage_events import UsageEventDetail, UsageEvents
 
 # Plain views that need no middleware of Django's.
@@ -34,6 +43,13 @@ urlpatterns = [
     *LETTER_ROUTES,
     *(path(route, view) for route, view in HOT_ROUTES.items()),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
+    path("v1/ingest/upload", IngestUpload.as_view()),
+    path("v1/ingest/upload/<uuid:upload_id>", IngestUploadDetail.as_view()),
+    path("api/v1/uploads", UploadList.as_view()),
+    path("api/v1/uploads/<uuid:id>", UploadDetail.as_view()),
+    path("api/v1/uploads/<uuid:id>/report", UploadReport.as_view()),
+    path("api/v1/uploads/<uuid:id>/start", UploadStarting.as_view()),
+    path("api/v1/uploads/<uuid:id>/cancel", UploadCancelling.as_view()),
     path("api/v1/held-events", HeldEvents.as_view()),
     path("api/v1/held-events/accept", HeldEventsAcceptance.as_view()),
     path("api/v1/held-events/waive", HeldEventsWaiver.as_view()),

@@ -10,7 +10,7 @@ from metering.models.letters import DeadLetter, HeldEvent
 from metering.models.sessions import Session
 from metering.models.totals import LateTotal, RatingAdjustment, RunningTotal, UniqueValue
 from metering.models.unknown_metrics import UnknownMetric
-from metering.models.uploads import Upload, UploadIssue, UploadPiece
+from metering.models.uploads import Upload, UploadBatch, UploadIssue, UploadPiece
 
 __all__ = [
     "ArchivedCount",
@@ -33,6 +33,7 @@ __all__ = [
     "UniqueValue",
     "UnknownMetric",
     "Upload",
+    "UploadBatch",
     "UploadIssue",
     "UploadPiece",
     "UsageEvent",

@@ -79,6 +79,26 @@ class UploadPiece(models.Model):
         return f"{self.upload_id} {self.number}"
 
 
+class UploadBatch(models.Model):
+    """Rows of a file that went into the inbox together: its receipt says what became of them."""
+
+    id = models.BigAutoField(primary_key=True)
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="batches")
+    first_row = models.BigIntegerField(help_text="how many rows stand before them")
+    batch_id = models.UUIDField()
+
+    class Meta:
+        db_table = "upload_batches"
+        verbose_name_plural = "upload batches"
+        ordering = ("upload", "first_row")
+        constraints = (
+            models.UniqueConstraint(name="rows_go_in_once", fields=("upload", "first_row")),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.upload_id} after row {self.first_row}"
+
+
 class UploadIssue(models.Model):
     """One row of a file that was not taken, and why."""
 
