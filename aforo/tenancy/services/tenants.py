@@ -17,6 +17,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
 _SECRET_BYTES = 32
+MOST_DAYS = 36_500  # a century: further back than any calendar of events
 _SLUG_LENGTH = 60  # leaves room for "-sandbox" and a number
 SETTINGS = frozenset(
     {
@@ -142,6 +143,10 @@ def _require_valid(tenant: Tenant) -> None:
         errors.append(FieldError("timeZone", "INVALID", f"no time zone '{tenant.time_zone}'"))
     if tenant.settlement_delay < timedelta(0):
         errors.append(FieldError("settlementDelay", "INVALID", "a delay is not negative"))
+    if tenant.dead_letter_days is not None and not 0 < tenant.dead_letter_days <= MOST_DAYS:
+        errors.append(FieldError("deadLetterDays", "INVALID", f"1 to {MOST_DAYS}, or empty"))
+    if tenant.dead_letter_threshold == 0:
+        errors.append(FieldError("deadLetterThreshold", "INVALID", "at least 1, or empty"))
     if not _has_minor_unit(tenant.currency):
         errors.append(FieldError("currency", "INVALID", f"no currency '{tenant.currency}'"))
     if errors:
