@@ -17,7 +17,7 @@ _RECOVERED = """
     WITH replays AS MATERIALIZED (
         SELECT batch_id, counted FROM receipts
         WHERE tenant_id = %(tenant)s AND source = 'REPLAY'
-          AND drained_at >= %(since)s AND drained_at < coalesce(%(until)s, 'infinity'))
+          AND drained_at >= %(since)s AND drained_at < coalesce(%(until)s::timestamptz, 'infinity'))
     SELECT s.currency, sum(e.revenue), (SELECT coalesce(sum(counted), 0) FROM replays)
     FROM replays r
     JOIN usage_events e ON e.batch_id = r.batch_id AND e.source = 'REPLAY'
