@@ -43,6 +43,11 @@ NAVIGATION = [
         _item("Running totals", "functions", "metering_runningtotal"),
         _item("Usage events", "bolt", "metering_usageevent"),
         _item("Sessions", "smart_toy", "metering_session"),
+        {
+            "title": "Try an event",
+            "icon": "science",
+            "link": reverse_lazy("admin:metering_try_event"),
+        },
         _item("Receipts", "receipt_long", "metering_receipt"),
         _item("Inbox", "inbox", "metering_inboxbatch"),
         _item("Dead letters", "report", "metering_deadletter"),

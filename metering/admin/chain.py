@@ -14,6 +14,7 @@ from metering.provenance import Provenance, found_by, gates_of, routing_of
 
 _CELL = '<td class="px-3 py-1.5 align-top">{}</td>'
 _HEAD = '<td class="px-3 py-1.5 align-top w-48 opacity-70">{}</td>'
+_ORDER = "claim decode judge lock rate write"  # JSON keeps none
 _FOUND = {
     "EXTERNAL_ID": "its external id",
     "OWN_ID": "its own id",
@@ -150,7 +151,8 @@ def _batch(chain: Provenance) -> SafeString | str:
 
 
 def _steps(steps: dict[str, object] | None) -> str:
-    return ", ".join(f"{step} {took} ms" for step, took in (steps or {}).items())
+    named = sorted((steps or {}).items(), key=lambda step: _ORDER.find(step[0]))
+    return ", ".join(f"{step} {took} ms" for step, took in named)
 
 
 def _linked(model: str, key: UUID | int, shown: object) -> SafeString:

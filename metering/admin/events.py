@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.views import ChangeList
@@ -23,6 +24,7 @@ from metering.admin.base import (
     tenant_slug,
     unit_name,
 )
+from metering.admin.trials import try_page
 from metering.ingest.arrivals import hash_of
 from metering.models import EventKey, UsageEvent
 from metering.provenance import provenance_of
@@ -104,6 +106,10 @@ class UsageEventAdmin(LargeTableAdmin):
         ("As it was sent", {"fields": ("raw",)}),
     )
     readonly_fields = ("tenant", "customer", "unit", "used", "readable_metadata", *_CHAIN)
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(try_page)
+        return [path("try", page, name="metering_try_event"), *super().get_urls()]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[EventList]:
         return EventList

@@ -26,6 +26,7 @@ from metering.api.uploads import (
     UploadReport,
     UploadStarting,
 )
+from metering.api.trials import IngestTest
 from metering.api.usage_events import UsageEventDetail, UsageEvents
 
 # Plain views that need no middleware of Django's.
@@ -56,6 +57,7 @@ urlpatterns = [
     path("api/v1/held-events/<uuid:id>", HeldEventDetail.as_view()),
     path("api/v1/held-events/<uuid:id>/accept", HeldEventAcceptance.as_view()),
     path("api/v1/held-events/<uuid:id>/waive", HeldEventWaiver.as_view()),
+    path("v1/ingest/test", IngestTest.as_view()),
     path("api/v1/usage-events", UsageEvents.as_view()),
     path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
     path("api/v1/sessions", Sessions.as_view()),

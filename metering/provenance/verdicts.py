@@ -106,4 +106,8 @@ def _age(late: timedelta) -> str:
 
 
 def _spelled(span: timedelta) -> str:
-    return f"{span.total_seconds():.0f} s" if span < timedelta(days=2) else f"{span.days} days"
+    if span < timedelta(hours=2):
+        return f"{span.total_seconds():.0f} s"
+    if span < timedelta(days=3):
+        return f"{span // timedelta(hours=1)} hours"
+    return f"{span.days} days"

@@ -129,9 +129,7 @@ def usage_page(*, tenant: Tenant, looked: Looked, before: Place | None, size: in
     return _walked(conditions, values, start, size)
 
 
-def _walked(
-    conditions: Sequence[str], values: Mapping[str, Any], start: Place, size: int
-) -> Page:
+def _walked(conditions: Sequence[str], values: Mapping[str, Any], start: Place, size: int) -> Page:
     """The next events by the tenant's index; a page that finds few ends where it stopped looking.
 
     Times are what the index is sorted by: they need no stop.
