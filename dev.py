@@ -38,7 +38,7 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 OPENAPI = ROOT / "docs" / "openapi.yaml"
 OLDEST, NEWEST = (3, 11), (3, 14)
-APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing"]
+APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing", "webhooks"]
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
 MOST_AT_ONCE = 4  # processes that run tests: each has a database of its own
 SKIPPED = 77  # the exit code of what could not be looked at

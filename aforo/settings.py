@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "catalog",
     "metering",
     "billing",
+    "webhooks",
     "aforo.demo",
     "aforo.probe",
 ]

@@ -26,6 +26,7 @@ urlpatterns = [
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("billing.api.urls")),
     path("", include("metering.api.urls")),
+    path("", include("webhooks.api.urls")),
 ]
 
 handler400 = problems.answer_bad_request

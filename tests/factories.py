@@ -12,11 +12,13 @@ from itertools import islice
 from uuid import uuid4
 
 import factory
+import lz4.frame
 from django.contrib.auth import get_user_model
 from factory.django import DjangoModelFactory
 
 from aforo.ids import new_id
 from aforo.periods import monthly
+from aforo.sealing import seal
 from aforo.tenancy.models import ApiKey, Member, Tenant
 from aforo.tenancy.models.members import Role
 from billing.models import BillRun, Invoice
@@ -37,6 +39,7 @@ from catalog.models import (
     UnitPrice,
 )
 from metering.models import CostEvent, DeadLetter, HeldEvent, LetterDecision, Session, Upload
+from webhooks.models import WebhookDelivery, WebhookSource
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -356,6 +359,35 @@ class InvoiceFactory(OwnedFactory):
 
     class Meta:
         model = Invoice
+
+
+class WebhookSourceFactory(OwnedFactory):
+    """A source whose pushes are signed with `secret`."""
+
+    id = factory.LazyFunction(new_id)
+    name = factory.Sequence(lambda number: f"source {number}")
+    created_at = NOW
+
+    class Meta:
+        model = WebhookSource
+
+    @classmethod
+    def _create(cls, model_class, *args, secret="whsec_test", **fields):
+        sealed = seal(secret.encode(), purpose="webhook signing secret", row=str(fields["id"]))
+        source = super()._create(model_class, *args, sealed_secret=sealed, **fields)
+        source.secret = secret.encode()
+        return source
+
+
+class WebhookDeliveryFactory(OwnedFactory):
+    source = same_tenant(WebhookSourceFactory)
+    verdict = "ACCEPTED"
+    arrived_at = NOW
+    size = 2
+    payload = lz4.frame.compress(b"{}")
+
+    class Meta:
+        model = WebhookDelivery
 
 
 class CostEventFactory(OwnedFactory):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("aforo", "catalog", "metering", "billing")
+PACKAGES = ("aforo", "catalog", "metering", "billing", "webhooks")
 LONGEST_MODULE = 300  # lines
 LONGEST_FUNCTION = 50
 SCOPED = {"for_tenant", "create", "bulk_create"}

@@ -7,17 +7,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
 
-from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of, size_of
+from aforo.api.newest_first import NewestFirst
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.problems import problem_members, problem_response
 from aforo.api.serializers import WireModelSerializer
-from aforo.api.views import TenantAPIView, TenantDetailView
-from aforo.errors import AforoError, FieldError, Refused, Unreadable
+from aforo.api.views import TenantDetailView, TenantListView
+from aforo.errors import AforoError, Refused
 from aforo.money import plain
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import TenantQuerySet
@@ -26,7 +23,7 @@ from metering.api import limits
 from metering.api.ingest import bearer_token, body_of, not_allowed
 from metering.ingest import door, known
 from metering.models import CostEvent
-from metering.selectors.costs import cost_events, id_at, place_of_id
+from metering.selectors.costs import cost_events
 from metering.services.costs import CostAdmission, record_costs
 
 
@@ -121,25 +118,13 @@ class CostEventFilter(filters.FilterSet):
         return costs.filter(customer_id__in=[customer_id for customer_id, _ in found.values()])
 
 
-class CostEvents(TenantAPIView):
+class CostEvents(TenantListView):
     """What was reported as costs, newest first; `since` is included, `until` is not."""
 
     selector = cost_events
     serializer_class = CostEventSerializer
     filterset_class = CostEventFilter
-    pagination_class = None
-
-    @extend_schema(parameters=[*PARAMETERS], responses=CostEventSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        size, place = size_of(request), place_of(request, parts=3)
-        found = self.filter_queryset(self.get_queryset())
-        if place is not None:
-            found = found.filter(pk__lt=_id_at(place))
-        rows = list(found[: size + 1])
-        more = len(rows) > size
-        content = self.get_serializer(rows[:size], many=True).data
-        last = cursor_of(*place_of_id(rows[size - 1].pk)) if more else None
-        return cursor_page(content, next_cursor=last, size=size)
+    pagination_class = NewestFirst
 
 
 class CostEventDetail(TenantDetailView):
@@ -147,12 +132,3 @@ class CostEventDetail(TenantDetailView):
 
     selector = cost_events
     serializer_class = CostEventSerializer
-
-
-def _id_at(place: list[int]) -> Any:
-    try:
-        return id_at(place)
-    except ValueError:
-        message = "this is no cursor of ours"
-        error = FieldError("cursor", "INVALID", message)
-        raise Unreadable(f"cursor: {message}", errors=(error,)) from None

@@ -1,0 +1,219 @@
+"""Pushes over HTTP: proven, mapped, counted once, kept as they came."""
+
+from uuid import uuid4
+
+import lz4.frame
+import pytest
+from django.utils import timezone
+
+from metering.models import DeadLetter, InboxBatch, UsageEvent
+from tests.factories import TenantFactory, WebhookSourceFactory
+from tests.metering.events import codes, outcomes
+from webhooks.models import WebhookDelivery, WebhookSource
+
+PAYLOAD = {
+    "customer_id": "cust_1",
+    "metric_id": "tokens",
+    "body": {"quantity": 7},
+    "event_timestamp": "2026-03-15T11:00:00Z",
+    "id": "evt_1",
+}
+NATIVE = {
+    "customerId": "cust_1",
+    "metricName": "tokens",
+    "quantity": 7,
+    "occurredAt": "2026-03-15T11:00:00Z",
+}
+
+
+def verdicts():
+    return list(WebhookDelivery.objects.order_by("id").values_list("verdict", flat=True))
+
+
+def counts(answer):
+    members = answer.json()
+    return [members[name] for name in ("accepted", "duplicates", "failed")]
+
+
+@pytest.mark.parametrize("payload", [PAYLOAD, NATIVE], ids=["registered paths", "our own names"])
+def test_a_push_is_counted_for_the_tenant_of_its_source(sender, seller, payload):
+    answer = sender.push(payload, **{"X-Tenant-Id": "somebody-else"})
+    seller.drain()
+
+    assert answer.status_code == 202, answer.content
+    assert counts(answer) == [1, 0, 0]
+    (event,) = UsageEvent.objects.all()
+    assert (event.metric, event.quantity, event.source) == ("tokens", 7, "WEBHOOK")
+    assert event.tenant_id == seller.tenant.pk
+    (delivery,) = WebhookDelivery.objects.all()
+    assert str(delivery.pk) == answer.json()["deliveryId"]
+    assert (delivery.verdict, delivery.batch_id) == ("ACCEPTED", event.batch_id)
+    assert delivery.event_key == event.idempotency_key
+    assert b'"cust_1"' in lz4.frame.decompress(bytes(delivery.payload))
+
+
+def test_a_repeat_is_dropped_from_memory_and_without_it_by_the_ledger(sender, seller):
+    first, again = sender.push(PAYLOAD), sender.push(PAYLOAD)
+    seller.drain()
+
+    assert (counts(first), counts(again)) == ([1, 0, 0], [0, 1, 0])
+    assert verdicts() == ["ACCEPTED", "DUPLICATE"]
+    assert UsageEvent.objects.count() == 1
+
+
+def test_the_same_id_with_other_content_is_a_conflict_to_be_seen(sender, seller):
+    sender.push(PAYLOAD)
+    sender.push(PAYLOAD | {"body": {"quantity": 8}})
+    seller.drain()
+
+    assert UsageEvent.objects.count() == 1
+    assert codes() == ["IDEMPOTENCY_CONFLICT"]
+
+
+def test_without_redis_the_ledger_judges(sender, seller, redis_down):
+    for _ in range(2):
+        assert sender.push(PAYLOAD).status_code == 202
+    seller.drain()
+
+    assert outcomes() == {"counted": 1, "duplicates": 1}
+
+
+@pytest.mark.parametrize(
+    "signature", [..., "", "sha256=00", "00" * 32], ids=["none", "empty", "short", "wrong"]
+)
+def test_a_wrong_signature_is_401_and_logged(sender, signature):
+    answer = sender.push(PAYLOAD, **{"X-Hub-Signature-256": signature})
+
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "BAD_SIGNATURE"
+    assert not InboxBatch.objects.exists()
+    assert verdicts() == ["BAD_SIGNATURE"]
+
+
+def test_an_api_key_is_no_signature(sender, seller):
+    answer = sender.client.post(
+        sender.path,
+        b"{}",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {seller.token}"},
+    )
+    assert answer.status_code == 401
+
+
+def test_nobody_fills_the_log_without_the_secret(sender):
+    for _ in range(70):
+        assert sender.push(PAYLOAD, secret=b"guessed").status_code == 401
+    assert len(verdicts()) == 60
+    assert sender.push(PAYLOAD).status_code == 202  # nor keeps the sender out
+
+
+def test_an_old_push_is_stale(sender):
+    seconds = int(timezone.now().timestamp())
+    fresh = sender.push(PAYLOAD, **{"X-Aforo-Timestamp": str(seconds)})
+    stale = sender.push(PAYLOAD, **{"X-Aforo-Timestamp": str(seconds - 301)})
+
+    assert (fresh.status_code, stale.status_code) == (202, 401)
+    assert stale.json()["code"] == "STALE"
+    assert verdicts() == ["ACCEPTED", "STALE"]
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"archived_at": timezone.now()}])
+def test_a_source_that_is_off_is_404(sender, change):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(**change)
+    assert sender.push(PAYLOAD).status_code == 404
+
+
+def test_an_unknown_source_is_404(sender):
+    assert sender.push(PAYLOAD, path=f"/v1/ingest/webhook/{uuid4()}").status_code == 404
+    assert sender.push(PAYLOAD, path="/v1/ingest/webhook/none").status_code == 404
+    assert sender.client.get(sender.path).status_code == 405
+
+
+def test_what_is_no_json_is_400_and_kept(sender):
+    assert sender.push(b"{").status_code == 400
+    assert sender.push(b"[{}, ").status_code == 400
+    assert sender.push(b"").status_code == 400
+    assert verdicts() == ["UNREADABLE"] * 3
+
+
+def test_what_cannot_be_mapped_is_a_dead_letter_with_what_was_pushed(sender, seller):
+    answer = sender.push({"who": "cust_1", "how": ["much"]})
+    seller.drain()
+
+    assert answer.status_code == 202
+    assert counts(answer) == [0, 0, 1]
+    assert "$.customer_id" in answer.json()["errors"][0]["error"]
+    (letter,) = DeadLetter.objects.all()
+    assert bytes(letter.event) == b'{"who":"cust_1","how":["much"]}'
+    assert verdicts() == ["UNMAPPED"]
+    assert outcomes() == {"dead": 1}
+
+
+def test_what_the_gates_refuse_is_a_dead_letter(sender, seller):
+    answer = sender.push(PAYLOAD | {"body": {"quantity": -1}})
+    later = sender.push(PAYLOAD | {"id": "evt_2", "metric_id": "unknown"})
+    seller.drain()
+
+    assert answer.json()["errors"][0]["code"] == "INVALID_QUANTITY"
+    assert counts(later) == [1, 0, 0]  # whether anybody counts it, the drain finds out
+    assert codes() == ["INVALID_QUANTITY", "UNKNOWN_METRIC"]
+
+
+def test_an_array_is_several_pushes(sender, seller):
+    sender.push(PAYLOAD)
+    answer = sender.push([PAYLOAD, {"bad": 1}, PAYLOAD | {"id": "evt_2"}])
+    seller.drain()
+
+    assert counts(answer) == [1, 1, 1]
+    assert [error["index"] for error in answer.json()["errors"]] == [1]
+    assert UsageEvent.objects.count() == 2
+    assert codes() == ["INVALID_EVENT"]
+    assert outcomes() == {"counted": 2, "dead": 1}
+
+
+def test_only_events_of_the_filter_count(sender, seller):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(event_filter=["used"])
+    ignored = sender.push(PAYLOAD | {"type": "created"})
+    taken = sender.push(PAYLOAD | {"type": "used"})
+
+    assert (counts(ignored), counts(taken)) == ([0, 0, 0], [1, 0, 0])
+    assert verdicts() == ["FILTERED", "ACCEPTED"]
+    assert InboxBatch.objects.count() == 1
+
+
+def test_a_header_may_say_what_makes_a_push_the_same(sender, seller):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(event_id_header="X-GitHub-Delivery")
+    for delivery in ("a", "b", "a"):
+        sender.push(NATIVE, **{"X-GitHub-Delivery": delivery})
+    seller.drain()
+
+    assert UsageEvent.objects.count() == 2
+
+
+def test_a_source_has_a_rate(sender):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(rate_limit=2)
+    answers = [sender.push(PAYLOAD | {"id": f"evt_{number}"}) for number in range(3)]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+    assert 1 <= int(answers[2]["Retry-After"]) <= 61
+    assert InboxBatch.objects.count() == 2
+
+
+def test_two_sources_do_not_know_each_others_secret_or_ids(sender, seller):
+    other = WebhookSourceFactory(tenant=TenantFactory(), secret="whsec_other")
+    path = f"/v1/ingest/webhook/{other.pk}"
+    assert sender.push(NATIVE, path=path).status_code == 401
+    assert sender.push(NATIVE, path=path, secret=b"whsec_other").status_code == 202
+    assert InboxBatch.objects.get().tenant_id == other.tenant_id
+
+
+def test_credentials_in_a_push_are_kept_nowhere(sender, seller):
+    secret = "sk_live_" + "S3cr3t" * 6
+    sender.push(PAYLOAD | {"apiKey": secret, "note": secret, "idempotencyKey": secret})
+    seller.drain()
+
+    (delivery,) = WebhookDelivery.objects.all()
+    kept = lz4.frame.decompress(bytes(delivery.payload)).decode()
+    (event,) = UsageEvent.objects.all()
+    for text in (kept, event.metadata, event.idempotency_key, delivery.event_key):
+        assert secret not in text

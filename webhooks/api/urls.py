@@ -1,0 +1,16 @@
+"""Routes of webhooks, without trailing slashes."""
+
+from django.urls import path
+
+from webhooks.api.deliveries import WebhookDeliveries, WebhookDeliveryDetail
+from webhooks.api.receiver import webhook
+from webhooks.api.sources import WebhookSourceDetail, WebhookSourceRotation, WebhookSources
+
+urlpatterns = [
+    path("v1/ingest/webhook/<uuid:source_id>", webhook),
+    path("api/v1/webhook-sources", WebhookSources.as_view()),
+    path("api/v1/webhook-sources/<uuid:id>", WebhookSourceDetail.as_view()),
+    path("api/v1/webhook-sources/<uuid:id>/rotate", WebhookSourceRotation.as_view()),
+    path("api/v1/webhook-deliveries", WebhookDeliveries.as_view()),
+    path("api/v1/webhook-deliveries/<uuid:id>", WebhookDeliveryDetail.as_view()),
+]

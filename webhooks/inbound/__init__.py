@@ -1,0 +1,1 @@
+"""From a push to usage: signature, filter, mapping, memory."""
