@@ -48,6 +48,7 @@ NAVIGATION = [
             "icon": "science",
             "link": reverse_lazy("admin:metering_try_event"),
         },
+        _item("Uploads", "upload_file", "metering_upload"),
         _item("Receipts", "receipt_long", "metering_receipt"),
         _item("Inbox", "inbox", "metering_inboxbatch"),
         _item("Dead letters", "report", "metering_deadletter"),

@@ -7,6 +7,7 @@ from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
 from metering.admin.letters import DeadLetterAdmin
 from metering.admin.sessions import SessionAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
+from metering.admin.uploads import UploadAdmin
 
 __all__ = [
     "CostEventAdmin",
@@ -19,5 +20,6 @@ __all__ = [
     "RunningTotalAdmin",
     "SessionAdmin",
     "UniqueValueAdmin",
+    "UploadAdmin",
     "UsageEventAdmin",
 ]
