@@ -1,5 +1,6 @@
 """What was used: the inbox, the events, their totals, and what could not be counted."""
 
+from metering.models.activity import ReceiptSlice, UnitActivity
 from metering.models.archives import ArchivedCount, ArchivedMonth, ReceiptDay
 from metering.models.corrections import Correction
 from metering.models.costs import CostEvent
@@ -28,9 +29,11 @@ __all__ = [
     "RawPayload",
     "Receipt",
     "ReceiptDay",
+    "ReceiptSlice",
     "RunningTotal",
     "Session",
     "UniqueValue",
+    "UnitActivity",
     "UnknownMetric",
     "Upload",
     "UploadBatch",

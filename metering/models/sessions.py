@@ -69,6 +69,11 @@ class Session(TenantOwned):
                 fields=("tenant", "killed_at"),
                 condition=models.Q(killed_at__isnull=False),
             ),
+            models.Index(
+                name="sessions_to_sum_up",
+                fields=("tenant", "closed_at"),
+                condition=models.Q(closed_at__isnull=False, summed_up_at__isnull=True),
+            ),
         )
 
     def __str__(self) -> str:
