@@ -4,13 +4,12 @@
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import accumulate, islice, repeat
+from itertools import accumulate, repeat
 
 from aforo.money import ZERO, exact
-from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
 from metering.counted_values import value_hash
 from metering.ingest import enrichment, totals
@@ -121,7 +120,8 @@ def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked)
         quantity, charged = after, price
         if arrival.fate is Fate.UNBILLED:
             arrival.fate = Fate.COUNTED
-    total.cost += unit_cost * (quantity - total.quantity)
+    if unit_cost:
+        total.cost += unit_cost * (quantity - total.quantity)
     total.revenue += charged - first
     total.quantity, total.event_count, total.position = quantity, count, position
     total.digest = maker.chain.digest
@@ -141,21 +141,23 @@ def _row_maker(target: Target, total: Total) -> RowMaker:
 
 def _levels(
     target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
-) -> Iterable[Decimal]:
+) -> Iterator[Decimal]:
     """The aggregated quantity after each event, from where the total stands."""
+    join: Callable[[Decimal, Decimal], Decimal] | None = None  # adds
     match target.unit.aggregation:
-        case Aggregation.COUNT:
+        case "COUNT":
             steps: Iterable[Decimal] = repeat(ONE, len(arrivals))
-        case Aggregation.SUM:
-            steps = (arrival.event.quantity for arrival in arrivals)
-        case Aggregation.MAX:
-            sizes = (arrival.event.quantity for arrival in arrivals)
-            return islice(accumulate(sizes, max, initial=total.quantity), 1, None)
-        case Aggregation.UNIQUE:
+        case "SUM":
+            steps = [arrival.event.quantity for arrival in arrivals]
+        case "MAX":
+            steps, join = [arrival.event.quantity for arrival in arrivals], max
+        case "UNIQUE":
             steps = _first_seen(target, total.id, arrivals, new_values)
         case unknown:
             raise ValueError(f"no arithmetic for aggregation {unknown}")
-    return islice(accumulate(steps, initial=total.quantity), 1, None)
+    levels = accumulate(steps, join, initial=total.quantity)
+    next(levels)  # where it stands
+    return levels
 
 
 def _first_seen(

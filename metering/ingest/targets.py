@@ -31,6 +31,7 @@ class Target:
     total_id: int | None = None
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
+    unique_field: str | None = field(init=False)  # whose distinct values are counted, if any are
     maker: RowMaker | None = None  # the one that was used last
 
     def __post_init__(self) -> None:
@@ -38,6 +39,8 @@ class Target:
         version, unit = str(self.version_id), str(self.unit.unit_id)
         self.columns = "\t".join((str(self.tenant_id), customer, subscription, version, unit))
         self.hashed_context = (version, subscription, customer, unit)
+        is_unique = self.unit.aggregation == Aggregation.UNIQUE
+        self.unique_field = self.unit.event_field if is_unique else None
 
     def maker_of(self, total_id: int, secret: bytes) -> RowMaker:
         """What makes the rows of one total of this target."""
@@ -45,12 +48,6 @@ class Target:
         return RowMaker(
             self.columns, self.hashed_context, total_id, secret, product_type=unit.product_type
         )
-
-    @property
-    def unique_field(self) -> str | None:
-        """The field whose distinct values are counted; None for other aggregations."""
-        is_unique = self.unit.aggregation == Aggregation.UNIQUE
-        return self.unit.event_field if is_unique else None
 
 
 @dataclass(slots=True, eq=False)
