@@ -1,6 +1,6 @@
 """Which events are behind an invoice line, and what they come to when they are walked again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,8 +8,10 @@ from aforo.money import EXACT, ZERO
 from billing.models import BillRunEventIndex
 from catalog.models import BillableUnit
 from catalog.models.billable_units import Aggregation
+from catalog.pricing import Usage
 from metering import proof
-from metering.selectors.events import CountedEvent, digest_before, events_of_span
+from metering.selectors.corrections import VOID, position_voided
+from metering.selectors.events import CountedEvent, events_of_span
 
 ONE = Decimal(1)
 Aggregate = Callable[[Decimal, CountedEvent], Decimal]
@@ -17,36 +19,61 @@ Aggregate = Callable[[Decimal, CountedEvent], Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a span's stored events come to. `flaw` names the first that is not what was billed."""
+    """What a span's stored events come to. `flaw` names the first that is not what was billed.
 
-    event_count: int
-    quantity: Decimal
+    `before` and `after` are the usage of the whole total at the two ends of the span.
+    """
+
+    row_count: int
+    before: Usage
+    after: Usage
     revenue: Decimal
     digest: bytes
     flaw: str | None
 
+    @property
+    def event_count(self) -> int:
+        """Events that the span adds, less those it takes back."""
+        return self.after.count - self.before.count
 
-def replay(span: BillRunEventIndex, *, key: bytes, unit: BillableUnit) -> Replay:
-    """Walk the events of `span` in order: hash and chain them again, and aggregate them again.
+    @property
+    def quantity(self) -> Decimal:
+        return EXACT.subtract(self.after.quantity, self.before.quantity)
 
-    Memory does not grow with the events, but for the values that UNIQUE has to remember. `key` is
-    the key of the span's total.
+
+def replay(
+    span: BillRunEventIndex, *, key: bytes, unit: BillableUnit, voids: Mapping[int, int]
+) -> Replay:
+    """Walk the total's events from the first to the last of `span`: hash, chain, aggregate again.
+
+    What was billed before the span is walked too, because its price begins there. Memory does not
+    grow with the events, but for what UNIQUE and corrections have to remember. `key` is the key of
+    the span's total, `voids` its positions that do not stand, with where they were taken back.
     """
-    before = span.first_position - 1
-    chain = proof.Chain(key, digest_before(span.running_total_id, span.first_position))
-    aggregate = _aggregation(unit)
-    quantity, revenue, count = ZERO, ZERO, 0
+    voids = {position: at for position, at in voids.items() if at <= span.last_position}
+    before = _Level(unit, voids, at=span.first_position - 1)
+    after = _Level(unit, voids, at=span.last_position)
+    chain = proof.Chain(key)
+    revenue, count, voided = ZERO, 0, 0
     flaw = None
-    for event in events_of_span(span.running_total_id, span.first_position, span.last_position):
+    for event in events_of_span(span.running_total_id, 1, span.last_position):
         count += 1
-        flaw = flaw or _flaw(event, chain, expected=before + count)
-        quantity = aggregate(quantity, event)
-        revenue = EXACT.add(revenue, event.revenue)
-    flaw = flaw or _flaw_at_the_end(span, chain, reached=before + count)
-    return Replay(count, quantity, revenue, chain.digest, flaw)
+        flaw = flaw or _flaw(event, chain, voids, expected=count)
+        before.add(event)
+        after.add(event)
+        voided += event.source == VOID
+        if count >= span.first_position:
+            revenue = EXACT.add(revenue, event.revenue)
+    flaw = flaw or _flaw_at_the_end(span, chain, reached=count)
+    if flaw is None and voided != len(voids):
+        flaw = f"{voided} events are taken back, but {len(voids)} corrections say so"
+    row_count = max(0, count - span.first_position + 1)
+    return Replay(row_count, before.usage, after.usage, revenue, chain.digest, flaw)
 
 
-def _flaw(event: CountedEvent, chain: proof.Chain, *, expected: int) -> str | None:
+def _flaw(
+    event: CountedEvent, chain: proof.Chain, voids: Mapping[int, int], *, expected: int
+) -> str | None:
     """Append the event; what is wrong with it, if anything."""
     if event.position > expected:
         return f"the event at position {expected} is missing"
@@ -57,6 +84,10 @@ def _flaw(event: CountedEvent, chain: proof.Chain, *, expected: int) -> str | No
             f"the event at position {event.position} (key {event.idempotency_key!r}) is not the"
             " one that was counted: its digest differs"
         )
+    if event.source == VOID:
+        position = position_voided(event.metadata)
+        if position is None or voids.get(position) != event.position:
+            return f"what position {event.position} takes back is in no correction"
     return None
 
 
@@ -66,6 +97,29 @@ def _flaw_at_the_end(span: BillRunEventIndex, chain: proof.Chain, *, reached: in
     if chain.digest != bytes(span.digest):
         return f"the digest at position {reached} is not the one that was billed"
     return None
+
+
+class _Level:
+    """The usage of a total as it stood at one position, told from stored events alone."""
+
+    def __init__(self, unit: BillableUnit, voids: Mapping[int, int], *, at: int) -> None:
+        self._aggregate = _aggregation(unit)
+        self._voids = voids
+        self._at = at
+        self._quantity, self._count = ZERO, 0
+
+    def add(self, event: CountedEvent) -> None:
+        """Take the event in, if it had come by then and was not taken back by then."""
+        if event.position > self._at or event.source == VOID:
+            return
+        if self._voids and self._voids.get(event.position, self._at + 1) <= self._at:
+            return
+        self._count += 1
+        self._quantity = self._aggregate(self._quantity, event)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self._quantity, self._count)
 
 
 def _aggregation(unit: BillableUnit) -> Aggregate:

@@ -39,7 +39,11 @@ class LineInline(_ToBeRead, TabularInline):
     @display(description="description")
     def what(self, line: InvoiceLine) -> SafeString:
         page = reverse("admin:billing_invoiceline_change", args=[line.pk])
-        return format_html('<a href="{}">{}</a>', page, line.description)
+        link = format_html('<a href="{}">{}</a>', page, line.description)
+        if line.period_start_at is None or line.period_end_at is None:
+            return link
+        period = f"{line.period_start_at:%Y-%m-%d} to {line.period_end_at:%Y-%m-%d}"
+        return format_html("{} ({})", link, period)
 
     @display(description="quantity")
     def used(self, line: InvoiceLine) -> str:

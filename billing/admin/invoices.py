@@ -45,7 +45,13 @@ class InvoiceAdmin(ReadOnlyAdmin):
         "documents",
     )
     list_select_related = ("tenant", "customer")
-    list_filter = (TenantFilter, "status", "currency", ("period_end_at", RangeDateTimeFilter))
+    list_filter = (
+        TenantFilter,
+        "status",
+        "kind",
+        "currency",
+        ("period_end_at", RangeDateTimeFilter),
+    )
     list_filter_submit = True
     search_fields = ("number", "customer__external_id", "customer__name", "id")
     readonly_fields = ("state", "sum", "before", "discounts", "tax", "documents", "sha256")
@@ -57,7 +63,8 @@ class InvoiceAdmin(ReadOnlyAdmin):
                     ("customer", "subscription"),
                     ("period", "bill_run"),
                     ("tenant", "billing_entity"),
-                    ("state", "documents"),
+                    ("state", "kind"),
+                    ("documents",),
                     ("before", "discounts"),
                     ("tax", "sum"),
                     ("issued_at", "due_at"),

@@ -42,6 +42,10 @@ class SpanSerializer(WireModelSerializer):
 
 
 class InvoiceLineSerializer(WireModelSerializer):
+    """One line; an adjustment says which earlier period its usage is of."""
+
+    period_start = serializers.DateTimeField(source="period_start_at", read_only=True)
+    period_end = serializers.DateTimeField(source="period_end_at", read_only=True)
     quantity = PlainField(allow_null=True)
     exact_amount = PlainField()
     amount = AmountField("amount", currency="invoice.currency")
@@ -56,6 +60,8 @@ class InvoiceLineSerializer(WireModelSerializer):
             "stage",
             "description",
             "unit_id",
+            "period_start",
+            "period_end",
             "quantity",
             "exact_amount",
             "amount",
@@ -86,6 +92,7 @@ class InvoiceSerializer(WireModelSerializer):
         fields = (
             "id",
             "number",
+            "kind",
             "status",
             "customer_id",
             "customer_external_id",

@@ -8,7 +8,7 @@ from typing import Self
 
 from django.db.models import prefetch_related_objects
 
-from billing.models import Invoice, InvoiceLine
+from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,10 @@ class DocumentCharge:
 
 @dataclass(frozen=True, slots=True)
 class DocumentLine:
-    """One line; `event_count` is None where no events are behind it."""
+    """One line; `event_count` is None where no events are behind it.
+
+    `period` is the earlier one that an adjustment is of; None is the invoice's own.
+    """
 
     description: str
     amount: Decimal
@@ -69,6 +72,7 @@ class DocumentLine:
     quantity: Decimal | None = None
     charges: tuple[DocumentCharge, ...] = ()
     event_count: int | None = None
+    period: tuple[datetime, datetime] | None = None
 
     @classmethod
     def of(cls, line: InvoiceLine) -> Self:
@@ -79,7 +83,8 @@ class DocumentLine:
             exact_amount=line.exact_amount,
             quantity=line.quantity,
             charges=tuple(DocumentCharge.of(stored) for stored in line.charges),
-            event_count=sum(span.event_count for span in spans) if spans else None,
+            event_count=sum(map(_rows, spans)) if spans else None,
+            period=_period(line),
         )
 
 
@@ -142,6 +147,17 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         total=invoice.total,
         digest=bytes(invoice.digest),
     )
+
+
+def _rows(span: BillRunEventIndex) -> int:
+    """Rows that prove it: a correction is one more."""
+    return span.last_position - span.first_position + 1
+
+
+def _period(line: InvoiceLine) -> tuple[datetime, datetime] | None:
+    if line.period_start_at is None or line.period_end_at is None:
+        return None
+    return line.period_start_at, line.period_end_at
 
 
 def _text(copied: Mapping[str, object], key: str) -> str:

@@ -59,13 +59,19 @@ def _line(line: DocumentLine, formats: Formats) -> Shown:
     quantity = "" if line.quantity is None else formats.quantity(line.quantity)
     rounded = line.charges or line.exact_amount != line.amount
     return {
-        "description": line.description,
+        "description": _description(line, formats),
         "quantity": quantity,
         "exact": formats.exact_amount(line.exact_amount) if rounded else "",
         "amount": formats.amount(line.amount),
         "charges": [_charge(charge, formats) for charge in line.charges],
         "events": "" if line.event_count is None else _events(line.event_count, formats),
     }
+
+
+def _description(line: DocumentLine, formats: Formats) -> str:
+    if line.period is None:
+        return line.description
+    return f"{line.description} ({formats.period(*line.period)})"
 
 
 def _charge(charge: DocumentCharge, formats: Formats) -> Shown:

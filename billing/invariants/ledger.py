@@ -17,6 +17,7 @@ from catalog.pricing import InvalidTerms, Terms, Usage, parse_terms
 from metering import proof
 from metering.models import Receipt, RunningTotal
 from metering.selectors.accounts import account_of
+from metering.selectors.corrections import taken_back
 from metering.services.partitions import default_is_empty
 
 BATCH = 1_000  # totals per statement
@@ -35,27 +36,35 @@ SUMMED = Sample(500, 20_000)  # about a second of aggregation, at worst ten
 HASHED = Sample(50, 10_000)  # at worst half a million events, walked in Python: five seconds
 PRICED = Sample(2_000, 2**62)  # reads no events
 
+# A row that takes an event back counts against it: its quantity is the negative of the event's.
 _TOTALS = """
     SELECT 'running total ' || t.id,
            format('%%s events, quantity %%s, revenue %%s, cost %%s; its events: %%s, %%s, %%s, %%s',
                   t.event_count, t.quantity, t.revenue, t.cost,
-                  e.count, e.quantity, e.revenue, e.cost)
+                  e.standing, e.quantity, e.revenue, e.cost)
     FROM running_totals t
     JOIN billable_units u ON u.id = t.unit_id
     CROSS JOIN LATERAL (
-        SELECT count(*) AS count, count(DISTINCT "position") AS positions,
-               coalesce(max("position"), 0) AS last,
-               coalesce(sum(revenue), 0) AS revenue, coalesce(sum(cost), 0) AS cost,
+        SELECT count(*) AS count, count(DISTINCT v."position") AS positions,
+               coalesce(max(v."position"), 0) AS last,
+               2 * count(*) FILTER (WHERE v.source <> 'VOID') - count(*) AS standing,
+               count(*) FILTER (WHERE v.source = 'VOID') = count(c.id) AS is_corrected,
+               coalesce(sum(v.revenue), 0) AS revenue, coalesce(sum(v.cost), 0) AS cost,
                CASE u.aggregation
-                   WHEN 'COUNT' THEN count(*)
-                   WHEN 'SUM' THEN coalesce(sum(quantity), 0)
-                   WHEN 'MAX' THEN coalesce(max(quantity), 0)
-                   ELSE (SELECT count(*) FROM unique_values v WHERE v.running_total_id = t.id)
+                   WHEN 'COUNT' THEN 2 * count(*) FILTER (WHERE v.source <> 'VOID') - count(*)
+                   WHEN 'SUM' THEN coalesce(sum(v.quantity), 0)
+                   WHEN 'MAX' THEN coalesce(max(v.quantity) FILTER (
+                       WHERE v.source <> 'VOID' AND c.id IS NULL), 0)
+                   ELSE (SELECT count(*) FROM unique_values u WHERE u.running_total_id = t.id)
                END AS quantity
-        FROM usage_events WHERE running_total_id = t.id
+        FROM usage_events v
+        LEFT JOIN corrections c
+          ON c.running_total_id = v.running_total_id AND c."position" = v."position"
+        WHERE v.running_total_id = t.id
     ) AS e
     WHERE t.id = ANY(%(ids)s) AND (
-        (e.count, e.positions, e.last) IS DISTINCT FROM (t.event_count, t."position", t."position")
+        (e.count, e.positions, e.last, e.standing, e.is_corrected) IS DISTINCT FROM
+            (t."position", t."position", t."position", t.event_count, true)
         OR (e.quantity, e.revenue, e.cost) IS DISTINCT FROM (t.quantity, t.revenue, t.cost))
     ORDER BY t.id
 """
@@ -85,6 +94,7 @@ def broken_chains(scope: Scope) -> Iterator[Violation]:
     for ids in _chosen(scope, HASHED):
         totals = RunningTotal.objects.filter(id__in=ids).order_by("id")  # any tenant: chosen
         units = BillableUnit.objects.in_bulk({total.unit_id for total in totals})  # any tenant
+        voids = taken_back(ids)
         for total in totals:
             span = BillRunEventIndex(
                 running_total_id=total.id,
@@ -93,7 +103,8 @@ def broken_chains(scope: Scope) -> Iterator[Violation]:
                 digest=total.digest,
             )
             key = proof.total_key(secrets[total.tenant_id], total.id)
-            flaw = replay(span, key=key, unit=units[total.unit_id]).flaw
+            unit, taken = units[total.unit_id], voids.get(total.id, {})
+            flaw = replay(span, key=key, unit=unit, voids=taken).flaw
             if flaw:
                 yield Violation(f"running total {total.id}", flaw)
 

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 
 from django.db.models import QuerySet
 
-from aforo.money import EXACT, ZERO, plain
+from aforo.money import plain
 from billing.invariants.violations import Scope, Violation
 from billing.models import Invoice, InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
-from catalog.pricing import Usage
 
 SAMPLE = 200  # invoices per hourly check whose lines are priced again
 
@@ -42,10 +41,27 @@ _WATERMARKS = """
     WHERE (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
       AND (t.billed_position >= s.last_position AND t."position" >= s.last_position) IS NOT TRUE
 """
+# What is billed of a total is all of it up to the watermark, each position by one line.
+_GAPS = """
+    SELECT 'running total ' || running_total_id,
+           format('positions from %%s on are billed, but the ones before ended at %%s',
+                  first_position, before)
+    FROM (
+        SELECT s.running_total_id, s.first_position, coalesce(max(s.last_position) OVER (
+                   PARTITION BY s.running_total_id ORDER BY s.first_position, s.last_position
+                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+        FROM bill_run_event_index s
+        JOIN invoice_lines l ON l.id = s.line_id
+        JOIN invoices i ON i.id = l.invoice_id AND i.status <> 'VOID'
+        WHERE %(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s
+    ) AS spans
+    WHERE first_position <> before + 1
+"""
 _TWICE = """
     SELECT 'period ' || period_id, count(*) || ' invoices'
     FROM invoices
-    WHERE status <> 'VOID' AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
+    WHERE kind = 'PERIOD' AND status <> 'VOID'
+      AND (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
     GROUP BY subscription_id, period_id HAVING count(*) > 1
     UNION ALL
     SELECT 'subscription ' || a.subscription_id,
@@ -55,7 +71,7 @@ _TWICE = """
     JOIN invoices b ON b.subscription_id = a.subscription_id AND b.id > a.id
      AND b.period_id <> a.period_id
      AND b.period_start_at < a.period_end_at AND a.period_start_at < b.period_end_at
-    WHERE a.status <> 'VOID' AND b.status <> 'VOID'
+    WHERE a.kind = 'PERIOD' AND b.kind = 'PERIOD' AND a.status <> 'VOID' AND b.status <> 'VOID'
       AND (%(tenant)s::uuid IS NULL OR a.tenant_id = %(tenant)s)
 """
 # Gapless: as many numbers as the counter has given, all different, the highest being the last.
@@ -96,7 +112,9 @@ def lines_off_their_spans(scope: Scope) -> Iterator[Violation]:
 
 
 def spans_above_watermarks(scope: Scope) -> Iterator[Violation]:
-    return scope.violations(_WATERMARKS)
+    """Also what is billed twice or was passed over, which a watermark alone does not show."""
+    yield from scope.violations(_WATERMARKS)
+    yield from scope.violations(_GAPS)
 
 
 def periods_billed_twice(scope: Scope) -> Iterator[Violation]:
@@ -127,9 +145,8 @@ def _off_span(line: InvoiceLine, exhibits: Exhibits) -> str | None:
 
 
 def _off_price(line: InvoiceLine, evidence: Evidence) -> str | None:
-    span = evidence.span
-    price = evidence.terms.charge(Usage(span.quantity, span.event_count))
-    added = EXACT.add(evidence.terms.charge(Usage(ZERO)), span.revenue)
+    price = evidence.price(evidence.billed, evidence.reached)
+    added = evidence.added(evidence.span.revenue)
     if price == added == line.exact_amount:
         return None
     return (

@@ -11,7 +11,15 @@ from catalog.models import BillingEntity, Customer, Subscription, SubscriptionPe
 
 
 class Invoice(TenantOwned):
-    """What one customer owes for one period, with everything that the paper shows copied in."""
+    """What one customer owes for one period, with everything that the paper shows copied in.
+
+    An ADJUSTMENT bills late usage alone, when there is no period left that could carry it; its
+    `period` is the last one of the subscription, and its dates are those of the usage.
+    """
+
+    class Kind(models.TextChoices):
+        PERIOD = "PERIOD", "Period"
+        ADJUSTMENT = "ADJUSTMENT", "Adjustments alone"
 
     class Status(models.TextChoices):
         DRAFT = "DRAFT", "Draft"
@@ -32,6 +40,7 @@ class Invoice(TenantOwned):
         BillingEntity, on_delete=models.PROTECT, related_name="invoices"
     )
     bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERIOD)
     status = models.CharField(max_length=14, choices=Status, default=Status.DRAFT)
     # Null until it is drawn: an empty text would be one number for all drafts.
     number = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001
@@ -59,7 +68,9 @@ class Invoice(TenantOwned):
         )
         constraints = (
             models.UniqueConstraint(
-                name="period_is_billed_once", fields=("period",), condition=~Q(status="VOID")
+                name="period_is_billed_once",
+                fields=("period",),
+                condition=Q(kind="PERIOD") & ~Q(status="VOID"),
             ),
             models.UniqueConstraint(
                 name="invoice_number_is_given_once", fields=("billing_entity", "number")
@@ -120,6 +131,10 @@ class InvoiceLine(TenantOwned):
     stage = models.CharField(max_length=20, help_text="the pipeline stage that made it")
     description = models.CharField(max_length=400)
     unit_id = models.UUIDField(null=True)
+    period_start_at = models.DateTimeField(
+        null=True, help_text="of an adjustment: the earlier period whose usage it bills"
+    )
+    period_end_at = models.DateTimeField(null=True)
     quantity = ExactDecimalField(null=True)
     exact_amount = ExactDecimalField()
     amount = models.DecimalField(max_digits=38, decimal_places=4)
@@ -155,6 +170,11 @@ class InvoiceLine(TenantOwned):
 
     def __str__(self) -> str:
         return self.description
+
+    @property
+    def is_adjustment(self) -> bool:
+        """Whether it bills what an earlier period took since it was billed."""
+        return self.period_start_at is not None
 
 
 class StageRecord(TenantOwned):

@@ -13,9 +13,9 @@ class BillRunEventIndex(TenantOwned):
 
     line = models.ForeignKey(InvoiceLine, on_delete=models.CASCADE, related_name="spans")
     running_total_id = models.BigIntegerField()
-    first_position = models.BigIntegerField(help_text="1 when anything is billed")
+    first_position = models.BigIntegerField(help_text="1, or what follows the last billed one")
     last_position = models.BigIntegerField(help_text="0 when there were no events")
-    event_count = models.BigIntegerField()
+    event_count = models.BigIntegerField(help_text="events, less those that are taken back")
     quantity = ExactDecimalField()
     revenue = ExactDecimalField()
     digest = models.BinaryField(help_text="digest of the total at the last position")
@@ -28,6 +28,9 @@ class BillRunEventIndex(TenantOwned):
             models.UniqueConstraint(
                 name="line_names_a_total_once", fields=("line", "running_total_id")
             ),
+        )
+        indexes = (
+            models.Index(name="spans_of_total", fields=("running_total_id", "first_position")),
         )
         triggers = (
             pgtrigger.Protect(name="spans_never_change", operation=pgtrigger.Update),

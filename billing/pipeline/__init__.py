@@ -8,7 +8,16 @@ from billing.pipeline.aggregate import aggregate_usage
 from billing.pipeline.allowance import subtract_allowance
 from billing.pipeline.commit import apply_commitment
 from billing.pipeline.discount import apply_discounts
-from billing.pipeline.draft import Draft, Facts, Line, LineType, PlanFact, Usage, UsageFact
+from billing.pipeline.draft import (
+    Draft,
+    Facts,
+    LateFact,
+    Line,
+    LineType,
+    PlanFact,
+    Usage,
+    UsageFact,
+)
 from billing.pipeline.quota_check import check_quota
 from billing.pipeline.rate import rate_usage
 from billing.pipeline.records import Record, snapshot
@@ -21,6 +30,7 @@ __all__ = [
     "STAGES",
     "Draft",
     "Facts",
+    "LateFact",
     "Line",
     "LineType",
     "PlanFact",

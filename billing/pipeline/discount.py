@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from aforo.money import EXACT, ZERO, plain
+from aforo.money import EXACT, ZERO, Money, plain
 from billing.pipeline.draft import Draft, Facts, LineType, PlanFact
 from billing.pipeline.lines import plan_line
 
@@ -12,20 +12,50 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
 
     A fixed amount is granted in full, also in a partial period, as far as there is something to
     take it off. One plan's discount never eats into what another plan's lines come to.
+    Percentages hold for late usage too; a fixed amount is per period, and was granted in its own.
     """
     for plan in facts.plans:
+        late = _late(draft, plan)
         if plan.discount_percent > ZERO:
             subtotal = draft.total(version_id=plan.version_id)
-            share = EXACT.multiply(subtotal, EXACT.scaleb(plan.discount_percent, -2))
+            share = _share(subtotal, plan)
             subject = f"discount of {plain(plan.discount_percent)} %"
-            draft = _granting(draft, facts, plan, subject, share)
+            draft = _granting(draft, facts, plan, subject=subject, wanted=share)
+            late = Money(EXACT.subtract(late, _share(late, plan)), facts.currency).rounded().amount
         if plan.discount_amount > ZERO:
-            draft = _granting(draft, facts, plan, "discount", plan.discount_amount)
+            draft = _granting(
+                draft,
+                facts,
+                plan,
+                subject="discount",
+                wanted=plan.discount_amount,
+                spared=max(ZERO, late),
+            )
     return draft
 
 
-def _granting(draft: Draft, facts: Facts, plan: PlanFact, subject: str, wanted: Decimal) -> Draft:
-    left = max(ZERO, min(draft.total(), draft.total(version_id=plan.version_id)))
+def _late(draft: Draft, plan: PlanFact) -> Decimal:
+    """What the plan's lines of earlier periods come to."""
+    everything = draft.total(version_id=plan.version_id)
+    return EXACT.subtract(everything, draft.total(version_id=plan.version_id, own_period=True))
+
+
+def _share(amount: Decimal, plan: PlanFact) -> Decimal:
+    return EXACT.multiply(amount, EXACT.scaleb(plan.discount_percent, -2))
+
+
+def _granting(
+    draft: Draft,
+    facts: Facts,
+    plan: PlanFact,
+    *,
+    subject: str,
+    wanted: Decimal,
+    spared: Decimal = ZERO,
+) -> Draft:
+    """Grant what is wanted as far as the plan's lines, but for what is spared, come to it."""
+    own = EXACT.subtract(draft.total(version_id=plan.version_id), spared)
+    left = max(ZERO, min(draft.total(), own))
     line = plan_line(
         plan,
         facts,

@@ -8,6 +8,7 @@ from typing import Self
 from uuid import UUID
 
 from aforo.money import ZERO, Money, exact
+from catalog import pricing
 from catalog.pricing import Charge, Terms
 
 
@@ -51,11 +52,37 @@ class UsageFact:
 
 
 @dataclass(frozen=True, slots=True)
+class LateFact:
+    """What a total of an earlier period has taken since it was billed, as it stood, locked.
+
+    `before` is what was billed, `after` all there is: both of the earlier period, whose `terms`
+    (already scaled to it) price them. The span is `first_position` to `last_position`.
+    """
+
+    running_total_id: int
+    version_id: UUID
+    plan_name: str
+    unit_id: UUID
+    unit_name: str
+    unit_label: str
+    dimension: str
+    period_start: datetime
+    period_end: datetime
+    before: pricing.Usage
+    after: pricing.Usage
+    first_position: int
+    last_position: int
+    digest: bytes
+    revenue: Decimal
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates.
 
     Plans and usage are put into one order when built, so that no invoice can tell in which order
-    its rows were read: plans by name, usage by plan, unit and dimension.
+    its rows were read: plans by name, usage by plan, unit and dimension, late usage by its period.
     """
 
     currency: str
@@ -67,6 +94,7 @@ class Facts:
     auto_finalize: bool
     plans: tuple[PlanFact, ...]
     usage: tuple[UsageFact, ...]
+    late: tuple[LateFact, ...] = ()
 
     def __post_init__(self) -> None:
         plans = sorted(self.plans, key=lambda plan: (plan.name, plan.version_id))
@@ -81,8 +109,19 @@ class Facts:
                 fact.running_total_id,
             ),
         )
+        late = sorted(
+            self.late,
+            key=lambda fact: (
+                fact.period_start,
+                fact.plan_name,
+                fact.unit_name,
+                fact.dimension,
+                fact.running_total_id,
+            ),
+        )
         object.__setattr__(self, "plans", tuple(plans))
         object.__setattr__(self, "usage", tuple(usage))
+        object.__setattr__(self, "late", tuple(late))
 
     @property
     def is_partial(self) -> bool:
@@ -106,7 +145,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One invoice line: made by `stage`, exact before it was rounded, explained by charges."""
+    """One invoice line: made by `stage`, exact before it was rounded, explained by charges.
+
+    `fact` or `late` is the usage it bills: of the invoice's own period, or of an earlier one.
+    """
 
     stage: str
     type: LineType
@@ -118,16 +160,21 @@ class Line:
     quantity: Decimal | None = None
     charges: tuple[Charge, ...] = ()
     fact: UsageFact | None = None
+    late: LateFact | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An invoice in the making; every stage returns a new one."""
+    """An invoice in the making; every stage returns a new one.
+
+    `deferred` are totals whose credit this invoice has no room for: a later one will take it.
+    """
 
     currency: str
     usage: tuple[Usage, ...] = ()
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
+    deferred: tuple[int, ...] = ()
     to_invoice: Decimal | None = None
     finalize: bool = False
 
@@ -138,8 +185,13 @@ class Draft:
         """Add what the stage wants its record to say; the runner clears notes between stages."""
         return replace(self, notes=(*self.notes, *notes))
 
-    def total(self, *types: LineType, version_id: UUID | None = None) -> Decimal:
-        """The sum of rounded lines: of the given types, of one plan, of all when none is named."""
+    def total(
+        self, *types: LineType, version_id: UUID | None = None, own_period: bool = False
+    ) -> Decimal:
+        """The sum of rounded lines: of the given types, of one plan, of all when none is named.
+
+        `own_period` leaves out what earlier periods are billed for.
+        """
         with exact():
             return sum(
                 (
@@ -147,6 +199,7 @@ class Draft:
                     for line in self.lines
                     if (not types or line.type in types)
                     and (version_id is None or line.version_id == version_id)
+                    and not (own_period and line.late)
                 ),
                 ZERO,
             )

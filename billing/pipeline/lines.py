@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from aforo.money import EXACT, Money, divide
-from billing.pipeline.draft import Facts, Line, LineType, PlanFact, UsageFact
+from billing.pipeline.draft import Facts, LateFact, Line, LineType, PlanFact, UsageFact
 
 NAME_LENGTH = 100  # three names and a proration clause stay below the 400 of a stored description
 
@@ -37,7 +37,7 @@ def proration_clause(facts: Facts) -> str:
     return f", prorated to {facts.seconds:,f} of {facts.whole_seconds:,f} seconds"
 
 
-def unit_subject(fact: UsageFact) -> str:
+def unit_subject(fact: UsageFact | LateFact) -> str:
     """What a usage line is about; names the measure unless the unit's name already does."""
     name = unit_name(fact)
     if not fact.unit_label or _words(fact.unit_label) in _words(fact.unit_name):
@@ -49,7 +49,7 @@ def _words(name: str) -> str:
     return name.casefold().replace("_", " ").replace("-", " ")
 
 
-def unit_name(fact: UsageFact) -> str:
+def unit_name(fact: UsageFact | LateFact) -> str:
     """The unit and, where usage is split by one, its dimension value."""
     if not fact.dimension:
         return short(fact.unit_name)

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 from aforo.money import ZERO
 from billing.pipeline.draft import Draft, Facts, Line, LineType, PlanFact, Usage
+from billing.pipeline.late_usage import add_late_usage
 from billing.pipeline.lines import plan_line, prorated, proration_clause, unit_subject
 from catalog import pricing
 from catalog.pricing import Charge, Terms
 
 
 def rate_usage(draft: Draft, facts: Facts) -> Draft:
-    """Add each plan's base fee, then one line per usage: also for a unit without events.
+    """Add each plan's base fee, one line per usage, also of a unit without events, then late usage.
 
     A usage line before rounding is `prorated terms.charge(gross quantity)`, which is what its
     events were priced at when they arrived, and `charge(0)`.
     """
-    return draft.adding(*_lines(draft, facts))
+    return add_late_usage(draft.adding(*_lines(draft, facts)), facts)
 
 
 def _lines(draft: Draft, facts: Facts) -> Iterator[Line]:

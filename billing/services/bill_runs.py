@@ -4,7 +4,9 @@ Times of a run are on everybody's clock, since they measure it; which periods ar
 dates on invoices, go by the clock of the tenant.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -19,7 +21,8 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, BillRunItem
 from billing.selectors.bill_runs import Progress, progress_of
-from billing.selectors.periods import unbilled_periods
+from billing.selectors.periods import adjustable_periods, unbilled_periods
+from catalog.models import SubscriptionPeriod
 from metering.models import InboxBatch
 
 PAGE = 1_000  # periods per task: about two seconds of work, so a killed worker loses little
@@ -167,21 +170,34 @@ def _is_drained(run: BillRun) -> bool:
 
 
 def _add_items(run: BillRun, *, now: datetime) -> None:
-    """List what the run must bill: what is past by the tenant's clock, in pages."""
+    """List what the run must bill: what is past by the tenant's clock, in pages.
+
+    After the periods of its window come subscriptions that are over, whichever window theirs was:
+    late usage that no later period will carry.
+    """
     until = min(run.window_end, clock.at(run.tenant, now))
-    periods = unbilled_periods(tenant_id=run.tenant_id, after=run.window_start, until=until)
-    if run.scope != BillRun.Scope.ALL:
-        periods = periods.filter(Q((_SCOPES[BillRun.Scope(run.scope)], run.scope_id)))
-    ordered = periods.order_by("subscription__customer__external_id", "end_at", "id")
+    period_ids = chain(
+        _period_ids(
+            run, unbilled_periods(tenant_id=run.tenant_id, after=run.window_start, until=until)
+        ),
+        _period_ids(run, adjustable_periods(tenant_id=run.tenant_id, until=until)),
+    )
     BillRunItem.objects.bulk_create(
         (
             BillRunItem(tenant_id=run.tenant_id, run=run, period_id=period_id, page=index // PAGE)
-            for index, period_id in enumerate(ordered.values_list("id", flat=True).iterator())
+            for index, period_id in enumerate(period_ids)
         ),
         batch_size=PAGE,
     )
     run.status = BillRun.Status.RUNNING
     run.save(update_fields=["status"])
+
+
+def _period_ids(run: BillRun, periods: QuerySet[SubscriptionPeriod]) -> Iterator[UUID]:
+    if run.scope != BillRun.Scope.ALL:
+        periods = periods.filter(Q((_SCOPES[BillRun.Scope(run.scope)], run.scope_id)))
+    ordered = periods.order_by("subscription__customer__external_id", "end_at", "id")
+    return ordered.values_list("id", flat=True).iterator()
 
 
 def _enqueue_pages(run: BillRun) -> None:
@@ -210,7 +226,7 @@ def _finish(run: BillRun, *, now: datetime) -> bool:
         payload={
             "billRunId": str(run.id),
             "status": run.status,
-            "invoicesGenerated": progress.billed,
+            "invoicesGenerated": run.invoices.count(),
             "failed": progress.failed,
             "customersProcessed": progress.customers,
         },

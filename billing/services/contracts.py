@@ -40,7 +40,7 @@ def contracts_for(
     Raises StageFailed when a stored price cannot be read.
     """
     plans = _plans(tenant_id, {period.subscription_id for period in periods})
-    prices = _prices(tenant_id, {plan.version_id for facts in plans.values() for plan in facts})
+    prices = prices_of(tenant_id, {plan.version_id for facts in plans.values() for plan in facts})
     return {
         subscription_id: Contract(
             tuple(facts), tuple(price for plan in facts for price in prices[plan.version_id])
@@ -73,7 +73,11 @@ def _plan_fact(version: RatePlanVersion) -> PlanFact:
     )
 
 
-def _prices(tenant_id: UUID, version_ids: Collection[UUID]) -> Mapping[UUID, list[Price]]:
+def prices_of(tenant_id: UUID, version_ids: Collection[UUID]) -> Mapping[UUID, list[Price]]:
+    """The prices of plan versions by version, in one statement.
+
+    Raises StageFailed when a stored price cannot be read.
+    """
     rows = (
         UnitPrice.objects.for_tenant(tenant_id)
         .filter(version_id__in=version_ids)

@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from aforo.ids import new_id
 from aforo.money import EXACT, ZERO, plain
 from billing.models import Invoice
-from billing.pipeline import Draft, Facts, Line, LineType, Result, UsageFact
+from billing.pipeline import Draft, Facts, LateFact, Line, LineType, Result, UsageFact
 from catalog.models import BillingEntity, Customer, SubscriptionPeriod
 from catalog.pricing import Charge
 from metering.ingest.connection import hot_cursor
@@ -21,12 +21,12 @@ Row = tuple[object, ...]
 
 _INVOICE = (
     "id", "tenant_id", "customer_id", "subscription_id", "period_id", "billing_entity_id",
-    "bill_run_id", "status", "currency", "subtotal", "discount_total", "tax_total", "total",
+    "bill_run_id", "kind", "status", "currency", "subtotal", "discount_total", "tax_total", "total",
     "period_start_at", "period_end_at", "seller", "buyer", "digest", "created_at",
 )  # fmt: skip
 _LINE = (
     "id", "tenant_id", "invoice_id", "position", "type", "stage", "description", "unit_id",
-    "quantity", "exact_amount", "amount", "charges", "terms",
+    "period_start_at", "period_end_at", "quantity", "exact_amount", "amount", "charges", "terms",
 )  # fmt: skip
 _SPAN = (
     "id", "tenant_id", "line_id", "running_total_id", "first_position", "last_position",
@@ -44,14 +44,31 @@ class NewInvoice:
     facts: Facts
     result: Result
     line_ids: tuple[UUID, ...]
+    kind: Invoice.Kind
 
     @classmethod
-    def of(cls, period: SubscriptionPeriod, facts: Facts, result: Result) -> "NewInvoice":
-        return cls(new_id(), period, facts, result, tuple(new_id() for _ in result.draft.lines))
+    def of(
+        cls,
+        period: SubscriptionPeriod,
+        facts: Facts,
+        result: Result,
+        kind: Invoice.Kind = Invoice.Kind.PERIOD,
+    ) -> "NewInvoice":
+        line_ids = tuple(new_id() for _ in result.draft.lines)
+        return cls(new_id(), period, facts, result, line_ids, kind)
 
     @property
     def tenant_id(self) -> UUID:
         return self.period.tenant_id
+
+    @property
+    def billed_total_ids(self) -> Iterator[int]:
+        """The totals that it bills as far as they stand."""
+        for fact in self.facts.usage:
+            yield fact.running_total_id
+        for line in self.result.draft.lines:
+            if line.late is not None:
+                yield line.late.running_total_id
 
     @property
     def lines(self) -> Iterator[tuple[UUID, Line]]:
@@ -85,14 +102,15 @@ def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
         new.period.id,
         subscription.billing_entity_id,
         run_id,
+        new.kind,
         Invoice.Status.DRAFT,
         draft.currency,
         draft.total(LineType.CHARGE, LineType.USAGE_FEE),
         EXACT.subtract(ZERO, draft.total(LineType.DISCOUNT)),
         draft.total(LineType.TAX_ADJUSTMENT),
         draft.total(),
-        new.period.start_at,
-        new.period.end_at,
+        new.facts.period_start,
+        new.facts.period_end,
         Jsonb(_seller(subscription.billing_entity)),
         Jsonb(_buyer(subscription.customer)),
         _digest(draft),
@@ -102,9 +120,8 @@ def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
 
 def _digest(draft: Draft) -> bytes:
     """What is printed on the invoice: SHA-256 over the digests of its spans, in line order."""
-    return hashlib.sha256(
-        b"".join(line.fact.digest for line in draft.lines if line.fact is not None)
-    ).digest()
+    facts = (line.fact or line.late for line in draft.lines)
+    return hashlib.sha256(b"".join(fact.digest for fact in facts if fact is not None)).digest()
 
 
 def _seller(entity: BillingEntity) -> dict[str, str]:
@@ -142,11 +159,13 @@ def _lines(new: NewInvoice) -> Iterator[Row]:
             line.stage,
             line.description,
             line.unit_id,
+            None if line.late is None else line.late.period_start,
+            None if line.late is None else line.late.period_end,
             line.quantity,
             line.exact_amount,
             line.amount.amount,
             Jsonb([_charge(charge) for charge in line.charges]),
-            None if line.fact is None else Jsonb(_terms(line.fact, new.facts)),
+            _terms(line, new.facts),
         )
 
 
@@ -159,30 +178,49 @@ def _charge(charge: Charge) -> dict[str, str | None]:
     }
 
 
-def _terms(fact: UsageFact, facts: Facts) -> dict[str, object]:
+def _terms(line: Line, facts: Facts) -> Jsonb | None:
     """The terms that made the price: of gross quantity, already scaled to a partial period."""
-    terms = fact.terms
+    if line.late is not None:
+        return Jsonb(line.late.terms.as_dict())
+    if line.fact is None:
+        return None
+    terms = line.fact.terms
     if facts.is_partial:
         terms = terms.prorated(facts.seconds, facts.whole_seconds)
-    return terms.as_dict()
+    return Jsonb(terms.as_dict())
 
 
 def _spans(new: NewInvoice) -> Iterator[Row]:
     for line_id, line in new.lines:
         if line.fact is not None:
-            fact = line.fact
-            yield (
-                new_id(),
-                new.tenant_id,
-                line_id,
-                fact.running_total_id,
-                1,
-                fact.position,
-                fact.event_count,
-                fact.quantity,
-                fact.revenue,
-                fact.digest,
-            )
+            yield (new_id(), new.tenant_id, line_id, *_whole_span(line.fact))
+        elif line.late is not None:
+            yield (new_id(), new.tenant_id, line_id, *_late_span(line.late))
+
+
+def _whole_span(fact: UsageFact) -> Row:
+    return (
+        fact.running_total_id,
+        1,
+        fact.position,
+        fact.event_count,
+        fact.quantity,
+        fact.revenue,
+        fact.digest,
+    )
+
+
+def _late_span(fact: LateFact) -> Row:
+    """What the span adds: spans of one total, one after the other, sum up to all of it."""
+    return (
+        fact.running_total_id,
+        fact.first_position,
+        fact.last_position,
+        fact.after.count - fact.before.count,
+        EXACT.subtract(fact.after.quantity, fact.before.quantity),
+        fact.revenue,
+        fact.digest,
+    )
 
 
 def _record(new: NewInvoice) -> Row:

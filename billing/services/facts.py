@@ -2,37 +2,78 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import EXACT
-from billing.pipeline import Facts, StageFailed, UsageFact
+from aforo.money import EXACT, ZERO
+from billing.pipeline import Facts, LateFact, StageFailed, UsageFact
 from billing.services.contracts import READING, Contract, Price, contracts_for
+from billing.services.late_facts import late_facts
 from catalog.models import SubscriptionPeriod
-from metering.services.watermarks import LockedTotal, WantedTotal, ensure_totals, lock_totals
+from metering.services.watermarks import (
+    LockedTotal,
+    WantedTotal,
+    ensure_totals,
+    late_totals_of,
+    lock_totals,
+)
 
 
 def facts_for(
-    *, tenant_id: UUID, periods: Sequence[SubscriptionPeriod], auto_finalize: bool
+    *,
+    tenant_id: UUID,
+    periods: Sequence[SubscriptionPeriod],
+    auto_finalize: bool,
+    adjusted: Sequence[SubscriptionPeriod] = (),
 ) -> dict[UUID, Facts]:
     """The facts of each period by its id, in a number of statements that does not grow with them.
 
-    Makes the totals that no event has made and locks them all until the caller's transaction ends.
-    `periods` come with subscription and offering. Raises StageFailed for what cannot be priced.
+    Late usage of a subscription goes to its first period here. `adjusted` are billed already: all
+    that is left to bill with them is late usage. Makes the totals that no event has made and locks
+    them all until the caller's transaction ends. Periods come with subscription and offering.
+    Raises StageFailed for what cannot be priced.
     """
-    contracts = contracts_for(tenant_id, periods)
+    contracts = contracts_for(tenant_id, [*periods, *adjusted])
     ensure_totals(
         WantedTotal(period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id)
         for period in periods
         for price in _contract(period, contracts).prices
     )
+    own_ids = {period.id for period in periods}
+    subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
+    late_ids = late_totals_of(tenant_id, subscription_ids)
     totals: defaultdict[UUID, list[LockedTotal]] = defaultdict(list)
-    for total in lock_totals([period.id for period in periods]):
+    for total in lock_totals(own_ids, more_ids=late_ids):
         totals[total.period_id].append(total)
-    return {
-        period.id: _facts(period, _contract(period, contracts), totals[period.id], auto_finalize)
-        for period in periods
-    }
+    others = [one for key, found in totals.items() if key not in own_ids for one in found]
+    late = dict(late_facts(tenant_id, others))
+    facts = {}
+    for period in periods:
+        contract = _contract(period, contracts)
+        billed = _facts(period, contract, totals[period.id], auto_finalize)
+        facts[period.id] = replace(billed, late=tuple(late.pop(period.subscription_id, ())))
+    for period in adjusted:
+        contract = _contract(period, contracts)
+        nothing = _facts(period, contract, (), auto_finalize)
+        facts[period.id] = _late_alone(nothing, tuple(late.pop(period.subscription_id, ())))
+    return facts
+
+
+def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
+    """Facts of late usage alone: what plans ask for per period was asked for in each of them."""
+    if not late:
+        return replace(facts, plans=())
+    return replace(
+        facts,
+        plans=tuple(
+            replace(plan, base_fee=ZERO, minimum_spend=ZERO, discount_amount=ZERO)
+            for plan in facts.plans
+        ),
+        late=late,
+        period_start=min(fact.period_start for fact in late),
+        period_end=max(fact.period_end for fact in late),
+    )
 
 
 def _contract(period: SubscriptionPeriod, contracts: Mapping[UUID, Contract]) -> Contract:

@@ -5,35 +5,50 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import QuerySet
 
 from aforo.errors import Conflict
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from billing import pipeline
 from billing.models import BillRun, Invoice
+from billing.selectors.periods import adjustable_periods, unbilled_periods
 from billing.services.copying import NewInvoice, write_drafts
 from billing.services.facts import facts_for
 from billing.services.issuing import Issue, issue_drafts
 from catalog.models import SubscriptionPeriod
-from metering.services.watermarks import stamp_billed
+from metering.services.watermarks import defer_late, stamp_billed
 
 
 @transaction.atomic
 def bill_periods(*, run: BillRun, period_ids: Collection[UUID], now: datetime) -> int:
     """Invoice finished periods of one tenant, each once; the number of invoices made.
 
+    The first invoice of a subscription here also bills what its earlier periods took since they
+    were billed. Of periods that are billed already, the last ones of ended subscriptions, nothing
+    but such late usage is billed, if there is any.
+
     One transaction for all of them: their totals are locked together, read once, and stamped with
     how far they are billed. `now` is on the tenant's clock. Raises StageFailed for the first
     period that cannot be billed, and then none of them is.
     """
     periods = _unbilled(run.tenant_id, period_ids)
-    facts = facts_for(tenant_id=run.tenant_id, periods=periods, auto_finalize=run.auto_finalize)
-    invoices = [
-        NewInvoice.of(period, facts[period.id], pipeline.run(facts[period.id]))
-        for period in periods
+    adjusted = _ended(run.tenant_id, period_ids, now=now)
+    facts = facts_for(
+        tenant_id=run.tenant_id,
+        periods=periods,
+        auto_finalize=run.auto_finalize,
+        adjusted=adjusted,
+    )
+    results = {period_id: pipeline.run(one) for period_id, one in facts.items()}
+    invoices = [NewInvoice.of(one, facts[one.id], results[one.id]) for one in periods]
+    invoices += [
+        NewInvoice.of(one, facts[one.id], results[one.id], kind=Invoice.Kind.ADJUSTMENT)
+        for one in adjusted
+        if results[one.id].draft.lines
     ]
-    stamp_billed([fact.running_total_id for one in invoices for fact in one.facts.usage])
+    stamp_billed([total_id for one in invoices for total_id in one.billed_total_ids])
+    defer_late([one for result in results.values() for one in result.draft.deferred], now=now)
     write_drafts(invoices, run_id=run.id, created_at=now)
     issue_drafts([_issue(one) for one in invoices if one.result.draft.finalize], now=now)
     return len(invoices)
@@ -67,10 +82,20 @@ def finalize_invoice(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoic
 
 def _unbilled(tenant_id: UUID, period_ids: Collection[UUID]) -> Sequence[SubscriptionPeriod]:
     """In the order in which they will be numbered."""
-    invoices = Invoice.objects.for_tenant(tenant_id).filter(period=OuterRef("pk"))
+    return _in_order(period_ids, unbilled_periods(tenant_id=tenant_id))
+
+
+def _ended(
+    tenant_id: UUID, period_ids: Collection[UUID], *, now: datetime
+) -> Sequence[SubscriptionPeriod]:
+    return _in_order(period_ids, adjustable_periods(tenant_id=tenant_id, until=now))
+
+
+def _in_order(
+    period_ids: Collection[UUID], periods: QuerySet[SubscriptionPeriod]
+) -> Sequence[SubscriptionPeriod]:
     return list(
-        SubscriptionPeriod.objects.for_tenant(tenant_id)
-        .filter(~Exists(invoices.exclude(status=Invoice.Status.VOID)), id__in=period_ids)
+        periods.filter(id__in=period_ids)
         .select_related(
             "subscription__offering", "subscription__customer", "subscription__billing_entity"
         )
@@ -89,8 +114,8 @@ def _issue(new: NewInvoice) -> Issue:
         payment_terms=timedelta(days=subscription.billing_entity.payment_terms_days),
         currency=new.result.draft.currency,
         total=new.result.draft.total(),
-        period_start=new.period.start_at,
-        period_end=new.period.end_at,
+        period_start=new.facts.period_start,
+        period_end=new.facts.period_end,
     )
 
 

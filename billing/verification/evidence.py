@@ -3,31 +3,59 @@
 Only the walk over the events themselves, later, grows with them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Sum
 
-from aforo.money import ZERO
+from aforo.money import EXACT, ZERO
+from aforo.tenancy.models import Tenant
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
-from catalog.models import BillableUnit, UnitPrice
-from catalog.pricing import InvalidTerms, Terms, parse_terms
+from catalog.models import BillableUnit, SubscriptionPeriod, UnitPrice
+from catalog.pricing import InvalidTerms, Terms, Usage, parse_terms
 from metering import proof
 from metering.models import RatingAdjustment, RunningTotal
+from metering.selectors.corrections import taken_back
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One usage line's span, unit and price. `published` is what its plan version asks for."""
+    """One usage line's span, unit and price. `published` is what its plan version asks for.
+
+    An adjustment bills what its span adds to `billed`, which earlier lines have billed; any other
+    line bills all there is, with what no event brought (`adjustments`). `voids` are positions that
+    do not stand.
+    """
 
     span: BillRunEventIndex
     key: bytes
     unit: BillableUnit
     terms: Terms
     published: Terms
+    is_adjustment: bool
     adjustments: Decimal
+    billed: Usage
+    voids: Mapping[int, int]
+
+    @property
+    def reached(self) -> Usage:
+        """What is billed of the total once this line is."""
+        quantity = EXACT.add(self.billed.quantity, self.span.quantity)
+        return Usage(quantity, self.billed.count + self.span.event_count)
+
+    def price(self, before: Usage, after: Usage) -> Decimal:
+        """What the line comes to when its span leads from one usage to the other."""
+        return (
+            self.terms.marginal(before, after) if self.is_adjustment else self.terms.charge(after)
+        )
+
+    def added(self, revenue: Decimal) -> Decimal:
+        """The same by the revenue of its events, to which the first line adds `charge(0)`."""
+        if self.is_adjustment:
+            return revenue
+        return EXACT.add(self.terms.charge(Usage(ZERO)), revenue)
 
 
 class Unprovable(Exception):
@@ -50,8 +78,16 @@ class Exhibits:
         prices = UnitPrice.objects.for_tenant(tenant).filter(version_id__in=versions)
         self._prices = {(price.version_id, price.unit_id): price for price in prices}
         self._adjustments = _adjustments(total_ids)
+        self._voids = taken_back(total_ids)
+        periods = SubscriptionPeriod.objects.for_tenant(tenant)
+        self._periods = periods.in_bulk({total.period_id for total in self._totals.values()})
+        late_ids = {
+            self._spans[line.id].running_total_id
+            for line in lines
+            if line.is_adjustment and line.id in self._spans
+        }
+        self._earlier = _spans_of(tenant, late_ids)
         self._secret = bytes(tenant.hash_secret)
-        self._period = invoice.period
 
     def of(self, line: InvoiceLine) -> Evidence:
         """The evidence for a usage line; raises Unprovable, which says what is missing."""
@@ -63,16 +99,38 @@ class Exhibits:
         price = self._prices.get((total.plan_version_id, unit.id))
         if price is None:
             raise Unprovable(f"no plan version prices {unit.name!r} for its running total")
+        period = self._periods.get(total.period_id)
+        if period is None:
+            raise Unprovable(f"running total {total.id} is of a period that is not there")
         return Evidence(
             span=span,
             key=proof.total_key(self._secret, total.id),
             unit=unit,
             terms=_terms(line.terms),
-            published=_terms(price.terms).prorated(
-                self._period.seconds, self._period.whole_seconds
-            ),
-            adjustments=self._adjustments.get(total.id, ZERO),
+            published=_terms(price.terms).prorated(period.seconds, period.whole_seconds),
+            is_adjustment=line.is_adjustment,
+            adjustments=ZERO if line.is_adjustment else self._adjustments.get(total.id, ZERO),
+            billed=self._billed_before(span) if line.is_adjustment else Usage(ZERO),
+            voids=self._voids.get(total.id, {}),
         )
+
+    def _billed_before(self, span: BillRunEventIndex) -> Usage:
+        """What the spans before this one add up to."""
+        quantity, count = ZERO, 0
+        for earlier in self._earlier:
+            same = earlier.running_total_id == span.running_total_id
+            if same and earlier.last_position < span.first_position:
+                quantity = EXACT.add(quantity, earlier.quantity)
+                count += earlier.event_count
+        return Usage(quantity, count)
+
+
+def _spans_of(tenant: Tenant, total_ids: Collection[int]) -> Sequence[BillRunEventIndex]:
+    """All spans of these totals on invoices that stand."""
+    if not total_ids:
+        return ()
+    spans = BillRunEventIndex.objects.for_tenant(tenant).filter(running_total_id__in=total_ids)
+    return list(spans.exclude(line__invoice__status=Invoice.Status.VOID))
 
 
 def _adjustments(total_ids: Sequence[int]) -> Mapping[int, Decimal]:

@@ -8,7 +8,6 @@ from billing.attribution import Replay, replay
 from billing.models import InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
 from billing.verification.steps import Step
-from catalog.pricing import Usage
 
 
 def line_steps(line: InvoiceLine, exhibits: Exhibits, *, currency: str) -> Iterator[Step]:
@@ -30,9 +29,17 @@ def line_steps(line: InvoiceLine, exhibits: Exhibits, *, currency: str) -> Itera
 
 
 def _usage_steps(line: InvoiceLine, evidence: Evidence) -> Iterator[Step]:
-    replayed = replay(evidence.span, key=evidence.key, unit=evidence.unit)
+    replayed = replay(evidence.span, key=evidence.key, unit=evidence.unit, voids=evidence.voids)
     yield _events(line, evidence, replayed)
     yield _quantity(line, evidence, replayed)
+    if evidence.is_adjustment:
+        yield Step.equal(
+            "billed before",
+            replayed.before.quantity,
+            evidence.billed.quantity,
+            of="earlier invoices together",
+            line=line.position,
+        )
     yield Step.equal(
         "revenue",
         EXACT.add(replayed.revenue, evidence.adjustments),
@@ -49,7 +56,7 @@ def _events(line: InvoiceLine, evidence: Evidence, replayed: Replay) -> Step:
     flaw = replayed.flaw
     if flaw is None and replayed.event_count != span.event_count:
         flaw = f"{replayed.event_count} events, but the span says {span.event_count}"
-    found = flaw or f"{replayed.event_count} events, sha256:{replayed.digest.hex()[:16]}…"
+    found = flaw or f"{replayed.row_count} events, sha256:{replayed.digest.hex()[:16]}…"
     return Step("events", holds=flaw is None, found=found, line=line.position)
 
 
@@ -68,10 +75,9 @@ def _terms(line: InvoiceLine, evidence: Evidence) -> Step:
 
 def _price(line: InvoiceLine, evidence: Evidence, replayed: Replay) -> Iterator[Step]:
     """The price of all usage at once, then what its events added to it one by one."""
-    price = evidence.terms.charge(Usage(replayed.quantity, replayed.event_count))
+    price = evidence.price(replayed.before, replayed.after)
     yield Step.equal("price", price, line.exact_amount, of="the line", line=line.position)
-    standing = evidence.terms.charge(Usage(ZERO))
-    added = EXACT.add(EXACT.add(standing, replayed.revenue), evidence.adjustments)
+    added = evidence.added(EXACT.add(replayed.revenue, evidence.adjustments))
     yield Step.equal("marginals", added, price, of="the price", line=line.position)
     charges = _sum_of_charges(line)
     yield Step.equal("charges", charges, line.exact_amount, of="the line", line=line.position)

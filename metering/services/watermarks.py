@@ -7,6 +7,7 @@ are inserted by (period, plan version, unit, dimension), then all are locked by 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -26,9 +27,15 @@ _ENSURE = """
 """
 _LOCK = """
     SELECT id, tenant_id, subscription_id, plan_version_id, unit_id, dimension, period_id,
-           quantity, event_count, revenue, position, digest, billed_position
-    FROM running_totals WHERE period_id = ANY(%s) ORDER BY id FOR UPDATE
+           quantity, event_count, revenue, position, digest,
+           billed_position, billed_quantity, billed_event_count, billed_revenue
+    FROM running_totals WHERE period_id = ANY(%s) OR id = ANY(%s) ORDER BY id FOR UPDATE
 """
+_LATE = """
+    SELECT running_total_id FROM late_totals WHERE tenant_id = %s AND subscription_id = ANY(%s)
+"""
+_SETTLED = "DELETE FROM late_totals WHERE running_total_id = ANY(%s)"
+_DEFER = "UPDATE late_totals SET deferred_at = %s WHERE running_total_id = ANY(%s)"
 _ADJUSTMENTS = """
     SELECT running_total_id, sum(amount) FROM rating_adjustments
     WHERE running_total_id = ANY(%s) GROUP BY running_total_id
@@ -69,6 +76,9 @@ class LockedTotal:
     position: int
     digest: bytes
     billed_position: int | None
+    billed_quantity: Decimal | None
+    billed_event_count: int | None
+    billed_revenue: Decimal | None
 
 
 def ensure_totals(wanted: Iterable[WantedTotal]) -> None:
@@ -87,19 +97,36 @@ def ensure_totals(wanted: Iterable[WantedTotal]) -> None:
         cursor.execute(_ENSURE, columns)
 
 
-def lock_totals(period_ids: Collection[UUID]) -> list[LockedTotal]:
-    """All totals of these periods by id, locked until the caller's transaction ends.
+def late_totals_of(tenant_id: UUID, subscription_ids: Collection[UUID]) -> list[int]:
+    """Ids of their billed totals that may have taken events since: what to lock and look at."""
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_LATE, (tenant_id, list(subscription_ids))).fetchall()
+    return [total_id for (total_id,) in rows]
+
+
+def lock_totals(
+    period_ids: Collection[UUID], *, more_ids: Collection[int] = ()
+) -> list[LockedTotal]:
+    """All totals of these periods, and more, by id, locked until the caller's transaction ends.
 
     Adjustments are written under the same lock, so a second statement reads them all.
     """
     with hot_cursor() as cursor:
-        rows = cursor.execute(_LOCK, (list(period_ids),)).fetchall()
+        rows = cursor.execute(_LOCK, (list(period_ids), list(more_ids))).fetchall()
         found = cursor.execute(_ADJUSTMENTS, ([row[0] for row in rows],)).fetchall()
     adjustments: defaultdict[int, Decimal] = defaultdict(lambda: ZERO, found)
     return [LockedTotal(adjustments[row[0]], *row) for row in rows]
 
 
 def stamp_billed(total_ids: Collection[int]) -> None:
-    """Set the watermark of locked totals to where they stand: later events will be held."""
+    """Set the watermark of locked totals to where they stand: what comes later is late."""
     with hot_cursor() as cursor:
         cursor.execute(_STAMP, (list(total_ids),))
+        cursor.execute(_SETTLED, (list(total_ids),))
+
+
+def defer_late(total_ids: Collection[int], *, now: datetime) -> None:
+    """Note that a run had no room for what locked totals owe the customer; nothing to try for."""
+    if total_ids:
+        with hot_cursor() as cursor:
+            cursor.execute(_DEFER, (now, list(total_ids)))
