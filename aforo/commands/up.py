@@ -15,18 +15,35 @@ from aforo.embedded.stack import Stack
 from aforo.embedded.supervisor import Stopped
 
 Port = Annotated[int, typer.Option(help="Where HTTP answers; 0 for any free port.", max=65535)]
+StreamPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Where the live stream answers; by default the port after --port.",
+        envvar="AFORO_STREAM_PORT",
+        max=65535,
+    ),
+]
 WebWorkers = Annotated[int, typer.Option(help="Web processes.", min=1)]
 Workers = Annotated[int, typer.Option(help="Processes that drain and bill.", min=1)]
 
 
 def up(
-    data_dir: DataDir, port: Port = 8000, web_workers: WebWorkers = 1, workers: Workers = 2
+    data_dir: DataDir,
+    port: Port = 8000,
+    stream_port: StreamPort = None,
+    web_workers: WebWorkers = 1,
+    workers: Workers = 2,
 ) -> None:
     """Start everything, keep it running, stop it all at Ctrl-C."""
     console = Console()
     steps = Steps(console)
     stack = Stack(
-        data_dir=data_dir, port=port, web_workers=web_workers, workers=workers, report=steps.begin
+        data_dir=data_dir,
+        port=port,
+        stream_port=stream_port,
+        web_workers=web_workers,
+        workers=workers,
+        report=steps.begin,
     )
     with stopping_at_signals(stack), contextlib.suppress(Stopped):
         with steps:

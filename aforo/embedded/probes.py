@@ -25,6 +25,14 @@ def bindable(port: int) -> int:
         return bound
 
 
+def bindable_beside(port: int) -> int:
+    """The port after `port`, or any free one where that is taken."""
+    try:
+        return bindable(port + 1)
+    except (StackError, OverflowError):
+        return bindable(0)
+
+
 def http_answers(port: int) -> bool:
     """Whether `/healthz` says that all is well."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)

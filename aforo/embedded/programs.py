@@ -25,6 +25,16 @@ def web(environment: Environment, *, port: int, workers: int) -> Program:
     )
 
 
+def stream(environment: Environment, *, port: int) -> Program:
+    """The live stream: long answers, which must hold no thread of the web process."""
+    return _python(
+        "stream",
+        environment,
+        *("granian", "metering.stream.application:application", "--interface", "asgi", "--no-ws"),
+        *("--host", HOST, "--port", str(port), "--workers", "1", "--workers-kill-timeout", "3"),
+    )
+
+
 def worker(environment: Environment, *, processes: int) -> Program:
     """Without the exchange between workers at start, which costs a second: it is the only one."""
     options = ("--concurrency", str(processes), "--without-mingle", "--without-gossip")

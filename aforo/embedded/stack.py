@@ -18,7 +18,7 @@ from typing import Self
 
 from aforo.embedded import programs
 from aforo.embedded.home import Home
-from aforo.embedded.probes import HOST, RoundTrip, bindable, http_answers
+from aforo.embedded.probes import HOST, RoundTrip, bindable, bindable_beside, http_answers
 from aforo.embedded.processes import Guard
 from aforo.embedded.servers import STATIC_FROM_PACKAGES, Servers
 from aforo.embedded.supervisor import Supervisor
@@ -27,7 +27,8 @@ from aforo.embedded.supervisor import Supervisor
 class Stack:
     """What `aforo up` runs. Entered, it answers; left, nothing of it remains.
 
-    `report` is told what is being waited for, in a few words each. `port` 0 takes any free one.
+    `report` is told what is being waited for, in a few words each. `port` 0 takes any free one;
+    the live stream takes the one after it, or any free one, unless `stream_port` names it.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Stack:
         *,
         data_dir: Path,
         port: int = 8000,
+        stream_port: int | None = None,
         web_workers: int = 1,
         workers: int = 2,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = Home(data_dir)
         self._port = port
+        self._stream_port = stream_port
         self._web_workers = web_workers
         self._workers = workers
         self._report = report
@@ -117,7 +120,7 @@ class Stack:
         return dict(self._environment)
 
     def pid_of(self, name: str) -> int:
-        """The main process of "postgres", "valkey", "web", "worker" or "beat"."""
+        """The main process of "postgres", "valkey", "web", "stream", "worker" or "beat"."""
         return self._supervisor.kept[name].child.pid
 
     def starts_of(self, name: str) -> int:
@@ -133,6 +136,8 @@ class Stack:
     def _run(self) -> None:
         try:
             self._port = bindable(self._port)
+            named = self._stream_port
+            self._stream_port = bindable_beside(self._port) if named is None else bindable(named)
             self.home.prepare()
             lock = self.home.lock()
             try:
@@ -155,7 +160,7 @@ class Stack:
             supervisor.watch()
         finally:
             self.home.withdraw()
-            supervisor.stop("web", "worker", "beat")
+            supervisor.stop("web", "stream", "worker", "beat")
             supervisor.stop("valkey")
             supervisor.stop("postgres")
             guard.dismiss()
@@ -168,17 +173,20 @@ class Stack:
         self._report("database schema")
         login = {"AFORO_ADMIN_PASSWORD": self.admin_password}
         supervisor.run(programs.prepare(self._environment | login))
-        self._report("web, worker and beat")
+        self._report("web, stream, worker and beat")
         self._start_programs(supervisor)
         self.home.publish(settings)
 
     def _start_programs(self, supervisor: Supervisor) -> None:
         environment, port = self._environment, self._port
         supervisor.keep(programs.web(environment, port=port, workers=self._web_workers))
+        supervisor.keep(programs.stream(environment, port=self._stream_port or 0))
         supervisor.keep(programs.worker(environment, processes=self._workers))
         supervisor.keep(programs.beat(environment, folder=self.home.root))
         round_trip = RoundTrip(environment.get("CELERY_BROKER_URL", environment["REDIS_URL"]))
         supervisor.wait_until(partial(http_answers, port), f"{self.url}/healthz did not answer")
+        streams = partial(http_answers, self._stream_port or 0)
+        supervisor.wait_until(streams, "the live stream did not answer")
         supervisor.wait_until(round_trip.has_returned, "no worker answered")
 
     def _settings(self) -> dict[str, str]:
@@ -186,11 +194,17 @@ class Stack:
         settings = {
             "SECRET_KEY": self.home.secret("secret-key", partial(token_urlsafe, 48)),
             "AFORO_SITE_URL": self.url,
+            "AFORO_STREAM_URL": self._stream_url(),
             "AFORO_DRAIN_SHARDS": str(self._workers),
             "DJANGO_SETTINGS_MODULE": "aforo.settings",
             "STATIC_ROOT": str(self.home.folder("static")),
         } | STATIC_FROM_PACKAGES
         return {name: os.environ.get(name, value) for name, value in settings.items()}
+
+    def _stream_url(self) -> str:
+        """Its own address; none behind somebody's proxy, which has the stream's path as well."""
+        is_behind_proxy = "AFORO_SITE_URL" in os.environ
+        return "" if is_behind_proxy else f"http://{HOST}:{self._stream_port}/api/v1/events/stream"
 
     def _metrics_folder(self) -> Path:
         """Where the processes of this run count; the numbers of an earlier run are forgotten."""

@@ -8,7 +8,17 @@ from itertools import chain
 
 from django.db import transaction
 
-from metering.ingest import arrivals, dedupe, enrichment, inbox, rating, sessions, undefined, write
+from metering.ingest import (
+    arrivals,
+    dedupe,
+    enrichment,
+    inbox,
+    live,
+    rating,
+    sessions,
+    undefined,
+    write,
+)
 from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.connection import hot_cursor
 from metering.ingest.dedupe import Judgement
@@ -73,6 +83,7 @@ def count(
     undefined.note()
     steps.done("write")
     _tally(tallies, judged, dead)
+    live.tell(judged, routed, dead)
     transaction.on_commit(partial(_remember_totals, locked))
 
 

@@ -24,7 +24,7 @@ from tests.waiting import eventually, is_alive
 
 pytestmark = pytest.mark.slow
 
-PARTS = ("postgres", "valkey", "web", "worker", "beat")
+PARTS = ("postgres", "valkey", "web", "stream", "worker", "beat")
 AFORO = ("-c", "from aforo.cli import main; main()")
 SETPRIV = shutil.which("setpriv")
 NOBODY = pwd.getpwnam("nobody").pw_uid

@@ -1,0 +1,1 @@
+"""The live stream of events: a process of its own, so that no listener holds an ingest thread."""
