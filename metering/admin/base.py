@@ -61,11 +61,13 @@ def customer_name() -> Subquery:
 
 def as_json(stored: bytes | memoryview | str | None) -> SafeString | str:
     """JSON as people read it, or the bytes when it is none."""
-    if not stored:
-        return ""
+    return format_html("<pre>{}</pre>", json_text(stored)) if stored else ""
+
+
+def json_text(stored: bytes | memoryview | str) -> str:
+    """JSON indented, or the bytes as text when it is none."""
     raw = stored.encode() if isinstance(stored, str) else bytes(stored)
     try:
-        text = msgspec.json.format(raw, indent=2).decode()
+        return msgspec.json.format(raw, indent=2).decode()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        text = raw.decode(errors="replace")
-    return format_html("<pre>{}</pre>", text)
+        return raw.decode(errors="replace")
