@@ -21,8 +21,6 @@ TakeRows = Callable[[Sequence[str]], None]  # whoever writes the rows, while the
 NULL = r"\N"
 _SPECIAL = re.compile(r"[\\\t\n\r]")
 _ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
-_NO_TEXTS = (None,) * 4
-_NULL_TEXTS = "\t".join([NULL] * 4)
 
 
 def escape(text: str) -> str:
@@ -33,7 +31,15 @@ def escape(text: str) -> str:
 class RowMaker:
     """Rows of one total's events, in order; keeps the chain of their digests."""
 
-    __slots__ = ("_context", "_prefix", "_product_type", "chain", "total_id")
+    __slots__ = (
+        "_context",
+        "_only_product_type",
+        "_only_product_type_columns",
+        "_prefix",
+        "_product_type",
+        "chain",
+        "total_id",
+    )
 
     def __init__(
         self,
@@ -48,7 +54,10 @@ class RowMaker:
         self.total_id = total_id
         self._prefix = f"{columns}\t{total_id}\t"
         self._context = hashed_context
-        self._product_type = product_type or None  # of events that name none
+        # Of events that name no product type, and of those that name nothing else either.
+        self._product_type = product_type or None
+        self._only_product_type = (self._product_type, None, None, None, None)
+        self._only_product_type_columns = _columns(self._only_product_type)
 
     def priced(self, arrival: Arrival, position: int, revenue: Decimal, cost: Decimal) -> str:
         """The row of the event at `position`, which this appends to the chain."""
@@ -86,11 +95,13 @@ class RowMaker:
                 )
             )
         )
+        only_product_type = texts == self._only_product_type
+        columns = self._only_product_type_columns if only_product_type else _columns(texts)
         if not batch.is_plain:
             key, metric, metadata = escape(key), escape(metric), metadata and escape(metadata)
         return (
             f"{self._prefix}{position}\t{key}\t{metric}\t{quantity}\t{revenue_text}\t{cost_text}\t"
-            f"{arrival.occurred_text}\t{'ft'[late]}\t{_columns(texts)}\t{metadata or NULL}\t"
+            f"{arrival.occurred_text}\t{'ft'[late]}\t{columns}\t{metadata or NULL}\t"
             f"{arrival.index}\t{batch.columns}\t\\\\x{digest.hex()}\n"
         )
 
@@ -110,7 +121,4 @@ def unbilled(columns: str, arrival: Arrival, product_type: str) -> str:
 
 
 def _columns(texts: tuple[str | None, ...]) -> str:
-    product_type = NULL if texts[0] is None else escape(texts[0])
-    if texts[1:] == _NO_TEXTS:
-        return f"{product_type}\t{_NULL_TEXTS}"
     return "\t".join(NULL if text is None else escape(text) for text in texts)

@@ -1,13 +1,16 @@
 """What real clients put on the wire, at the real web server: no body is swallowed or halved."""
 
+import gzip
 import json
 import os
 import socket
 import subprocess
 import sys
+import zlib
 from contextlib import contextmanager
 from functools import partial
 
+import lz4.frame
 import pytest
 from django.db import connection
 from psycopg.conninfo import make_conninfo
@@ -18,6 +21,11 @@ from tests.factories import ApiKeyFactory, BillableUnitFactory, TenantFactory
 from tests.metering import events
 from tests.metering.events import batch, stored_events
 from tests.waiting import eventually
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
 TOKEN = "sk_live_" + "w" * 40
@@ -138,6 +146,78 @@ def test_an_h2c_upgrade_with_a_body_is_served_whole(wire):
     assert status == 202
     assert json.loads(answer)["accepted"] == 2
     assert kept() == [[event(1), event(2)]]
+
+
+def test_requests_after_an_h2c_upgrade_are_served_on_the_same_connection(wire):
+    """The upgrade is declined: its client goes on with HTTP/1.1, as it is bound to."""
+    for number, more in enumerate((("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c"), ())):
+        body = batch(event(number))
+        wire.send(head(f"Content-Length: {len(body)}", *more), body)
+        assert wire.answer()[0] == 202
+    assert kept() == [[event(0)], [event(1)]]
+
+
+def test_an_h2c_upgrade_with_a_chunked_body_is_served_whole(wire):
+    upgrade = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+    wire.send(head(*upgrade, "Transfer-Encoding: chunked"), chunked(batch(event(1), event(2)), 16))
+    assert wire.answer()[0] == 202
+    assert kept() == [[event(1), event(2)]]
+
+
+DOORS = (
+    "/v1/ingest",
+    "/v1/ingest/batch",
+    "/v1/ingest/events",
+    "/v1/ingest/events/batch",
+    "/v1/events",
+    "/v1/meter",
+    "/api/v1/ingest/compound",
+    "/api/v1/ingest/compound/batch",
+)
+
+
+@pytest.mark.parametrize("path", DOORS)
+def test_every_door_is_served_and_answers_no_redirect(wire, path):
+    body = batch(event(1))
+    length = f"Content-Length: {len(body)}"
+    wire.send(head(length, path=path), body)
+    assert wire.answer()[0] == 202
+    wire.send(head(length, path=f"{path}/"), body)
+    status, headers, _ = wire.answer()
+    assert (status, "location" in headers) == (404, False)
+    assert kept() == [[event(1)]]
+
+
+@pytest.mark.parametrize(
+    ("name", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("lz4", lz4.frame.compress),
+        ("zstd", zstd.compress),
+    ],
+)
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "chunked"])
+def test_a_compressed_body_is_opened(wire, name, compress, is_chunked):
+    body = compress(MANY)
+    if is_chunked:
+        wire.send(
+            head("Transfer-Encoding: chunked", f"Content-Encoding: {name}"), chunked(body, 999)
+        )
+    else:
+        wire.send(head(f"Content-Length: {len(body)}", f"Content-Encoding: {name}"), body)
+    status, _, answer = wire.answer()
+    assert (status, json.loads(answer)["accepted"]) == (202, 3_000)
+
+
+def test_a_bomb_is_413_and_the_next_request_is_served(wire):
+    bomb = gzip.compress(b" " * (100 * 1024 * 1024))
+    wire.send(head(f"Content-Length: {len(bomb)}", "Content-Encoding: gzip"), bomb)
+    assert wire.answer()[0] == 413
+    body = batch(event(1))
+    wire.send(head(f"Content-Length: {len(body)}"), body)
+    assert wire.answer()[0] == 202
+    assert kept() == [[event(1)]]
 
 
 @pytest.mark.parametrize("size", [7, 1_000_000])
