@@ -17,7 +17,7 @@ class Columns(serializers.JSONField):
     """A column per field of an event; in a form, its JSON."""
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
-        columns = super().to_internal_value(data)
+        columns: Any = super().to_internal_value(data)
         is_text = isinstance(columns, dict) and all(isinstance(v, str) for v in columns.values())
         if not is_text:
             raise serializers.ValidationError('write {"customerId": "column", ...}')

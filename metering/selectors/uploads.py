@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
@@ -12,10 +13,11 @@ from metering.models import DeadLetter, Receipt, Upload, UploadBatch, UploadIssu
 
 ISSUES_AT_A_TIME = 2_000
 _FATE = """
-    SELECT coalesce(sum(r.event_count), 0), coalesce(sum(r.counted), 0),
+    SELECT coalesce(sum(r.counted), 0),
            coalesce(sum(r.unbilled), 0), coalesce(sum(r.duplicates), 0),
            coalesce(sum(r.held), 0), coalesce(sum(r.dead), 0),
-           (SELECT u.rows_read FROM uploads u WHERE u.id = %s AND NOT u.dry_run)
+           coalesce((SELECT u.rows_read FROM uploads u WHERE u.id = %s AND NOT u.dry_run), 0)
+             - coalesce(sum(r.event_count), 0)
     FROM upload_batches b JOIN receipts r ON r.batch_id = b.batch_id WHERE b.upload_id = %s
 """
 
@@ -50,8 +52,7 @@ def fate_of(upload: Upload) -> Fate:
     """What the receipts of its batches say."""
     with connection.cursor() as cursor:
         cursor.execute(_FATE, (upload.pk, upload.pk))
-        drained, *counts, read = map(int, (value or 0 for value in cursor.fetchone()))
-    return Fate(*counts, waiting=max(read - drained, 0))
+        return Fate(*map(int, cursor.fetchone()))
 
 
 def report_of(upload: Upload) -> Iterator[RefusedRow]:
@@ -80,7 +81,7 @@ def _issues(upload: Upload, within: Q) -> Iterator[RefusedRow]:
         yield RefusedRow._make(issue)
 
 
-def _refused_later(first: int, batch_id: object) -> Iterator[RefusedRow]:
+def _refused_later(first: int, batch_id: UUID) -> Iterator[RefusedRow]:
     receipts = Receipt.objects.filter(batch_id=batch_id)  # any tenant: of the upload's batch
     refusals = receipts.values_list("refusals", flat=True).first() or []
     if not refusals:

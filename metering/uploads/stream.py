@@ -66,7 +66,7 @@ class _Unpacked(io.RawIOBase):
 
 def opened(raw: io.RawIOBase, *, most: int | None = None) -> io.BufferedReader:
     """A stream with a view of what comes next; a gzip file is unpacked, to `most` bytes."""
-    stream = io.BufferedReader(raw, BUFFER)
+    stream: io.BufferedReader = io.BufferedReader(raw, BUFFER)
     if stream.peek(2)[:2] != _GZIP:
         return stream
     return io.BufferedReader(_Unpacked(cast(BinaryIO, stream), most), BUFFER)

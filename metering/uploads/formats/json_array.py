@@ -51,7 +51,8 @@ class _Array:
         """The text of the next element; None after the last."""
         follows = self._next()
         if follows == "]":
-            return self._require_end()
+            self._require_end()
+            return None
         if number:
             if follows != ",":
                 raise UnreadableFile(f"after element {number} comes {follows!r}, not a comma")
