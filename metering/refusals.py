@@ -51,7 +51,7 @@ _ALL = (
         "UNKNOWN_METRIC",
         "door, drain",
         "no billable unit counts that metric",
-        "create the unit and replay, which is one act",
+        "create the unit, price it if it is to be billed, then replay",
     ),
     Reason(
         "COMPOUND_REFUSED",

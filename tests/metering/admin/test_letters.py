@@ -152,7 +152,7 @@ def test_a_letter_shows_its_event_why_and_what_helps(browser, tenant):
     assert "&quot;metricName&quot;: &quot;&lt;script&gt;&quot;" in shown
     assert "<script>&quot;" not in shown
     assert "no billable unit counts that metric" in shown
-    assert "create the unit and replay" in shown
+    assert "create the unit, price it if it is to be billed, then replay" in shown
     assert letter.detail.replace("'", "&#x27;") in shown
 
 

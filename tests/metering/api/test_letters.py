@@ -39,7 +39,7 @@ def test_letters_are_listed_newest_first_with_what_mends_them(operator, tenant):
     first, second = DeadLetterFactory.create_batch(2, tenant=tenant)
     listed = content(operator.get(URL))
     assert [letter["id"] for letter in listed] == [str(second.pk), str(first.pk)]
-    assert listed[0]["mend"] == "create the unit and replay, which is one act"
+    assert listed[0]["mend"] == "create the unit, price it if it is to be billed, then replay"
     assert (listed[0]["customer"], listed[0]["metric"]) == ("cust_1", "gpu")
     assert "event" not in listed[0]
 
