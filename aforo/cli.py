@@ -10,6 +10,7 @@ from aforo.commands.demo import demo
 from aforo.commands.import_file import import_file
 from aforo.commands.installation import manage
 from aforo.commands.probe import probe
+from aforo.commands.replay import replay
 from aforo.commands.tenant import tenant_app
 from aforo.commands.up import up
 from aforo.commands.verify import verify
@@ -25,6 +26,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(verify)
 app.command()(check)
+app.command()(replay)
 app.command()(probe)
 app.command("import")(import_file)
 app.add_typer(tenant_app, name="tenant")

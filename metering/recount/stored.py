@@ -1,0 +1,94 @@
+"""A total counted again from its stored events: in order, one by one, in constant memory."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from aforo.money import EXACT, ZERO, plain
+from catalog.models.billable_units import Aggregation
+from catalog.pricing import Usage
+from metering import proof
+from metering.recount.levels import Level
+from metering.recount.scope import Recounted
+from metering.selectors.events import CountedEvent, events_of_span
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the stored events come to. `flaw` is the first that contradicts its own row."""
+
+    quantity: Decimal = ZERO
+    count: int = 0
+    revenue: Decimal = ZERO
+    cost: Decimal = ZERO
+    position: int = 0
+    digest: bytes = proof.START
+    sources: set[str] = field(default_factory=set)
+    flaw: str = ""
+
+
+class _Walk:
+    """Where the recount of one total stands."""
+
+    def __init__(self, recounted: Recounted) -> None:
+        self.unit, self.terms = recounted.unit, recounted.terms
+        self.chain = proof.Chain(recounted.key)
+        self.level = Level(recounted.unit, remembers=bool(recounted.voided))
+        self.voided = recounted.voided
+        self.takes_back = {void: position for position, void in recounted.voided.items()}
+        self.kept: dict[int, tuple[Decimal, str | None]] = {}  # what will be taken back
+        self.charged = self.terms.charge(Usage(ZERO))
+        self.outcome = Outcome()
+
+    def take(self, event: CountedEvent) -> None:
+        """One stored row: hash, chain, aggregate and price it again."""
+        outcome = self.outcome
+        before = self.level.quantity
+        self._move(event)
+        price = self.terms.charge(Usage(self.level.quantity, self.level.count))
+        revenue = EXACT.subtract(price, self.charged)
+        cost = EXACT.multiply(self.unit.unit_cost, EXACT.subtract(self.level.quantity, before))
+        self.charged = price
+        outcome.position += 1
+        outcome.sources.add(event.source)
+        outcome.revenue = EXACT.add(outcome.revenue, revenue)
+        outcome.cost = EXACT.add(outcome.cost, cost)
+        digest = self.chain.append(event.canonical())
+        outcome.flaw = outcome.flaw or _flaw(event, outcome.position, revenue, cost, digest)
+
+    def _move(self, event: CountedEvent) -> None:
+        position = self.takes_back.get(event.position)
+        if position is not None and position in self.kept:
+            self.level.take_back(*self.kept.pop(position))
+            return
+        is_unique = self.unit.aggregation == Aggregation.UNIQUE
+        value = event.value_of(self.unit.event_field) if is_unique else None
+        self.level.add(event.quantity, value)
+        if event.position in self.voided:
+            self.kept[event.position] = (event.quantity, value)
+
+    def end(self) -> Outcome:
+        self.outcome.quantity, self.outcome.count = self.level.quantity, self.level.count
+        self.outcome.digest = self.chain.digest
+        return self.outcome
+
+
+def count_stored(recounted: Recounted) -> Outcome:
+    """Walk the total's events from the first to the last that it says it has."""
+    walk = _Walk(recounted)
+    for event in events_of_span(recounted.total.pk, 1, recounted.total.position):
+        walk.take(event)
+    return walk.end()
+
+
+def _flaw(
+    event: CountedEvent, position: int, revenue: Decimal, cost: Decimal, digest: bytes
+) -> str:
+    if event.position != position:
+        return f"position {position} is missing or held twice"
+    if digest != bytes(event.digest):
+        return f"the event at position {position} is not the one that was counted"
+    if revenue != event.revenue:
+        return f"the event at position {position} adds {plain(revenue)}, not {plain(event.revenue)}"
+    if cost != event.cost:
+        return f"the event at position {position} costs {plain(cost)}, not {plain(event.cost)}"
+    return ""
