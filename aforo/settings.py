@@ -197,10 +197,13 @@ SPECTACULAR_SETTINGS = {
         "ProductStatus": "catalog.models.products.Product.Status",
         "ProductType": "catalog.models.products.ProductType",
         "SubscriptionStatus": "catalog.models.subscriptions.Subscription.State",
+        "WebhookVerdict": "webhooks.models.inbound.WebhookDelivery.Verdict",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.document.add_ingest",
+        "metering.api.document_compat.add_foreign_doors",
+        "webhooks.api.document.add_webhook",
         "aforo.api.schema.complete",
     ],
 }

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aforo.api.problems import NotAllowed, expected_error
+from aforo.api.rates import RateExceeded
 from aforo.errors import AforoError, Refused
 from metering.api import limits
 from metering.ingest import door
@@ -70,4 +71,9 @@ def _told(problem: Problem, error: AforoError) -> HttpResponse:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
+    if isinstance(error, RateExceeded):
+        for name, value in error.rate.headers.items():
+            response[name] = value
+    if isinstance(error, NotAllowed):
+        response["Allow"] = "POST"
     return response

@@ -13,6 +13,7 @@ from metering.ingest import events, gates, normalising
 from metering.ingest.events import Event, Refusal
 from metering.models.costs import CostEvent
 
+INVALID_AMOUNT = "INVALID_AMOUNT"  # no code of usage: a cost that is refused is kept nowhere
 KINDS = frozenset(CostEvent.Kind.values)
 _NAMES = ("customerId", "idempotencyKey", "usageKey")  # may be secrets that identify somebody
 _NULL = msgspec.Raw(b"null")
@@ -98,7 +99,7 @@ def check(cost: Cost, received_at: datetime) -> Refusal | None:
         return Refusal("INVALID_EVENT", "usageKey is too long or holds a nul character")
     why = gates.check_event(cost.as_event(), received_at=received_at)
     if why is not None and why.code == "INVALID_QUANTITY":
-        return Refusal("INVALID_AMOUNT", why.detail.replace("quantity", "amount"))
+        return Refusal(INVALID_AMOUNT, why.detail.replace("quantity", "amount"))
     return why
 
 

@@ -1,10 +1,14 @@
 """The vendors' own clients, pointed at a running server by their base URL option alone."""
 
+import re
+from pathlib import Path
+
 import httpx
 import openmeter
 import pytest
 import requests
 import stripe
+import time_machine
 from cloudevents.conversion import to_binary, to_json, to_structured
 from cloudevents.http import CloudEvent
 from corehttp.exceptions import ClientAuthenticationError, HttpResponseError
@@ -279,3 +283,29 @@ def test_stripe_hears_of_refusals_in_its_own_words(live):
     with pytest.raises(stripe.StripeError) as stranger:
         stripe_client(live).v2.billing.meter_event_stream.create({"events": [meter_event()]})
     assert stranger.value.http_status == 401
+
+
+# --- the page that says so -----------------------------------------------------------------
+
+
+@time_machine.travel(NOW)  # the clients write the time themselves
+def test_the_page_for_those_who_migrate_works_as_it_is(live):
+    page = (Path(__file__).parents[3] / "docs/migrating.md").read_text()
+    namespace = {"__name__": "migrating"}
+    for block in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        exec(block, namespace)
+    namespace |= {"AFORO": live.url, "METERING_KEY": TOKEN}
+
+    sends = [act for name, act in namespace.items() if name.startswith("send_")]
+    for send in sends:
+        send()
+
+    assert len(sends) == 4
+    assert [key for _, _, key in counted(live)] == [
+        "/gateway req-1",
+        "my-app req-2",
+        "req-3",
+        "req-4",
+        "req-5",
+    ]
+    assert outcomes() == {"counted": 5, "duplicates": 1}
