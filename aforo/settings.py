@@ -190,6 +190,7 @@ SPECTACULAR_SETTINGS = {
         "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
         "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
         "BillRunStatus": "billing.models.bill_runs.BillRun.Status",
+        "CostKind": "metering.models.costs.CostEvent.Kind",
         "InvoiceStatus": "billing.models.invoices.Invoice.Status",
         "OfferingStatus": "catalog.models.offerings.Offering.Status",
         "OfferingType": "catalog.models.offerings.Offering.Type",

@@ -38,6 +38,7 @@ class CostEvent(TenantOwned):
         )
         indexes = (
             models.Index(name="costs_of_customer", fields=("tenant", "customer_id", "occurred_at")),
+            models.Index(name="costs_by_age", fields=("tenant", "id")),
         )
 
     def __str__(self) -> str:
