@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "draft-units": {"task": "metering.draft_units", "schedule": 60.0},
     "tell-letter-thresholds": {"task": "metering.tell_letter_thresholds", "schedule": 60.0},
     "expire-dead-letters": {"task": "metering.expire_dead_letters", "schedule": 3600.0},
+    "sum-activity": {"task": "metering.sum_activity", "schedule": 60.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
     "close-periods": {"task": "billing.close_periods", "schedule": 60.0},

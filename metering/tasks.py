@@ -6,7 +6,9 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from metering.ingest.unit_use import take_uses
 from metering.services import (
+    activity,
     drafted_units,
     ingest,
     letter_decisions,
@@ -61,6 +63,13 @@ def tell_letter_thresholds() -> None:
 def expire_dead_letters() -> None:
     """May run twice: what has expired is no longer open."""
     letter_policies.expire_letters(now=timezone.now())
+
+
+@shared_task(name="metering.sum_activity", autoretry_for=HEALS, retry_backoff=True, expires=60)
+def sum_activity() -> None:
+    """May run twice: a slice is made once, and an older use never replaces a newer one."""
+    activity.slice_receipts(now=timezone.now())
+    activity.write_unit_uses(take_uses())
 
 
 @shared_task(name="metering.make_partitions", autoretry_for=HEALS, retry_backoff=True)

@@ -18,6 +18,7 @@ from aforo.tenancy.key_use import note_use
 from metering.api import encodings, limits
 from metering.api.translations import translate_of
 from metering.ingest import compounds, door, wake
+from metering.ingest.acknowledgements import Measured
 from metering.ingest.door import Admission
 from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.known import KnownKey
@@ -77,6 +78,19 @@ def admit(
     token: str | None = None,
 ) -> Admission:
     """Take what a request brings, by whichever route; when this returns, it cannot be lost."""
+    with Measured(key.tenant_id):
+        return _admitted(request, digest, key, translate=translate, envelope=envelope, token=token)
+
+
+def _admitted(
+    request: HttpRequest,
+    digest: bytes,
+    key: KnownKey,
+    *,
+    translate: Translate,
+    envelope: Envelope,
+    token: str | None,
+) -> Admission:
     limits.require_room(key)
     headers = request.headers
     cover = Cover(

@@ -16,6 +16,7 @@ from metering.api.held import (
 )
 from metering.api.ingest import compound, events, ingest, meter
 from metering.api.letter_routes import LETTER_ROUTES
+from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.streams import StreamTickets, stream
 from metering.api.uploads import (
@@ -61,6 +62,8 @@ urlpatterns = [
     path("v1/ingest/test", IngestTest.as_view()),
     path("api/v1/usage-events", UsageEvents.as_view()),
     path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
+    path("api/v1/live/summary", LiveSummaryView.as_view()),
+    path("api/v1/ingestion", IngestionView.as_view()),
     path("api/v1/events/stream", stream),
     path("api/v1/events/stream-tickets", StreamTickets.as_view()),
     path("api/v1/sessions", Sessions.as_view()),

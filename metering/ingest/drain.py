@@ -17,6 +17,7 @@ from metering.ingest import (
     rating,
     sessions,
     undefined,
+    unit_use,
     write,
 )
 from metering.ingest.arrivals import Arrival, Dead, Fate
@@ -84,6 +85,7 @@ def count(
     steps.done("write")
     _tally(tallies, judged, dead)
     live.tell(judged, routed, dead)
+    transaction.on_commit(partial(unit_use.note_all, locked), robust=True)
     transaction.on_commit(partial(_remember_totals, locked))
 
 

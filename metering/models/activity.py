@@ -1,10 +1,16 @@
 """How much came and when: what figures over days and months are read from."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import models
 
 SLICE = timedelta(minutes=5)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def slice_start(moment: datetime) -> datetime:
+    """The beginning of the five minutes that `moment` lies in."""
+    return moment - (moment - _EPOCH) % SLICE
 
 
 class ReceiptSlice(models.Model):
