@@ -5,7 +5,7 @@ A name of theirs counts only where ours is absent or null, so everybody may use 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import msgspec
@@ -48,6 +48,11 @@ class Envelope:
 
     stand_for: Mapping[str, str]
     counts_one: bool = False  # an absent quantity is 1
+    names: frozenset[str] = field(init=False)  # all that mean anything: few events have one
+
+    def __post_init__(self) -> None:
+        names = frozenset({"properties", "trace", *_COPIED, *self.stand_for})
+        object.__setattr__(self, "names", names)
 
 
 NATIVE = Envelope(_EVERYWHERE)
@@ -57,13 +62,15 @@ METER = Envelope(_EVERYWHERE | {"tenantId": "customerId"})  # a tenant of the ca
 
 def respell(known: Fields, extra: Fields, envelope: Envelope) -> None:
     """Move what `extra` fields say under other names to the `known` ones, both in place."""
+    if envelope.names.isdisjoint(extra):
+        return
     is_agents = "eventType" in extra and "metricKey" in extra
     if "properties" in extra and not has(known, "metadata"):
         known["metadata"] = extra.pop("properties")
         _copy(known, _inside(known["metadata"]))
-    for name, field in envelope.stand_for.items():
-        if name in extra and not has(known, field):
-            known[field] = extra.pop(name)
+    for name, ours in envelope.stand_for.items():
+        if name in extra and not has(known, ours):
+            known[ours] = extra.pop(name)
     _copy(known, extra)
     if "trace" in extra and not has(known, "traceId"):
         _take_trace(known, _inside(extra["trace"]))
@@ -106,9 +113,9 @@ def _is_short_text(raw: msgspec.Raw) -> bool:
 
 
 def _copy(known: Fields, others: Fields) -> None:
-    for name, field in _COPIED.items():
-        if name in others and not has(known, field) and _is_short_text(others[name]):
-            known[field] = others[name]
+    for name, ours in _COPIED.items():
+        if name in others and not has(known, ours) and _is_short_text(others[name]):
+            known[ours] = others[name]
 
 
 def _take_trace(known: Fields, trace: Fields) -> None:

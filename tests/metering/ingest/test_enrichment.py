@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from aforo import valkey
 from catalog.aliases import digest_of
+from catalog.conditions import compile_conditions
 from catalog.models import BillableUnit, Customer, RatePlan, SubscriptionPeriod, UnitPrice
 from metering.ingest import enrichment, routing
 from metering.models import RunningTotal
@@ -197,6 +198,60 @@ def test_only_units_whose_conditions_hold_count_an_event(sells, seller):
         ("key-large", "large"), ("key-premium", "premium"),
     ]  # fmt: skip
     assert outcomes() == {"counted": 3, "unbilled": 1}
+
+
+def test_each_operator_chooses_the_events_of_its_unit(sells, seller):
+    """Eight units over one metric: an event goes to each whose condition holds."""
+    conditions = {
+        "EQUALS": ("httpMethod", "POST"),
+        "NOT_EQUALS": ("httpMethod", "POST"),
+        "GREATER_THAN": ("responseTimeMs", "100"),
+        "LESS_THAN": ("statusCode", "400"),
+        "CONTAINS": ("endpointPath", "/search"),
+        "NOT_CONTAINS": ("endpointPath", "/search"),
+        "IN": ("region", "eu, us"),
+        "NOT_IN": ("region", "eu, us"),
+    }
+    units = {
+        operator: {
+            "source_metric": "requests",
+            "filter_conditions": [{"field": name, "operator": operator, "value": value}],
+        }
+        for operator, (name, value) in conditions.items()
+    }
+    sells(list(units), **units)
+    of = {"customerId": "cust_2", "metricName": "requests"}
+    seller.count(
+        event("a", **of, httpMethod="POST", statusCode=200, endpointPath="/v2/search"),
+        event("b", **of, httpMethod="GET", statusCode=500, responseTimeMs=101.5, region="us"),
+        event("c", **of, metadata={"httpMethod": "POST", "region": "ap"}, statusCode="399"),
+    )
+    counted = {name: set() for name in ("key-a", "key-b", "key-c")}
+    for row, name in zip(rows(), names_of(rows()), strict=True):
+        counted[row.idempotency_key].add(name)
+    assert counted == {
+        "key-a": {"EQUALS", "LESS_THAN", "CONTAINS", "NOT_IN"},
+        "key-b": {"NOT_EQUALS", "GREATER_THAN", "NOT_CONTAINS", "IN"},
+        "key-c": {"EQUALS", "LESS_THAN", "NOT_CONTAINS", "NOT_IN"},
+    }
+    assert outcomes() == {"counted": 3}
+
+
+def test_conditions_are_compiled_once_for_all_events(sells, seller, monkeypatch):
+    compiled = []
+
+    def compile_(conditions):
+        compiled.append(conditions)
+        return compile_conditions(conditions)
+
+    monkeypatch.setattr(routing, "compile_conditions", compile_)
+    premium = [{"field": "tier", "operator": "EQUALS", "value": "premium"}]
+    sells(["premium"], premium={"filter_conditions": premium})
+    of = {"customerId": "cust_2", "metricName": "premium", "metadata": {"tier": "premium"}}
+    for start in (0, 50):
+        seller.count(*(event(number, **of) for number in range(start, start + 50)))
+    assert outcomes() == {"counted": 100}
+    assert compiled == [premium]
 
 
 @pytest.mark.parametrize(
