@@ -13,6 +13,11 @@ def _item(title: str, icon: str, model: str, **more: str) -> dict[str, object]:
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist"), **more}
 
 
+def _page(title: str, icon: str, name: str) -> dict[str, object]:
+    """One entry: a page that is no list."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+
+
 def _group(title: str, *items: dict[str, object]) -> dict[str, object]:
     return {"title": title, "separator": True, "items": list(items)}
 
@@ -40,6 +45,8 @@ NAVIGATION = [
     ),
     _group(
         "Metering",
+        _page("Ingestion", "monitoring", "metering_ingestion"),
+        _page("Live events", "stream", "metering_live"),
         _item("Running totals", "functions", "metering_runningtotal"),
         _item("Usage events", "bolt", "metering_usageevent"),
         _item("Sessions", "smart_toy", "metering_session"),
