@@ -38,7 +38,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import CostEvent, DeadLetter, HeldEvent, LetterDecision, Session, Upload
+from metering.models import Correction, CostEvent, DeadLetter, HeldEvent, LetterDecision, Session, Upload
 from webhooks.models import WebhookDelivery, WebhookSource
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -402,6 +402,21 @@ class CostEventFactory(OwnedFactory):
 
     class Meta:
         model = CostEvent
+
+
+class CorrectionFactory(OwnedFactory):
+    """An unbilled event taken back, of which there is none: for what never looks for it."""
+
+    kind = Correction.Kind.VOID
+    action_id = factory.LazyFunction(new_id)
+    event_id = factory.Sequence(lambda number: number)
+    idempotency_key = factory.Sequence(lambda number: f"voided-{number}")
+    reason = "a test"
+    actor_name = "somebody"
+    created_at = NOW
+
+    class Meta:
+        model = Correction
 
 
 class HeldEventFactory(OwnedFactory):

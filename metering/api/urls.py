@@ -6,6 +6,12 @@ from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
 from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
+from metering.api.corrections import (
+    CorrectionDetail,
+    Corrections,
+    UsageEventAmendment,
+    UsageEventVoiding,
+)
 from metering.api.held import (
     HeldEventAcceptance,
     HeldEventDetail,
@@ -53,6 +59,10 @@ urlpatterns = [
     path("api/v1/uploads/<uuid:id>/report", UploadReport.as_view()),
     path("api/v1/uploads/<uuid:id>/start", UploadStarting.as_view()),
     path("api/v1/uploads/<uuid:id>/cancel", UploadCancelling.as_view()),
+    path("api/v1/corrections", Corrections.as_view()),
+    path("api/v1/corrections/<uuid:id>", CorrectionDetail.as_view()),
+    path("api/v1/usage-events/<int:id>/amend", UsageEventAmendment.as_view()),
+    path("api/v1/usage-events/<int:id>/void", UsageEventVoiding.as_view()),
     path("api/v1/held-events", HeldEvents.as_view()),
     path("api/v1/held-events/accept", HeldEventsAcceptance.as_view()),
     path("api/v1/held-events/waive", HeldEventsWaiver.as_view()),

@@ -75,6 +75,7 @@ def arrival(
 def append(groups: dict[Target, list[Arrival]]) -> None:
     """Count these events in the caller's transaction, each group at the end of its total."""
     locked = rating.lock_decided(groups)
+    rating.see_values(locked)
     with write.usage_events() as take:
         rating.price(locked, take)
     rating.write_back(locked)

@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate, repeat
@@ -54,12 +54,19 @@ def lock(routed: Iterable[Routed]) -> Locked:
     return locked
 
 
-def lock_decided(groups: dict[Target, list[Arrival]]) -> Locked:
-    """As `lock`, for events that somebody has decided to count: into billed totals too."""
+def lock_decided(groups: dict[Target, list[Arrival]], *, more_ids: Collection[int] = ()) -> Locked:
+    """As `lock`, for events that somebody has decided to count: into billed totals too.
+
+    Totals of `more_ids` are locked with them. `see_values` comes before `price`.
+    """
     locked = Locked(groups=groups, total_ids=totals.ids_of(groups))
-    locked.totals = totals.lock(locked.total_ids.values())
-    locked.new_values = _new_values(groups, locked.total_ids)
+    locked.totals = totals.lock([*locked.total_ids.values(), *more_ids])
     return locked
+
+
+def see_values(locked: Locked) -> None:
+    """Tell which values of UNIQUE are new to their totals."""
+    locked.new_values = _new_values(locked.groups, locked.total_ids)
 
 
 def price(locked: Locked, take: TakeRows) -> None:

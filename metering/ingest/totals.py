@@ -47,6 +47,7 @@ _NEW_VALUES = """
     SELECT * FROM unnest(%s::bigint[], %s::uuid[])
     ON CONFLICT DO NOTHING RETURNING running_total_id, value
 """
+_FORGET = "DELETE FROM unique_values WHERE running_total_id = %s AND value = %s::uuid"
 EMPTY_DIGEST = bytes(32)
 
 
@@ -129,6 +130,12 @@ def new_values(seen: set[tuple[int, str]]) -> set[tuple[int, str]]:
     with hot_cursor() as cursor:
         cursor.execute(_NEW_VALUES, (_array([total_id for total_id, _ in ordered]), values))
         return {(total_id, value.hex) for total_id, value in cursor.fetchall()}
+
+
+def forget_value(total_id: int, value: str) -> None:
+    """No event with this value stands in a locked total any more: the next one is the first."""
+    with hot_cursor() as cursor:
+        cursor.execute(_FORGET, (total_id, value))
 
 
 def _array(values: Iterable[int | str]) -> str:

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Exists, Max, OuterRef, QuerySet
 
+from aforo.money import ZERO
 from aforo.tenancy.models import Tenant
-from metering.models import Correction
+from metering.models import Correction, UsageEvent
+from metering.selectors.events import events_of_span
 
 VOID = Correction.Kind.VOID.value
 """The source of a row that takes an event back; senders have other sources."""
@@ -47,3 +50,40 @@ def position_voided(metadata: str | None) -> int | None:
         return _decoder.decode(metadata or "").voids.position
     except msgspec.DecodeError:
         return None
+
+
+def rows_of_event(event: UsageEvent) -> list[UsageEvent]:
+    """All rows of the event that this one is a row of, one per unit that counts it."""
+    rows = UsageEvent.objects.filter(  # any tenant: scoped by its bare id
+        tenant_id=event.tenant_id,
+        occurred_at=event.occurred_at,
+        batch_id=event.batch_id,
+        batch_index=event.batch_index,
+        idempotency_key=event.idempotency_key,
+    )
+    return list(rows.exclude(source=VOID).order_by("pk"))
+
+
+def largest_standing(running_total_id: int, *, but: int) -> Decimal:
+    """The largest quantity of a total's events that stand, without the one at position `but`."""
+    largest: Decimal | None = _standing(running_total_id, but).aggregate(top=Max("quantity"))["top"]
+    return largest or ZERO
+
+
+def has_standing_value(running_total_id: int, *, but: int, field: str, value: str) -> bool:
+    """Whether another event that stands has the value (a hash) that UNIQUE counts."""
+    standing = set(_standing(running_total_id, but).values_list("position", flat=True))
+    return any(
+        event.position in standing and event.value_of(field) == value
+        for event in events_of_span(running_total_id, 1, max(standing, default=0))
+    )
+
+
+def _standing(running_total_id: int, but: int) -> QuerySet[UsageEvent]:
+    voids = Correction.objects.filter(  # any tenant: a total belongs to one
+        running_total_id=running_total_id, position=OuterRef("position")
+    )
+    events: QuerySet[UsageEvent] = UsageEvent.objects.filter(  # any tenant: likewise
+        ~Exists(voids), running_total_id=running_total_id
+    )
+    return events.exclude(position=but).exclude(source=VOID)

@@ -1,0 +1,121 @@
+"""Taking an event back: a row at the end of its total that undoes what the event added."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from aforo.money import ZERO, exact
+from catalog.models.billable_units import Aggregation
+from catalog.pricing import Usage
+from metering.counted_values import value_hash
+from metering.ingest import decided, totals
+from metering.ingest.arrivals import Arrival
+from metering.ingest.events import Event
+from metering.ingest.targets import Target, fields_of
+from metering.ingest.totals import Total
+from metering.models import UsageEvent
+from metering.selectors.corrections import VOID, has_standing_value, largest_standing
+
+ONE = Decimal(1)
+
+
+def voiding(row: UsageEvent, *, now: datetime) -> Arrival:
+    """The row that takes `row` back: the same event with the negative of its quantity.
+
+    It keeps key and place in the batch, because the event came once, whatever became of it.
+    """
+    place = {"position": row.position, "eventId": row.pk}
+    return decided.arrival(
+        event_of(row, quantity=-row.quantity, metadata=msgspec.json.encode({"voids": place})),
+        tenant_id=row.tenant_id,
+        source=VOID,
+        batch_id=row.batch_id,
+        batch_index=row.batch_index,
+        received_at=now,
+    )
+
+
+def event_of(row: UsageEvent, *, quantity: Decimal, metadata: bytes | None = None) -> Event:
+    """The event as it would be sent to become this row."""
+    raw = (row.metadata or "").encode() if metadata is None else metadata
+    return Event(
+        customerId=str(row.customer_id or ""),
+        metricName=row.metric,
+        quantity=quantity,
+        occurredAt=row.occurred_at,
+        idempotencyKey=row.idempotency_key,
+        productType=row.product_type,
+        sessionId=row.session_id,
+        agentId=row.agent_id,
+        toolName=row.tool_name,
+        traceId=row.trace_id,
+        metadata=msgspec.Raw(raw),
+    )
+
+
+def take_back(target: Target, total: Total, row: UsageEvent, arrival: Arrival) -> str:
+    """The voiding row as COPY takes it; the locked `total` stands after it.
+
+    Revenue and cost are exactly what leaving the event out takes from those of the total.
+    """
+    after = _quantity_without(target, total, row)
+    maker = target.maker
+    assert maker is not None  # noqa: S101 - targets of named totals have one
+    maker.chain.digest = total.digest
+    with exact():
+        left = Usage(after, total.event_count - 1)
+        charged = target.terms.charge(Usage(total.quantity, total.event_count))
+        revenue = target.terms.charge(left) - charged
+        cost = _cost_without(target, total, row, after)
+        line = maker.priced(arrival, total.position + 1, revenue, cost)
+        total.revenue += revenue
+        total.cost += cost
+    total.quantity, total.event_count = after, left.count
+    total.position += 1
+    total.digest = maker.chain.digest
+    return line
+
+
+def _cost_without(target: Target, total: Total, row: UsageEvent, after: Decimal) -> Decimal:
+    """The event's own cost where it stood alone for it, else what the change of level costs."""
+    if target.unit.aggregation in {Aggregation.COUNT, Aggregation.SUM}:
+        return -row.cost
+    return target.unit.unit_cost * (after - total.quantity)
+
+
+def _quantity_without(target: Target, total: Total, row: UsageEvent) -> Decimal:
+    """The total's quantity as if the event had never come, from the events where it must be."""
+    position = row.position or 0
+    match target.unit.aggregation:
+        case Aggregation.COUNT:
+            return total.quantity - ONE
+        case Aggregation.SUM:
+            with exact():
+                return total.quantity - row.quantity
+        case Aggregation.MAX:
+            if row.quantity < total.quantity:
+                return total.quantity
+            return largest_standing(total.id, but=position)
+        case Aggregation.UNIQUE:
+            return total.quantity - _values_lost(target, total, row, position)
+        case unknown:
+            raise ValueError(f"no arithmetic for aggregation {unknown}")
+
+
+def _values_lost(target: Target, total: Total, row: UsageEvent, position: int) -> Decimal:
+    """One when nothing else has the event's value, which the total then forgets."""
+    field = target.unique_field or ""
+    own = decided.arrival(
+        event_of(row, quantity=row.quantity),
+        tenant_id=row.tenant_id,
+        source=row.source,
+        batch_id=row.batch_id,
+        batch_index=row.batch_index,
+        received_at=row.received_at,
+    )
+    value = value_hash(fields_of(own)[field])
+    if has_standing_value(total.id, but=position, field=field, value=value):
+        return ZERO
+    totals.forget_value(total.id, value)
+    return ONE
