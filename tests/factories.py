@@ -38,7 +38,15 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
-from metering.models import Correction, CostEvent, DeadLetter, HeldEvent, LetterDecision, Session, Upload
+from metering.models import (
+    Correction,
+    CostEvent,
+    DeadLetter,
+    HeldEvent,
+    LetterDecision,
+    Session,
+    Upload,
+)
 from webhooks.models import WebhookDelivery, WebhookSource
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -361,6 +369,16 @@ class InvoiceFactory(OwnedFactory):
         model = Invoice
 
 
+class SessionFactory(OwnedFactory):
+    """An open session that was seen just now."""
+
+    session_id = factory.Sequence(lambda number: f"session-{number}")
+    started_at = last_seen_at = NOW
+
+    class Meta:
+        model = Session
+
+
 class WebhookSourceFactory(OwnedFactory):
     """A source whose pushes are signed with `secret`."""
 
@@ -437,16 +455,6 @@ class HeldEventFactory(OwnedFactory):
 
     class Meta:
         model = HeldEvent
-
-
-class SessionFactory(OwnedFactory):
-    """An open session that was seen just now."""
-
-    session_id = factory.Sequence(lambda number: f"session-{number}")
-    started_at = last_seen_at = NOW
-
-    class Meta:
-        model = Session
 
 
 class UploadFactory(OwnedFactory):

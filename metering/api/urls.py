@@ -5,13 +5,13 @@ from django.urls import path
 from metering.api import lago, openmeter, stripe
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
-from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
 from metering.api.corrections import (
     CorrectionDetail,
     Corrections,
     UsageEventAmendment,
     UsageEventVoiding,
 )
+from metering.api.costs import CostEventDetail, CostEvents, ingest_costs
 from metering.api.held import (
     HeldEventAcceptance,
     HeldEventDetail,
@@ -25,6 +25,7 @@ from metering.api.letter_routes import LETTER_ROUTES
 from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.streams import StreamTickets, stream
+from metering.api.trials import IngestTest
 from metering.api.uploads import (
     IngestUpload,
     IngestUploadDetail,
@@ -34,7 +35,6 @@ from metering.api.uploads import (
     UploadReport,
     UploadStarting,
 )
-from metering.api.trials import IngestTest
 from metering.api.usage_events import UsageEventDetail, UsageEvents
 
 # Plain views that need no middleware of Django's.
@@ -59,6 +59,16 @@ urlpatterns = [
     path("api/v1/uploads/<uuid:id>/report", UploadReport.as_view()),
     path("api/v1/uploads/<uuid:id>/start", UploadStarting.as_view()),
     path("api/v1/uploads/<uuid:id>/cancel", UploadCancelling.as_view()),
+    path("api/v1/usage-events", UsageEvents.as_view()),
+    path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
+    path("api/v1/live/summary", LiveSummaryView.as_view()),
+    path("api/v1/ingestion", IngestionView.as_view()),
+    path("api/v1/events/stream", stream),
+    path("api/v1/events/stream-tickets", StreamTickets.as_view()),
+    path("api/v1/sessions", Sessions.as_view()),
+    path("api/v1/sessions/kill", SessionKillByName.as_view()),
+    path("api/v1/sessions/<uuid:id>", SessionDetail.as_view()),
+    path("api/v1/sessions/<uuid:id>/kill", SessionKill.as_view()),
     path("api/v1/corrections", Corrections.as_view()),
     path("api/v1/corrections/<uuid:id>", CorrectionDetail.as_view()),
     path("api/v1/usage-events/<int:id>/amend", UsageEventAmendment.as_view()),
@@ -70,16 +80,6 @@ urlpatterns = [
     path("api/v1/held-events/<uuid:id>/accept", HeldEventAcceptance.as_view()),
     path("api/v1/held-events/<uuid:id>/waive", HeldEventWaiver.as_view()),
     path("v1/ingest/test", IngestTest.as_view()),
-    path("api/v1/usage-events", UsageEvents.as_view()),
-    path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
-    path("api/v1/live/summary", LiveSummaryView.as_view()),
-    path("api/v1/ingestion", IngestionView.as_view()),
-    path("api/v1/events/stream", stream),
-    path("api/v1/events/stream-tickets", StreamTickets.as_view()),
-    path("api/v1/sessions", Sessions.as_view()),
-    path("api/v1/sessions/kill", SessionKillByName.as_view()),
-    path("api/v1/sessions/<uuid:id>", SessionDetail.as_view()),
-    path("api/v1/sessions/<uuid:id>/kill", SessionKill.as_view()),
     path("api/v1/sandbox/clock", Clock.as_view()),
     path("api/v1/sandbox/clock/freeze", ClockFreeze.as_view()),
     path("api/v1/sandbox/clock/advance", ClockAdvance.as_view()),
