@@ -56,14 +56,14 @@ def _measured(compound: msgspec.Raw, header: str | None) -> list[bytes] | Refusa
         return [bytes(compound)]
     try:
         measurements = _measurements.decode(shared.pop("measurements"))
+        own = _text(shared, "idempotencyKey")
+        base = own or header or _text(shared, "correlationId")
+        if own:
+            del shared["idempotencyKey"]  # that of none of them, but the beginning of each
+        found = list(_events(shared, measurements, base))
     except (msgspec.DecodeError, RecursionError) as error:
         return Refusal("INVALID_EVENT", f"measurements must be a list of objects: {error}")
-    if not measurements:
-        return Refusal("INVALID_EVENT", "a compound must have at least one measurement")
-    base = _text(shared, "idempotencyKey") or header or _text(shared, "correlationId")
-    if _text(shared, "idempotencyKey"):
-        del shared["idempotencyKey"]  # that of none of them, but the beginning of each
-    return list(_events(shared, measurements, base))
+    return found or Refusal("INVALID_EVENT", "a compound must have at least one measurement")
 
 
 def _events(shared: Fields, measurements: list[Fields], base: str | None) -> Iterator[bytes]:

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metering', '0009_activity'),
-        ('tenancy', '0003_session_summaries'),
+        ("metering", "0009_activity"),
+        ("tenancy", "0003_session_summaries"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='costevent',
-            index=models.Index(fields=['tenant', 'id'], name='costs_by_age'),
+            model_name="costevent",
+            index=models.Index(fields=["tenant", "id"], name="costs_by_age"),
         ),
     ]

@@ -1,13 +1,18 @@
 """Which events are mended and which are taken as they came."""
 
+import json
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from metering.ingest import normalising
+from aforo.errors import TooLarge, Unreadable
+from metering.ingest import compounds, normalising
 from metering.ingest.envelopes import EVENTS, METER, NATIVE
-from metering.ingest.events import Event
+from metering.ingest.events import HEARTBEAT, KNOWN_FIELDS, Event, Refusal, decode_one, split
 from metering.ingest.normalising import SECRET_FIELDS, Cover, is_suspect
 from metering.ingest.opening import opened
 from metering.ingest.translation import untranslated
@@ -106,3 +111,43 @@ def test_a_hint_alone_is_no_credential(body):
 
 def test_a_cover_does_not_show_its_token():
     assert TOKEN not in repr(Cover(TENANT, token=TOKEN))
+
+
+# --- whatever comes in ---------------------------------------------------------------------
+
+NAMES = st.sampled_from(sorted({*METER.names, *EVENTS.names, *KNOWN_FIELDS, "measurements", "x"}))
+TEXTS = st.one_of(st.text(max_size=8), st.sampled_from([TOKEN, "alias:x", HEARTBEAT, "2026-01-01"]))
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | TEXTS, inner, max_size=4),
+    max_leaves=8,
+)
+EVENTS_OR_NOT = st.lists(st.dictionaries(NAMES, VALUES, max_size=8) | VALUES, max_size=4)
+
+
+@given(
+    EVENTS_OR_NOT,
+    st.sampled_from([NATIVE, EVENTS, METER]),
+    st.sampled_from([untranslated, compounds.split]),
+    st.none() | TEXTS,
+)
+def test_the_drain_finds_what_the_door_found(values, envelope, translate, header):
+    cover = Cover(TENANT, envelope, TOKEN, header, header)
+    translation = translate(json.dumps(values).encode())
+    array, found = opened(translation, cover)
+    again = [decode_one(raw) for raw in split(array)]
+    assert len(again) == len(found)
+    for before, after in zip(found, again, strict=True):
+        assert isinstance(before, Refusal) or before == after
+    assert TOKEN.encode() not in array
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_whatever_is_no_json_is_refused_as_a_whole(body):
+    for translate in (untranslated, compounds.split):
+        with suppress(Unreadable, TooLarge):
+            array, found = opened(translate(body), Cover(TENANT))
+            assert len(split(array)) == len(found)
