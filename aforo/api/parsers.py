@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import IO, Any, NoReturn
 
 from django.conf import settings
@@ -49,7 +49,10 @@ def decode(body: bytes) -> Any:
 
 
 def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except DecimalException:  # an exponent that not even a Decimal holds
+        raise _beyond_reason() from None
     if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_DIGITS:
         raise _beyond_reason()
     return number

@@ -45,7 +45,8 @@ def test_what_is_not_sound_json_is_unreadable(body):
 
 
 @pytest.mark.parametrize(
-    "number", [b"1e101", b"-1e999999999", b"1e-999999999", b"1" * 101, b"0." + b"1" * 101]
+    "number",
+    [b"1e101", b"-1e999999999", b"1e-999999999", b"1e" + b"9" * 20, b"1" * 101, b"0." + b"1" * 101],
 )
 def test_numbers_beyond_reason_are_refused(number):
     with pytest.raises(Refused) as refusal:
