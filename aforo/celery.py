@@ -28,7 +28,7 @@ app.conf.beat_schedule = {
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
     "close-periods": {"task": "billing.close_periods", "schedule": 60.0},
     "resume-bill-runs": {"task": "billing.resume_bill_runs", "schedule": 10.0},
-    "resume-uploads": {"task": "metering.sweep_uploads", "schedule": 30.0},
+    "resume-uploads": {"task": "metering.sweep_uploads", "schedule": 10.0},
     "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
     "check-invariants": {"task": "billing.check_invariants", "schedule": 3600.0},

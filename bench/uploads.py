@@ -27,6 +27,7 @@ import psycopg
 
 import sellers
 from installation import ROOT, Drainers, Installation, run_among_servers
+from processor_time import seconds_of
 from report import Report, Target
 from sellers import Seller
 from sql import row
@@ -36,6 +37,8 @@ WRITTEN_AT_ONCE = 10_000  # rows of the file
 LOOK_SECONDS = 0.2  # between two looks at the reader's memory
 COLUMNS = ("event_id", "timestamp", "customer_id", "metric", "quantity", "region", "path", "status")
 MEGABYTE = 1024 * 1024
+MICROSECONDS = 1e6
+READER = "bench-import"  # under which the database knows its connection
 
 READ = Target("import of {rows:,} rows into the inbox, to csv.reader and COPY", 0.10, 0.20)
 COUNTED = Target(
@@ -55,7 +58,16 @@ _EARLIER_PERIODS = """
 """
 _EARLIER_START = "UPDATE subscriptions SET start_at = start_at - interval '12 months'"
 _STATE = "SELECT state, rows_read, accepted, failed FROM uploads ORDER BY created_at DESC LIMIT 1"
+_BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
 _EVENTS = "SELECT count(*) FROM usage_events WHERE running_total_id IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class RawSpeed:
+    """Rows per second of csv.reader into COPY, and microseconds of processor per row."""
+
+    rate: float
+    microseconds: float
 
 
 @dataclass
@@ -63,6 +75,7 @@ class Reading:
     """One import: seconds until it ended, and the memory it had at each look, in bytes."""
 
     seconds: float = 0.0
+    processor_seconds: float = 0.0  # of the reader and its database connection
     memory: list[int] = field(default_factory=list)
 
     @property
@@ -87,7 +100,7 @@ def main() -> None:
         _write(path, seller, options.rows, now)
         raw = _copied(connection, path)
         reading, counted = _measured(installation, connection, path, options)
-    _tell(report, options, path_rows=options.rows, raw=raw, reading=reading, counted=counted)
+    _tell(report, options, rows=options.rows, raw=raw, reading=reading, counted=counted)
     if options.json:
         report.write(options.json)
 
@@ -108,11 +121,12 @@ def _write(path: Path, seller: Seller, rows: int, now: datetime) -> None:
             )
 
 
-def _copied(connection: psycopg.Connection, path: Path) -> float:
-    """Rows per second of csv.reader into COPY into a bare heap."""
+def _copied(connection: psycopg.Connection, path: Path) -> RawSpeed:
+    """Read with csv.reader and COPY into a bare heap."""
+    both = [os.getpid(), connection.info.backend_pid]
     columns = ", ".join(f"{name} text" for name in COLUMNS)
     connection.execute(f"DROP TABLE IF EXISTS bench_heap; CREATE TABLE bench_heap ({columns})")
-    began_at = time.perf_counter()
+    began_at, used = time.perf_counter(), seconds_of(both)
     with (
         path.open(newline="") as file,
         connection.cursor() as cursor,
@@ -122,10 +136,10 @@ def _copied(connection: psycopg.Connection, path: Path) -> float:
         next(rows)
         for cells in rows:
             copy.write_row(cells)
-    seconds = time.perf_counter() - began_at
+    seconds, used = time.perf_counter() - began_at, seconds_of(both) - used
     (count,) = row(connection, "SELECT count(*) FROM bench_heap")
     connection.execute("DROP TABLE bench_heap")
-    return int(count) / seconds
+    return RawSpeed(count / seconds, used / count * MICROSECONDS)
 
 
 def _measured(
@@ -137,7 +151,7 @@ def _measured(
     """One import, and the seconds until its last event was counted."""
     began_at = time.perf_counter()
     with _emptied(installation) if options.only_read else _drained(installation):
-        reading = _import(installation, path)
+        reading = _import(installation, connection, path)
     seconds = time.perf_counter() - began_at
     state, read, accepted, failed = row(connection, _STATE)
     if (state, read, accepted, failed) != ("COMPLETED", options.rows, options.rows, 0):
@@ -151,15 +165,17 @@ def _measured(
     return reading, seconds
 
 
-def _import(installation: Installation, path: Path) -> Reading:
-    """Run `aforo import`, and look at its memory meanwhile."""
+def _import(installation: Installation, connection: psycopg.Connection, path: Path) -> Reading:
+    """Run `aforo import`, and look at its memory and processor time meanwhile."""
+    environment = {**installation.environment, "PGAPPNAME": READER}
     command = [sys.executable, str(ROOT / "manage.py"), "import_usage", str(path), "--backfill"]
     reading, began_at = Reading(), time.perf_counter()
-    with subprocess.Popen(
-        command, env=dict(installation.environment), cwd=ROOT, stdout=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         while process.poll() is None:
             reading.memory.append(_resident(process.pid))
+            backends = [pid for (pid,) in connection.execute(_BACKENDS, (READER,))]
+            used = seconds_of([process.pid, *backends])
+            reading.processor_seconds = max(used, reading.processor_seconds)
             time.sleep(LOOK_SECONDS)
     reading.seconds = time.perf_counter() - began_at
     if process.returncode:
@@ -221,16 +237,20 @@ def _tell(
     report: Report,
     options: argparse.Namespace,
     *,
-    path_rows: int,
-    raw: float,
+    rows: int,
+    raw: RawSpeed,
     reading: Reading,
     counted: float,
 ) -> None:
     seconds = reading.seconds if options.only_read else counted
     target = READ if options.only_read else COUNTED
-    named = Target(target.what.format(rows=path_rows), target.must, target.reach)
-    rate = path_rows / seconds
-    report.add(named, [rate / raw], f"{rate:,.0f}/s to {raw:,.0f}/s; {seconds:.0f} s in all")
+    named = Target(target.what.format(rows=rows), target.must, target.reach)
+    rate, spent = rows / seconds, reading.processor_seconds / rows * MICROSECONDS
+    behind = (
+        f"{rate:,.0f}/s to {raw.rate:,.0f}/s; the reader's processor time {spent:.1f} us a row to"
+        f" {raw.microseconds:.1f} us"
+    )
+    report.add(named, [rate / raw.rate], behind)
     most = max(reading.memory) / MEGABYTE
     report.add(FLAT, [reading.growth], f"{most:.0f} MB at most")
 

@@ -29,7 +29,7 @@ MOST_PLANS = 1_000  # of rows with other columns each: beyond this their plans a
 _NOT_NAMED = re.compile(r"[^a-z0-9]")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,9})?")
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_ABSENT = ("", msgspec.Raw(b"null"))
+_NULL = msgspec.Raw(b"null")
 _encoder = msgspec.json.Encoder()
 
 
@@ -102,12 +102,15 @@ class ColumnMapping:
         event: Row = {}
         for column, target in plan.fields:
             value = row[column]
-            if type(value) is str:
-                value = _CELLS.get(target, str.strip)(value)
-            if value not in _ABSENT:
+            if type(value) is str:  # of CSV: each step here is done for every cell of a year
+                spell = _CELLS.get(target)
+                value = spell(value) if spell is not None else value.strip()
+                if value:
+                    event[target] = value
+            elif value != _NULL:
                 event[target] = value
         self._complete(event, number)
-        more = {name: row[name] for name in plan.others if row[name] not in _ABSENT}
+        more = {name: row[name] for name in plan.others if row[name] and row[name] != _NULL}
         if more:
             _add_metadata(event, more)
         return _encoder.encode(event)

@@ -5,7 +5,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.uploads import formats, stream
@@ -149,12 +149,13 @@ def test_a_packed_file_is_unpacked_so_far_and_no_further():
         rows_of(packed, most=1_000)
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r"), max_size=20)
+texts = st.text('aä€😀"\\,:[]{}\n ', max_size=20)  # what a reader could stumble over
 records = st.lists(
     st.fixed_dictionaries({"a": texts, "b": st.integers(), "c": st.booleans()}), min_size=1
 )
 
 
+@settings(deadline=None)
 @given(records=records, size=st.integers(1, 50))
 def test_pieces_may_end_anywhere(records, size):
     array = b" " + json.dumps(records, ensure_ascii=False).encode()
