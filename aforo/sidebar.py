@@ -63,6 +63,7 @@ NAVIGATION = [
         _item("Webhook sources", "webhook", "webhooks_webhooksource"),
         _item("Webhook deliveries", "move_to_inbox", "webhooks_webhookdelivery"),
         _item("Held events", "pending_actions", "metering_heldevent"),
+        _item("Corrections", "undo", "metering_correction"),
         _item("Idempotency keys", "vpn_key", "metering_eventkey"),
     ),
     _group(

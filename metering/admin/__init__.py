@@ -1,5 +1,6 @@
 """The admin of metering: everything is to be read, and nothing is counted to the end."""
 
+from metering.admin.corrections import CorrectionAdmin
 from metering.admin.costs import CostEventAdmin
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
 from metering.admin.held import HeldEventAdmin
@@ -10,6 +11,7 @@ from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, Uniq
 from metering.admin.uploads import UploadAdmin
 
 __all__ = [
+    "CorrectionAdmin",
     "CostEventAdmin",
     "DeadLetterAdmin",
     "EventKeyAdmin",
