@@ -5,6 +5,7 @@ from metering.admin.costs import CostEventAdmin
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
 from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
+from metering.admin.letter_decisions import LetterDecisionAdmin, UnknownMetricAdmin
 from metering.admin.letters import DeadLetterAdmin
 from metering.admin.sessions import SessionAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
@@ -17,11 +18,13 @@ __all__ = [
     "EventKeyAdmin",
     "HeldEventAdmin",
     "InboxBatchAdmin",
+    "LetterDecisionAdmin",
     "RatingAdjustmentAdmin",
     "ReceiptAdmin",
     "RunningTotalAdmin",
     "SessionAdmin",
     "UniqueValueAdmin",
+    "UnknownMetricAdmin",
     "UploadAdmin",
     "UsageEventAdmin",
 ]

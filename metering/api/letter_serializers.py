@@ -118,7 +118,7 @@ class DecisionSerializer(WireModelSerializer):
 
     class Meta:
         model = LetterDecision
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "act",
             "chosen",
@@ -130,7 +130,7 @@ class DecisionSerializer(WireModelSerializer):
             "batches",
             "finished_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class GroupSerializer(WireSerializer):

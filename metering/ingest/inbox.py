@@ -1,7 +1,7 @@
 """The inbox: one statement makes a body durable and checks its key; a drain claims and deletes."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
@@ -128,6 +128,19 @@ def store(
         return cursor.fetchone() is not None
 
 
+class Body(NamedTuple):
+    """A body of our own on its way into the inbox."""
+
+    batch_id: UUID
+    tenant_id: UUID
+    source: str
+    door: str
+    received_at: datetime
+    event_count: int
+    refused: dict[int, Refusal]
+    array: bytes
+
+
 def put(
     *,
     batch_id: UUID,
@@ -140,21 +153,29 @@ def put(
     array: bytes,
 ) -> None:
     """Put a body of our own into the inbox, in the caller's transaction: nobody's key is asked."""
+    body = Body(batch_id, tenant_id, source, door, received_at, event_count, refused, array)
     with hot_cursor() as cursor:
-        cursor.execute(
-            _PUT,
-            (
-                batch_id,
-                tenant_id,
-                bucket_of(tenant_id),
-                source,
-                door,
-                received_at,
-                event_count,
-                _closed(refused),
-                lz4.frame.compress(array),
-            ),
-        )
+        cursor.execute(_PUT, _row_of(body))
+
+
+def put_all(bodies: Iterable[Body]) -> None:
+    """The same for many, in a pipeline: one at a time, a thousand take half a second."""
+    with hot_cursor() as cursor:
+        cursor.executemany(_PUT, map(_row_of, bodies))
+
+
+def _row_of(body: Body) -> tuple[object, ...]:
+    return (
+        body.batch_id,
+        body.tenant_id,
+        bucket_of(body.tenant_id),
+        body.source,
+        body.door,
+        body.received_at,
+        body.event_count,
+        _closed(body.refused),
+        lz4.frame.compress(body.array),
+    )
 
 
 def claim(*, shard: int, shards: int, limit: int) -> list[int]:

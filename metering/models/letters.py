@@ -50,6 +50,7 @@ class DeadLetter(TenantOwned):
             models.Index(name="dead_letters_by_code", fields=("tenant", "status", "code")),
             models.Index(name="dead_letters_of_batch", fields=("batch_id",)),
             models.Index(name="dead_letters_of_tenant", fields=("tenant", "id")),
+            models.Index(name="dead_letters_of_customer", fields=("tenant", "customer", "id")),
             models.Index(
                 name="dead_letters_open",
                 fields=("tenant", "code", "metric", "id"),

@@ -52,12 +52,11 @@ class Chosen:
     @classmethod
     def of_json(cls, stored: dict[str, Any]) -> Self:
         """What `as_json` wrote."""
-        times = {
-            name: datetime.fromisoformat(stored[name])
-            for name in ("received_from", "received_until")
-            if name in stored
-        }
-        return cls(**{**stored, **times, "ids": tuple(map(UUID, stored.get("ids", ())))})
+        given = dict(stored)
+        for name in {"received_from", "received_until"} & stored.keys():
+            given[name] = datetime.fromisoformat(stored[name])
+        given["ids"] = tuple(map(UUID, stored.get("ids", ())))
+        return cls(**given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def decisions(*, tenant: Tenant) -> QuerySet[LetterDecision]:
 
 
 def open_letters(tenant_id: UUID, chosen: Chosen) -> QuerySet[DeadLetter]:
-    """The open letters that are meant, oldest first."""
+    """The open letters that are meant, in the order of their index: no page sorts them all."""
     found = DeadLetter.objects.for_tenant(tenant_id).filter(status=DeadLetter.Status.OPEN)
     if chosen.ids:
         found = found.filter(pk__in=chosen.ids)
@@ -108,7 +107,7 @@ def open_letters(tenant_id: UUID, chosen: Chosen) -> QuerySet[DeadLetter]:
         found = found.filter(received_at__gte=chosen.received_from)
     if chosen.received_until is not None:
         found = found.filter(received_at__lt=chosen.received_until)
-    return found.order_by("id")
+    return found.order_by("tenant_id", "code", "metric", "id")
 
 
 def summary(*, tenant: Tenant) -> LetterSummary:

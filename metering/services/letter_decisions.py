@@ -23,7 +23,7 @@ from metering.selectors.letters import Chosen, open_letters
 from metering.services import replays
 from metering.services.letters import not_replayable, require_reason
 
-LETTERS_AT_A_TIME = 1_000  # a tenth of a second, also where each came in a request of its own
+LETTERS_AT_A_TIME = 1_000  # 0.4 s on two busy cores where each came in a request of its own
 EVENTS_AT_A_TIME = 20_000  # what a drain takes; a letter that stands for more travels alone
 PAGES_AT_ONCE = 2  # while the operator waits; an empty one says that it is finished
 PAGES_PER_TASK = 200

@@ -7,7 +7,6 @@ from django.db import connection, transaction
 
 from aforo.outbox.services import publish
 from aforo.tenancy import clock
-from aforo.tenancy.clock import NOW_SQL
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
@@ -15,23 +14,23 @@ from aforo.tenancy.services.actors import Actor
 FACT = "dead_letter.threshold_reached"
 LETTERS_AT_A_TIME = 5_000
 POLICY = Actor.system("policy of the tenant")
-# By the tenant's own clock, on which letters were received: a live tenant's is everybody's.
+# By the tenant's own clock, on which letters were received: a live tenant's is everybody's. The
+# moment is given: a clock that is asked for each row would read every open letter.
+_BEFORE = """
+    coalesce(t.clock_frozen_at, %s + t.clock_offset) - make_interval(days => t.dead_letter_days)
+"""
 _OVERDUE = f"""
     SELECT t.id FROM tenants t
     WHERE t.dead_letter_days IS NOT NULL AND EXISTS (
-        SELECT FROM dead_letters d WHERE d.tenant_id = t.id AND d.status = 'OPEN'
-          AND d.last_seen_at < {NOW_SQL} - make_interval(days => t.dead_letter_days))
+        SELECT FROM dead_letters d
+        WHERE d.tenant_id = t.id AND d.status = 'OPEN' AND d.last_seen_at < {_BEFORE})
 """  # noqa: S608 - our own constant
 _EXPIRE = f"""
-    UPDATE dead_letters SET status = 'EXPIRED', decided_at = given.at, decided_by = %s,
-        reason = 'open for ' || given.days || ' days'
-    FROM (
-        SELECT d.id, {NOW_SQL} AS at, t.dead_letter_days AS days
-        FROM tenants t JOIN dead_letters d ON d.tenant_id = t.id AND d.status = 'OPEN'
-        WHERE t.id = %s AND d.last_seen_at < {NOW_SQL} - make_interval(days => t.dead_letter_days)
-        ORDER BY d.last_seen_at LIMIT %s FOR UPDATE OF d SKIP LOCKED
-    ) AS given
-    WHERE dead_letters.id = given.id
+    UPDATE dead_letters SET status = 'EXPIRED', decided_at = %s, decided_by = %s, reason = %s
+    WHERE id IN (
+        SELECT d.id FROM tenants t JOIN dead_letters d ON d.tenant_id = t.id AND d.status = 'OPEN'
+        WHERE t.id = %s AND d.last_seen_at < {_BEFORE}
+        ORDER BY d.last_seen_at LIMIT %s FOR UPDATE OF d SKIP LOCKED)
 """  # noqa: S608 - likewise
 # Nobody counts further than to the threshold, and that in an index of open letters alone.
 _COUNTED = """
@@ -58,7 +57,7 @@ def expire_letters(*, now: datetime) -> int:
     They stay, whole and accounted for, and can no longer be replayed. May run twice, at once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_OVERDUE)
+        cursor.execute(_OVERDUE, (now,))
         tenant_ids = [tenant_id for (tenant_id,) in cursor.fetchall()]
     expired = 0
     for tenant_id in tenant_ids:
@@ -69,18 +68,20 @@ def expire_letters(*, now: datetime) -> int:
 
 @transaction.atomic
 def _expire_page(tenant_id: UUID, *, now: datetime) -> int:
+    tenant = Tenant.objects.get(pk=tenant_id)
+    at, days = clock.at(tenant, now), tenant.dead_letter_days
+    reason = f"open for {days} days"
     with connection.cursor() as cursor:
-        cursor.execute(_EXPIRE, (POLICY.name, tenant_id, LETTERS_AT_A_TIME))
-        expired = cursor.rowcount
+        cursor.execute(_EXPIRE, (at, POLICY.name, reason, tenant_id, now, LETTERS_AT_A_TIME))
+        expired = int(cursor.rowcount)
     if expired:
-        tenant = Tenant.objects.get(pk=tenant_id)
         audit.record(
             tenant=tenant,
             actor=POLICY,
             action="DEAD_LETTERS_EXPIRED",
             target=tenant,
-            now=clock.at(tenant, now),
-            changes={"letters": expired, "days": tenant.dead_letter_days},
+            now=at,
+            changes={"letters": expired, "days": days},
         )
     return expired
 

@@ -40,7 +40,7 @@ def edit_letter(
         "DEAD_LETTER_EDITED",
         actor=actor,
         now=now,
-        changes={"event": {"before": _text(before), "after": _text(locked.edited)}},
+        changes=audit.differences({"event": _text(before)}, {"event": _text(locked.edited)}),
         reason=reason,
     )
     return locked
@@ -85,7 +85,7 @@ def replay_letter(
     _require_replayable(locked)
     replays.send_again([locked], tenant_id=locked.tenant_id, now=now, by=actor.name, reason=reason)
     locked.refresh_from_db()
-    changes = {"status": {"before": Status.OPEN, "after": Status.REPLAYED}}
+    changes = audit.differences({"status": Status.OPEN}, {"status": Status.REPLAYED})
     _record(locked, "DEAD_LETTER_REPLAYED", actor=actor, now=now, changes=changes, reason=reason)
     return locked
 
@@ -104,7 +104,7 @@ def discard_letter(*, letter: DeadLetter, actor: Actor, now: datetime, reason: s
     locked.status = Status.DISCARDED
     locked.decided_at, locked.decided_by, locked.reason = now, actor.name[:200], reason
     locked.save(update_fields=["status", "decided_at", "decided_by", "reason"])
-    changes = {"status": {"before": Status.OPEN, "after": Status.DISCARDED}}
+    changes = audit.differences({"status": Status.OPEN}, {"status": Status.DISCARDED})
     _record(locked, "DEAD_LETTER_DISCARDED", actor=actor, now=now, changes=changes, reason=reason)
     return locked
 
@@ -163,7 +163,7 @@ def _record(
     *,
     actor: Actor,
     now: datetime,
-    changes: dict[str, dict[str, str]],
+    changes: audit.Changes,
     reason: str,
 ) -> None:
     audit.record(

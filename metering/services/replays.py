@@ -20,6 +20,7 @@ from aforo.ids import new_id
 from metering.ingest import events, gates, inbox, normalising, wake
 from metering.ingest.connection import hot_cursor
 from metering.ingest.events import Event, Refusal
+from metering.ingest.inbox import Body
 from metering.ingest.normalising import Cover
 from metering.models import DeadLetter
 
@@ -79,10 +80,10 @@ def send_again(
     the inbox. A letter that stands for n events sends n; those with one key count once.
     """
     first_batch: dict[UUID, UUID] = {}
-    batch_ids = []
-    for parcel in _packed(letters, tenant_id, first_batch):
-        _put(parcel, tenant_id)
-        batch_ids.append(parcel.batch_id)
+    batch_ids: list[UUID] = []
+    inbox.put_all(
+        _noted(parcel, tenant_id, batch_ids) for parcel in _packed(letters, tenant_id, first_batch)
+    )
     with hot_cursor() as cursor:
         cursor.execute(_MARK, (now, by, reason, list(first_batch), list(first_batch.values())))
     if batch_ids:
@@ -157,8 +158,9 @@ def _with_key(raw: bytes, key: str) -> bytes:
     return msgspec.json.encode(fields | {_KEY: key})
 
 
-def _put(parcel: _Parcel, tenant_id: UUID) -> None:
-    inbox.put(
+def _noted(parcel: _Parcel, tenant_id: UUID, batch_ids: list[UUID]) -> Body:
+    batch_ids.append(parcel.batch_id)
+    return Body(
         batch_id=parcel.batch_id,
         tenant_id=tenant_id,
         source=SOURCE,

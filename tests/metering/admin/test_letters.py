@@ -7,8 +7,15 @@ from django.urls import reverse
 from aforo.tenancy.models import AuditEntry
 from catalog.models import BillableUnit
 from metering.admin import letter_acts
-from metering.models import DeadLetter, LetterDecision
-from tests.factories import DeadLetterFactory, MemberFactory, TenantFactory, UserFactory
+from metering.models import DeadLetter, LetterDecision, UnknownMetric
+from tests.factories import (
+    NOW,
+    DeadLetterFactory,
+    LetterDecisionFactory,
+    MemberFactory,
+    TenantFactory,
+    UserFactory,
+)
 from tests.metering.events import event, outcomes
 from tests.metering.letters import assert_balanced, define
 
@@ -240,6 +247,26 @@ def test_ids_of_another_tenant_are_left_out(browser, tenant):
 def test_a_page_about_nothing_is_absent(browser, tenant, broken):
     about = {"tenant": tenant.slug, "act": "REPLAY", "code": "X"} | broken
     assert browser.get(DECIDE, about).status_code == 404
+
+
+def noted(tenant):
+    return UnknownMetric.objects.create(tenant=tenant, name="gpu", first_seen_at=NOW)
+
+
+def decided(tenant):
+    return LetterDecisionFactory(tenant=tenant)
+
+
+@pytest.mark.parametrize(("model", "row"), [("letterdecision", decided), ("unknownmetric", noted)])
+def test_what_was_decided_and_noted_can_be_read(browser, tenant, model, row):
+    row(TenantFactory())
+    row(tenant)
+    listed = browser.get(reverse(f"admin:metering_{model}_changelist"))
+    (shown,) = listed.context["cl"].result_list
+    assert shown.tenant_id == tenant.pk
+    page = reverse(f"admin:metering_{model}_change", args=[shown.pk])
+    assert browser.get(page).status_code == 200
+    assert browser.post(page, {}).status_code == 403
 
 
 def test_a_decision_about_all_letters_is_refused(browser, tenant):
