@@ -1,5 +1,6 @@
 """Whatever comes in at the ingest door: a clear answer, never a 500, and a drain that goes on."""
 
+import gzip
 import json
 
 import pytest
@@ -32,7 +33,32 @@ FIELDS = (
     "apiKey",
     "extra",
     "\\u0061",
+    "agentId",
+    "toolName",
+    "customer_id",
+    "event",
+    "metricKey",
+    "metric_id",
+    "value",
+    "timestamp",
+    "properties",
+    "tenantId",
+    "eventType",
+    "trace",
+    "tool_name",
+    "measurements",
+    "correlationId",
+    "dimensionKey",
 )
+DOORS = (
+    "/v1/ingest",
+    "/v1/ingest/batch",
+    "/v1/events",
+    "/v1/meter",
+    "/api/v1/ingest/compound",
+    "/api/v1/ingest/compound/batch",
+)
+ENCODINGS = ("gzip", "deflate", "lz4", "zstd")
 WORDS = ("cust_1", "cust_2", "calls", "users", "user", "tokens", "key-1", "sk_live_x", "alias:")
 TIMES = ("2026-03-15T11:00:00Z", "2026-03-15T11:00:00", "0001-01-01T00:00:00+14:00", "\\ud800")
 numbers = (
@@ -62,6 +88,18 @@ def spelled(value):
     for word in ("1e1000000", "-0", "1e-400", "1" * 5000, "1e99999999999999999999"):
         text = text.replace(f'"{word}"', word)
     return text.replace("\\\\ud800", "\\ud800").encode()
+
+
+measurements = st.dictionaries(
+    st.sampled_from(["metricName", "quantity", "dimensionKey", "metadata", "idempotencyKey"]),
+    values | st.sampled_from(["calls", "tokens", 1, "2"]),
+    max_size=4,
+)
+compounds = st.builds(
+    lambda fields, several: fields | {"customerId": "cust_1", "measurements": several},
+    st.dictionaries(st.sampled_from(FIELDS), values, max_size=4),
+    st.lists(measurements, max_size=4) | values,
+)
 
 
 @st.composite
@@ -116,9 +154,24 @@ def test_arbitrary_bytes_are_answered(seller, body):
 
 
 @often
-@given(body=bodies.map(spelled))
-def test_arbitrary_json_is_answered_and_drained(seller, body):
-    assert_answered(seller, body)
+@given(body=bodies.map(spelled), path=st.sampled_from(DOORS))
+def test_arbitrary_json_is_answered_and_drained(seller, body, path):
+    assert_answered(seller, body, path=path)
+
+
+@often
+@given(body=st.lists(compounds, max_size=3).map(spelled), path=st.sampled_from(DOORS))
+def test_arbitrary_compounds_are_answered_and_drained(seller, body, path):
+    assert_answered(seller, body, path=path)
+
+
+@often
+@given(body=st.binary(max_size=200), encoding=st.sampled_from(ENCODINGS), cut=st.integers(0, 60))
+def test_arbitrary_compressed_bodies_are_answered(seller, body, encoding, cut):
+    assert_answered(seller, body, **{"Content-Encoding": encoding})
+    damaged = gzip.compress(batch(event(1)))
+    damaged = damaged[:cut] + body + damaged[cut:]
+    assert_answered(seller, damaged, **{"Content-Encoding": encoding})
 
 
 @often
@@ -131,7 +184,8 @@ def test_damaged_bodies_are_answered_and_drained(seller, body):
 @given(body=changed_events.map(spelled), key=st.text(st.characters(codec="latin-1"), max_size=20))
 def test_arbitrary_headers_are_answered(seller, body, key):
     printable = "".join(character for character in key if character.isprintable())
-    assert_answered(seller, body, **{"Idempotency-Key": printable})
+    for name in ("Idempotency-Key", "traceparent", "x-trace-id"):
+        assert_answered(seller, body, **{name: printable})
 
 
 @often
