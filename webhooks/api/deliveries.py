@@ -12,7 +12,7 @@ from webhooks import selectors
 from webhooks.models import WebhookDelivery
 
 
-class DeliverySerializer(WireModelSerializer):
+class WebhookDeliverySerializer(WireModelSerializer):
     class Meta:
         model = WebhookDelivery
         fields = (
@@ -30,12 +30,12 @@ class DeliverySerializer(WireModelSerializer):
         read_only_fields = fields
 
 
-class DeliveryWithPayloadSerializer(DeliverySerializer):
+class WebhookDeliveryWithPayloadSerializer(WebhookDeliverySerializer):
     payload = serializers.SerializerMethodField()
 
     class Meta:
         model = WebhookDelivery
-        fields = (*DeliverySerializer.Meta.fields, "payload")
+        fields = (*WebhookDeliverySerializer.Meta.fields, "payload")
         read_only_fields = fields
 
     def get_payload(self, delivery: WebhookDelivery) -> str:
@@ -59,7 +59,7 @@ class WebhookDeliveries(TenantListView):
     """What was pushed, newest first; `since` is included, `until` is not."""
 
     selector = _without_payload
-    serializer_class = DeliverySerializer
+    serializer_class = WebhookDeliverySerializer
     filterset_class = DeliveryFilter
     pagination_class = NewestFirst
 
@@ -68,4 +68,4 @@ class WebhookDeliveryDetail(TenantDetailView):
     """One push, with its payload."""
 
     selector = selectors.webhook_deliveries
-    serializer_class = DeliveryWithPayloadSerializer
+    serializer_class = WebhookDeliveryWithPayloadSerializer

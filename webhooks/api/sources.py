@@ -32,7 +32,7 @@ def _secret() -> serializers.CharField:
     )
 
 
-class SourceEdits(WireSerializer):
+class WebhookSourceEdits(WireSerializer):
     name = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     signature_header = serializers.CharField(max_length=100, required=False)
@@ -52,7 +52,7 @@ class SourceEdits(WireSerializer):
     is_active = serializers.BooleanField(required=False)
 
 
-class NewSource(SourceEdits):
+class NewWebhookSource(WebhookSourceEdits):
     name = serializers.CharField(max_length=200)
     tenant_id = serializers.CharField(
         max_length=80, required=False, help_text="the key decides; it must agree"
@@ -60,11 +60,11 @@ class NewSource(SourceEdits):
     secret = _secret()
 
 
-class NewSecret(WireSerializer):
+class NewWebhookSecret(WireSerializer):
     secret = _secret()
 
 
-class SourceSerializer(WireModelSerializer):
+class WebhookSourceSerializer(WireModelSerializer):
     class Meta:
         model = WebhookSource
         fields = (
@@ -91,12 +91,12 @@ class SourceSerializer(WireModelSerializer):
         read_only_fields = fields
 
 
-class SourceWithSecretSerializer(SourceSerializer):
+class WebhookSourceWithSecretSerializer(WebhookSourceSerializer):
     secret = serializers.CharField(help_text="what pushes are signed with, shown this once")
 
     class Meta:
         model = WebhookSource
-        fields = (*SourceSerializer.Meta.fields, "secret")
+        fields = (*WebhookSourceSerializer.Meta.fields, "secret")
         read_only_fields = fields
 
 
@@ -104,13 +104,13 @@ class WebhookSources(TenantListView):
     """The tenant's webhook sources."""
 
     selector = selectors.webhook_sources
-    serializer_class = SourceSerializer
+    serializer_class = WebhookSourceSerializer
     write_roles = KEY_WRITERS
 
-    @extend_schema(request=NewSource, responses={201: SourceWithSecretSerializer})
+    @extend_schema(request=NewWebhookSource, responses={201: WebhookSourceWithSecretSerializer})
     def post(self, request: Request) -> Response:
         """Make a source; `secret` is in this answer and never again."""
-        asked = self.read(NewSource)
+        asked = self.read(NewWebhookSource)
         named = asked.pop("tenant_id", None)
         if named and not is_called(named, tenant_id=self.tenant.pk, slug=self.tenant.slug):
             raise Refused("tenantId names another tenant than the key")
@@ -124,20 +124,20 @@ class WebhookSourceDetail(TenantDetailView):
     """One webhook source."""
 
     selector = selectors.webhook_sources
-    serializer_class = SourceSerializer
+    serializer_class = WebhookSourceSerializer
     write_roles = KEY_WRITERS
 
-    @extend_schema(request=SourceEdits)
+    @extend_schema(request=WebhookSourceEdits)
     def patch(self, request: Request, **path: Any) -> Response:
         """Change a source; pushes that begin later follow it."""
         source = self.get_object()
-        edits = self.read(SourceEdits)
+        edits = self.read(WebhookSourceEdits)
         changed = sources.change_source(
             source=source, edits=edits, actor=self.actor, now=self.now()
         )
         return self.answer(changed)
 
-    @extend_schema(responses=SourceSerializer)
+    @extend_schema(responses=WebhookSourceSerializer)
     def delete(self, request: Request, **path: Any) -> Response:
         """Take nothing more from a source; what came from it stays."""
         source = self.get_object()
@@ -148,14 +148,14 @@ class WebhookSourceRotation(TenantAPIView):
     """Rotating a secret."""
 
     selector = selectors.webhook_sources
-    serializer_class = SourceSerializer
+    serializer_class = WebhookSourceSerializer
     write_roles = KEY_WRITERS
 
-    @extend_schema(request=NewSecret, responses=SourceWithSecretSerializer)
+    @extend_schema(request=NewWebhookSecret, responses=WebhookSourceWithSecretSerializer)
     def post(self, request: Request, **path: Any) -> Response:
         """Draw another secret, in this answer and never again; the old one is void at once."""
         own = self.get_object()
-        asked = self.read(NewSecret, may_be_empty=True)
+        asked = self.read(NewWebhookSecret, may_be_empty=True)
         source, secret = sources.rotate_secret(
             source=own, actor=self.actor, now=self.now(), **asked
         )
