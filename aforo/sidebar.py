@@ -15,7 +15,7 @@ def _item(title: str, icon: str, model: str, **more: str) -> dict[str, object]:
 
 def _page(title: str, icon: str, name: str) -> dict[str, object]:
     """One entry: a page that is no list."""
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{name}")}
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
 
 
 def _group(title: str, *items: dict[str, object]) -> dict[str, object]:

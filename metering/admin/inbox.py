@@ -5,12 +5,10 @@ from typing import Any, cast
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import URLPattern, path
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from metering.admin.base import LargeTableAdmin, TenantIdFilter, tenant_slug
-from metering.admin.monitoring import ingestion_page, live_page, live_ticket
 from metering.models import InboxBatch, Receipt
 
 
@@ -53,15 +51,6 @@ class ReceiptAdmin(LargeTableAdmin):
     list_filter_submit = True
     search_fields = ("=batch_id",)
     ordering = ("-batch_id",)  # ids rise with time, and have an index
-
-    def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("ingestion", wrap(ingestion_page), name="metering_ingestion"),
-            path("live", wrap(live_page), name="metering_live"),
-            path("live/ticket", wrap(live_ticket), name="metering_live_ticket"),
-            *super().get_urls(),
-        ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request).defer("refusals")

@@ -32,6 +32,21 @@ _COLOURS = {
     Health.DOWN: "text-red-700 dark:text-red-400",
     Health.NO_DATA: "text-base-500",
 }
+_CHART_OPTIONS = json.dumps(
+    {
+        "animation": False,
+        "maintainAspectRatio": False,
+        "plugins": {"legend": {"align": "end"}},
+        "scales": {
+            "x": {
+                "stacked": True,
+                "grid": {"display": False},
+                "ticks": {"maxTicksLimit": 13, "maxRotation": 0},
+            },
+            "y": {"stacked": True, "beginAtZero": True, "ticks": {"precision": 0}},
+        },
+    }
+)
 Card = dict[str, str]
 Table = dict[str, list[Any]]
 
@@ -51,6 +66,7 @@ def ingestion_page(request: HttpRequest) -> HttpResponse:
         "today": _today_cards(live_summary(tenant=tenant, now=now)),
         "cards": _cards(found, latency),
         "chart": _chart(found.minutes),
+        "chart_options": _CHART_OPTIONS,
         "sources": _sources(found, latency),
         "units": _units(found),
         "errors": {
@@ -70,7 +86,7 @@ def live_page(request: HttpRequest) -> HttpResponse:
         "tenant": tenant,
         "tenants": tenants,
         "steps": [step.value for step in Step],
-        "tickets": f"{reverse('admin:metering_live_ticket')}?tenant={tenant.slug}",
+        "tickets": f"{reverse('metering_live_ticket')}?tenant={tenant.slug}",
     }
     return TemplateResponse(request, "metering/live.html", context)
 

@@ -23,6 +23,7 @@ _STATES = {
     Session.State.IDLE: "warning",
     "KILLED": "danger",
 }
+_tokens, _cost, _revenue = plainly("tokens"), plainly("cost"), plainly("revenue")
 
 
 @admin.register(Session)
@@ -37,9 +38,9 @@ class SessionAdmin(ReadOnlyAdmin):
         "customer_name",
         "agent_id",
         "calls",
-        "token_count",
-        "exact_cost",
-        "exact_revenue",
+        _tokens,
+        _cost,
+        _revenue,
         "started_at",
         "last_seen_at",
     )
@@ -55,10 +56,7 @@ class SessionAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     actions = ("kill",)
     exclude = ("tokens", "cost", "revenue")
-    readonly_fields = ("token_count", "exact_cost", "exact_revenue")
-    token_count = plainly("tokens")
-    exact_cost = plainly("cost")
-    exact_revenue = plainly("revenue")
+    readonly_fields = (_tokens, _cost, _revenue)
 
     @display(description="state", label=_STATES)
     def state(self, session: Session) -> str:

@@ -1,0 +1,14 @@
+"""Pages of the admin that belong to no table."""
+
+from django.contrib import admin
+from django.urls import path
+
+from metering.admin.monitoring import ingestion_page, live_page, live_ticket
+
+_wrap = admin.site.admin_view
+
+urlpatterns = [
+    path("metering/ingestion", _wrap(ingestion_page), name="metering_ingestion"),
+    path("metering/live", _wrap(live_page), name="metering_live"),
+    path("metering/live/ticket", _wrap(live_ticket), name="metering_live_ticket"),
+]
