@@ -1,6 +1,6 @@
 """The doors for other people's clients in the OpenAPI document, and the one for costs."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.schema import PROBLEM as PROBLEM_SCHEMA
@@ -198,7 +198,7 @@ def _costs() -> dict[str, Any]:
     body = {"oneOf": [_ref("ReportedCost"), several, _many("ReportedCost")]}
     refused = {
         "allOf": [
-            {**PROBLEM_SCHEMA, "properties": _without_errors(PROBLEM_SCHEMA["properties"])},
+            {**PROBLEM_SCHEMA, "properties": _without_errors()},
             _COSTS_ANSWER,
         ]
     }
@@ -221,5 +221,7 @@ def _costs() -> dict[str, Any]:
     }
 
 
-def _without_errors(properties: dict[str, Any]) -> dict[str, Any]:
+def _without_errors() -> dict[str, Any]:
+    """The members of a problem; its `errors` are by field, those of an answer by index."""
+    properties = cast(dict[str, Any], PROBLEM_SCHEMA["properties"])
     return {name: schema for name, schema in properties.items() if name != "errors"}
