@@ -116,7 +116,7 @@ _COMPOUND_EVENT = {
     },
 }
 _COUNT = {"type": "integer"}
-_ANSWER = {
+_ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["accepted", "duplicates", "failed", "errors", "killedSessionIds", "batchId"],
     "properties": {
