@@ -31,6 +31,7 @@ app.conf.beat_schedule = {
     "resume-uploads": {"task": "metering.sweep_uploads", "schedule": 10.0},
     "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
+    "retire-old-months": {"task": "metering.retire_old_months", "schedule": 86_400.0},
     "check-invariants": {"task": "billing.check_invariants", "schedule": 3600.0},
 }
 

@@ -4,11 +4,11 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import environ
-import structlog
 from psycopg.conninfo import conninfo_to_dict
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from aforo.logs import logging_of
 from aforo.sidebar import NAVIGATION
 
 env = environ.Env()
@@ -162,6 +162,12 @@ GATEWAY_TOKENS = env.list("AFORO_GATEWAY_TOKENS", default=[])
 STREAM_URL = env.str("AFORO_STREAM_URL", default="")  # empty: the proxy of the web process has it
 STREAM_LISTENERS = env.int("AFORO_STREAM_LISTENERS", default=20)  # of one tenant, at one time
 
+# --- what is kept, and for how long; 0: for good ------------------------------------------
+KEEP_EVENTS_MONTHS = env.int("AFORO_KEEP_EVENTS_MONTHS", default=0)
+KEEP_RAW_MONTHS = env.int("AFORO_KEEP_RAW_MONTHS", default=13)
+KEEP_RECEIPTS_DAYS = env.int("AFORO_KEEP_RECEIPTS_DAYS", default=400)
+ARCHIVE_DIR = env.str("AFORO_ARCHIVE_DIR", default="")  # where months of events are written
+
 # --- HTTP API ----------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["aforo.api.authentication.OperatorKeyAuthentication"],
@@ -242,47 +248,9 @@ CSRF_COOKIE_SECURE = SITE_URL.startswith("https")
 # --- logs: one JSON object (or one readable line) per fact, with the request's id ----------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # aforo.api.middleware has looked at it
-_shared: list[structlog.typing.Processor] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.StackInfoRenderer(),
-    structlog.processors.format_exc_info,
-]
-structlog.configure(
-    processors=[
-        structlog.stdlib.filter_by_level,
-        *_shared,
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
+LOGGING = logging_of(
+    form=env.str("LOG_FORMAT", default="json"), level=env.str("LOG_LEVEL", default="INFO")
 )
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.processors.JSONRenderer(),
-            "foreign_pre_chain": _shared,
-        },
-        "plain": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "processor": structlog.dev.ConsoleRenderer(colors=False),
-            "foreign_pre_chain": _shared,
-        },
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": env.str("LOG_FORMAT", default="json"),
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django_structlog.middlewares.request": {"level": "WARNING"}},
-}
 
 # --- look of the admin ---------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"

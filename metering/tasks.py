@@ -14,12 +14,14 @@ from metering.services import (
     letter_decisions,
     letter_policies,
     partitions,
+    retention,
     sessions,
     upload_reading,
     uploads,
 )
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
+RETIRING_SECONDS = 6 * 3600  # writing ten million rows as Parquet takes some minutes
 
 
 @shared_task(name="metering.drain_inbox", autoretry_for=HEALS, retry_backoff=True, max_retries=5)
@@ -70,6 +72,14 @@ def sum_activity() -> None:
     """May run twice: a slice is made once, and an older use never replaces a newer one."""
     activity.slice_receipts(now=timezone.now())
     activity.write_unit_uses(take_uses())
+@shared_task(
+    name="metering.retire_old_months",
+    soft_time_limit=RETIRING_SECONDS,
+    time_limit=RETIRING_SECONDS + 300,
+)
+def retire_old_months() -> None:
+    """May run twice: one at a time does it, and what has left is not there any more."""
+    retention.retire_by_policy(now=timezone.now())
 
 
 @shared_task(name="metering.make_partitions", autoretry_for=HEALS, retry_backoff=True)

@@ -5,19 +5,24 @@ Only the walk over the events themselves, later, grows with them.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Sum
 
 from aforo.money import EXACT, ZERO
+from aforo.periods import month_start
 from aforo.tenancy.models import Tenant
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 from catalog.models import BillableUnit, SubscriptionPeriod, UnitPrice
 from catalog.pricing import InvalidTerms, Terms, Usage, parse_terms
 from metering import proof
 from metering.models import RatingAdjustment, RunningTotal
+from metering.selectors.archives import archived_months
 from metering.selectors.corrections import taken_back
+
+_MOMENT = timedelta(microseconds=1)  # a period ends before its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class Exhibits:
         self._voids = taken_back(total_ids)
         periods = SubscriptionPeriod.objects.for_tenant(tenant)
         self._periods = periods.in_bulk({total.period_id for total in self._totals.values()})
+        self._archived = archived_months()
         late_ids = {
             self._spans[line.id].running_total_id
             for line in lines
@@ -113,6 +119,17 @@ class Exhibits:
             billed=self._billed_before(span) if line.is_adjustment else Usage(ZERO),
             voids=self._voids.get(total.id, {}),
         )
+
+    def archive_of(self, line: InvoiceLine) -> str | None:
+        """Where the events behind a line have gone, if they are not in the tables any more."""
+        span = self._spans.get(line.id)
+        total = self._totals.get(span.running_total_id) if span else None
+        period = self._periods.get(total.period_id) if total else None
+        if total is None or period is None or not total.position:
+            return None
+        first, last = month_start(period.start_at).date(), (period.end_at - _MOMENT).date()
+        months = [one for one in self._archived if first <= one.month <= last]
+        return "; ".join(f"{one} is in {one.file}, sha256:{one.sha256}" for one in months) or None
 
     def _billed_before(self, span: BillRunEventIndex) -> Usage:
         """What the spans before this one add up to."""

@@ -9,7 +9,7 @@ from aforo.money import EXACT, ZERO
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 from billing.verification.evidence import Exhibits
 from billing.verification.lines import line_steps
-from billing.verification.steps import Step
+from billing.verification.steps import ARCHIVE, Step
 
 Type = InvoiceLine.Type
 
@@ -27,6 +27,11 @@ class Verification:
     @property
     def holds(self) -> bool:
         return not self.broken
+
+    @property
+    def needs_archive(self) -> bool:
+        """Whether nothing is broken, but some events have to be brought back to prove the rest."""
+        return not self.holds and all(step.claim == ARCHIVE for step in self.broken)
 
     @property
     def broken(self) -> tuple[Step, ...]:

@@ -7,7 +7,7 @@ from aforo.money import EXACT, ZERO, round_to_minor
 from billing.attribution import Replay, replay
 from billing.models import InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
-from billing.verification.steps import Step
+from billing.verification.steps import ARCHIVE, Step
 
 
 def line_steps(line: InvoiceLine, exhibits: Exhibits, *, currency: str) -> Iterator[Step]:
@@ -18,7 +18,11 @@ def line_steps(line: InvoiceLine, exhibits: Exhibits, *, currency: str) -> Itera
         except Unprovable as error:
             yield Step("evidence", holds=False, found=str(error), line=line.position)
         else:
-            yield from _usage_steps(line, evidence)
+            archive = exhibits.archive_of(line)
+            if archive is None:
+                yield from _usage_steps(line, evidence)
+            else:
+                yield Step(ARCHIVE, holds=False, found=archive, line=line.position)
     yield Step.equal(
         "amount",
         round_to_minor(line.exact_amount, currency),

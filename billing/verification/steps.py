@@ -6,6 +6,10 @@ from typing import Self
 
 from aforo.money import plain
 
+ARCHIVE = "archive"
+"""The claim of a line whose events were archived: it is neither true nor broken before they are
+brought back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

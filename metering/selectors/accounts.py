@@ -2,7 +2,8 @@
 
 received = counted + unbilled + duplicates + dead + held + waived + waiting, in events as they
 came. What was received is the sum of what the doors wrote down; the rest is counted where it lies.
-A replay brings nothing new: its events leave the dead letters for wherever they end.
+A replay brings nothing new: its events leave the dead letters for wherever they end. Months that
+were archived and receipts that were summed into days are counted by what was noted of them.
 """
 
 from dataclasses import dataclass, fields
@@ -14,11 +15,16 @@ _SQL = """
     SELECT
         (SELECT coalesce(sum(event_count), 0) FROM receipts
           WHERE tenant_id = %(tenant)s AND source <> 'REPLAY')
+          + (SELECT coalesce(sum(event_count), 0) FROM receipt_days
+              WHERE tenant_id = %(tenant)s AND source <> 'REPLAY')
           + (SELECT coalesce(sum(event_count), 0) FROM inbox_batches
               WHERE tenant_id = %(tenant)s AND source <> 'REPLAY'),
-        (SELECT count(*) FROM placed WHERE is_counted),
-        (SELECT count(*) FROM placed WHERE NOT is_counted),
-        (SELECT coalesce(sum(duplicates), 0) FROM receipts WHERE tenant_id = %(tenant)s),
+        (SELECT count(*) FROM placed WHERE is_counted)
+          + (SELECT coalesce(sum(counted), 0) FROM archived_counts WHERE tenant_id = %(tenant)s),
+        (SELECT count(*) FROM placed WHERE NOT is_counted)
+          + (SELECT coalesce(sum(unbilled), 0) FROM archived_counts WHERE tenant_id = %(tenant)s),
+        (SELECT coalesce(sum(duplicates), 0) FROM receipts WHERE tenant_id = %(tenant)s)
+          + (SELECT coalesce(sum(duplicates), 0) FROM receipt_days WHERE tenant_id = %(tenant)s),
         (SELECT coalesce(sum(occurrences), 0) FROM dead_letters
           WHERE tenant_id = %(tenant)s AND status <> 'REPLAYED'),
         (SELECT count(DISTINCT (batch_id, batch_index)) FROM held_events

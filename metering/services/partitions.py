@@ -30,7 +30,7 @@ PAYLOADS = Partitioned("raw_payloads", "arrived_at")
 # Vacuum makes the summaries that lists go by; with the usual fifth of a month between two, the
 # newest millions would be read one by one. Each page is still read once: rows never change.
 _VACUUM = "autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000"
-_LOCK = 7_305_241_001  # an advisory lock of this module's own: one maker at a time
+DETACH_LOCK = 7_305_241_001  # an advisory lock: one maker or dropper of months at a time
 
 
 def make_for_all_clocks(*, now: datetime) -> list[str]:
@@ -84,7 +84,7 @@ def _make(month: datetime, kind: Partitioned = EVENTS) -> str | None:
     end = add_months(month, 1)
     bounds = (month.isoformat(), end.isoformat())
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (DETACH_LOCK,))
         cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
         if cursor.fetchone()[0]:
             return None

@@ -12,6 +12,7 @@ from aforo.money import minor_units
 from billing.models import Invoice
 from billing.selectors.invoices import invoices_called
 from billing.verification import Step, Verification, verify_invoice
+from billing.verification.steps import ARCHIVE
 
 
 class Command(BaseCommand):
@@ -25,6 +26,11 @@ class Command(BaseCommand):
         console = Console(file=cast(IO[str], self.stdout), highlight=False)
         verification = verify_invoice(_the_one(invoice, tenant))
         console.print(_table(verification))
+        if verification.needs_archive:
+            raise CommandError(
+                f"invoice {verification.reference} NEEDS THE ARCHIVE: bring the months above back"
+                " and verify it again; everything else about it is true"
+            )
         if not verification.holds:
             for step in verification.broken:
                 told = Text(f"BROKEN  {_place(step)}, {step.claim}: {step.found}", "red")
@@ -67,7 +73,9 @@ def _heading(step: Step, verification: Verification) -> str:
 
 
 def _verdict(step: Step) -> Text:
-    return Text("true", "green") if step.holds else Text("BROKEN", "bold red")
+    if step.holds:
+        return Text("true", "green")
+    return Text("ARCHIVED", "yellow") if step.claim == ARCHIVE else Text("BROKEN", "bold red")
 
 
 def _place(step: Step) -> str:

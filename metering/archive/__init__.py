@@ -1,0 +1,1 @@
+"""What leaves the tables in time: months of events as Parquet files, old bodies, old receipts."""
