@@ -21,6 +21,7 @@ from metering.api.held import (
     HeldEventWaiver,
 )
 from metering.api.ingest import compound, events, ingest, meter
+from metering.api.late_events import LateEvents
 from metering.api.letter_routes import LETTER_ROUTES
 from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
@@ -73,6 +74,7 @@ urlpatterns = [
     path("api/v1/corrections/<uuid:id>", CorrectionDetail.as_view()),
     path("api/v1/usage-events/<int:id>/amend", UsageEventAmendment.as_view()),
     path("api/v1/usage-events/<int:id>/void", UsageEventVoiding.as_view()),
+    path("api/v1/late-events", LateEvents.as_view()),
     path("api/v1/held-events", HeldEvents.as_view()),
     path("api/v1/held-events/accept", HeldEventsAcceptance.as_view()),
     path("api/v1/held-events/waive", HeldEventsWaiver.as_view()),
