@@ -7,7 +7,7 @@ dies anywhere in here is followed by somebody who goes on there; no row goes in 
 import io
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -29,6 +29,7 @@ MOST_WAITING = 100_000  # events of a tenant in the inbox, beyond which its file
 SLICE = 5.0  # seconds of a worker for one file at a time; then others have their turn
 PAUSE = 2  # seconds until a file that waits for the drain is looked at again
 MOST_ISSUES = 100_000  # rows that the report names; more are only counted
+ALIVE = timedelta(seconds=PAUSE / 2)  # since a sign of life: somebody else waits for this file
 TOLD_EVERY = 50_000  # rows of the first reading
 _WAITING = "SELECT coalesce(sum(event_count), 0) FROM inbox_batches WHERE tenant_id = %s"
 
@@ -49,16 +50,27 @@ def read_on(*, upload_id: UUID, clock: Callable[[], datetime]) -> None:
     upload = uploads_by_id.filter(pk=upload_id, state__in=uploads.UNFINISHED).first()
     if upload is None or not upload.pieces.exists():
         return
+    is_waited_for = upload.row_count is not None and clock() - _touched(upload) < ALIVE
+    rows_before = upload.rows_read
     ends_at = time.monotonic() + SLICE
-    has_room = partial(_has_room, upload)
     is_done = read(
         upload,
         open_file=partial(uploads.stored, upload),
         clock=clock,
-        may_go_on=lambda: time.monotonic() < ends_at and has_room(),
+        may_go_on=lambda: time.monotonic() < ends_at and _has_room(upload),
     )
-    if not is_done:
-        enqueue(uploads.READ, countdown=None if has_room() else PAUSE, upload_id=str(upload_id))
+    if is_done:
+        return
+    if _has_room(upload):
+        enqueue(uploads.READ, upload_id=str(upload_id))
+    elif upload.rows_read > rows_before or not is_waited_for:
+        _note(upload, touched_at=clock())
+        enqueue(uploads.READ, countdown=PAUSE, upload_id=str(upload_id))
+
+
+def _touched(upload: Upload) -> datetime:
+    """The last sign of life; whoever waits for room gives one every `PAUSE`."""
+    return upload.touched_at or upload.created_at
 
 
 def read(

@@ -305,10 +305,26 @@ def test_a_full_inbox_makes_files_wait(seller, monkeypatch):
 
     assert read(upload).rows_read == 6
     assert [about["countdown"] for about in asked] == [upload_reading.PAUSE]
+    assert read(upload).rows_read == 6
+    assert len(asked) == 1  # one that waits is enough
+
     seller.drain()
     read(upload)
     seller.drain()
     assert (read(upload).state, upload.rows_read) == ("COMPLETED", 10)
+
+
+def test_whoever_waits_for_room_gives_signs_of_life(seller, monkeypatch):
+    asked = []
+    monkeypatch.setattr(upload_reading, "MOST_WAITING", 4)
+    monkeypatch.setattr(upload_reading, "enqueue", lambda *_, **about: asked.append(about))
+    upload = received(seller, csv_of(10))
+    for seconds in (0, 2, 4):
+        at = NOW + timedelta(seconds=seconds)
+        upload_reading.read_on(upload_id=upload.pk, clock=lambda at=at: at)
+        upload.refresh_from_db()
+        assert upload.touched_at == at
+    assert len(asked) == 3
 
 
 def test_a_tenant_with_too_many_bytes_to_read_sends_no_more(seller, monkeypatch):
