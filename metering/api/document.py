@@ -148,7 +148,7 @@ _ANSWER: dict[str, Any] = {
 _PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457) with the members of the answer.",
-    "required": [*PROBLEM_SCHEMA["required"], *_ANSWER["required"]],
+    "required": sorted({*PROBLEM_SCHEMA["required"], *_ANSWER["required"]}),
     "properties": PROBLEM_SCHEMA["properties"] | _ANSWER["properties"],
 }
 

@@ -11,7 +11,7 @@ import yaml
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -42,10 +42,11 @@ schema = schemathesis.openapi.from_path(DOCUMENT)
 schema.app = WSGIHandler()
 
 often = settings(
-    max_examples=25,
+    max_examples=8,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
+    phases=[Phase.generate],  # to shrink takes minutes, and the case is told as it is
 )
 
 
@@ -73,6 +74,7 @@ def test_no_answer_is_outside_of_the_document(seller, operation):
     @given(case=described.as_strategy() | described.as_strategy(GenerationMode.NEGATIVE))
     def answers(case):
         token = TOKEN if path.startswith(("/v1/", "/compat/")) else operator
+        case.headers.pop("X-Tenant-Id", None)  # nearly always another tenant's: 403 and no more
         headers = {"Authorization": f"Bearer {token}"}
         with transaction.atomic():  # what one request leaves, or breaks, is nothing to the next
             response = case.call(headers=headers)
