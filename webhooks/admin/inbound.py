@@ -164,6 +164,9 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     exclude = ("payload",)
     readonly_fields = ("readable_payload",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("payload")  # up to 10 MiB each
+
     @display(description="verdict", label=_VERDICTS, ordering="verdict")
     def result(self, delivery: WebhookDelivery) -> str:
         return delivery.verdict
