@@ -140,8 +140,15 @@ def _form(event: UsageEvent, act: str, given: Any) -> ReasonForm:
 
 def _correct(request: HttpRequest, event: UsageEvent, form: ReasonForm) -> Corrected:
     tenant = Tenant.objects.get(pk=event.tenant_id)
-    chosen = {"tenant": tenant, "event_id": event.pk, "actor": actor_of(request, tenant)}
-    told = {"reason": form.cleaned_data["reason"], "now": clock.now(tenant)}
-    if isinstance(form, AmendForm):
-        return amend_event(changes=form.changes(), **chosen, **told)
-    return void_event(**chosen, **told)
+    actor, now = actor_of(request, tenant), clock.now(tenant)
+    reason = form.cleaned_data["reason"]
+    if not isinstance(form, AmendForm):
+        return void_event(tenant=tenant, event_id=event.pk, actor=actor, reason=reason, now=now)
+    return amend_event(
+        tenant=tenant,
+        event_id=event.pk,
+        changes=form.changes(),
+        actor=actor,
+        reason=reason,
+        now=now,
+    )

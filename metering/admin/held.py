@@ -1,6 +1,6 @@
 """Late events of periods that are billed already: the queue in which they wait for a decision."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -68,7 +68,8 @@ class HeldEventAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(customer_name=customer_name(), unit_name=unit_name())
+        named = rows.annotate(customer_name=customer_name(), unit_name=unit_name())
+        return cast(QuerySet[Any], named)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decide_view)

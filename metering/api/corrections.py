@@ -45,7 +45,7 @@ class Amendment(Voiding):
     )
 
 
-class CorrectionSerializer(WireModelSerializer):
+class CorrectionPartSerializer(WireModelSerializer):
     """One billable unit's part of a correction; parts of one share `actionId`."""
 
     event_id = serializers.CharField()
@@ -71,7 +71,7 @@ class CorrectionSerializer(WireModelSerializer):
 
 class CorrectedSerializer(WireSerializer):
     kind = serializers.ChoiceField(Correction.Kind.choices)
-    corrections = CorrectionSerializer(many=True)
+    corrections = CorrectionPartSerializer(many=True)
     replacement_key = serializers.CharField()
     replacement_ids = serializers.ListField(
         child=serializers.CharField(), help_text="usage events that are counted instead"
@@ -82,7 +82,7 @@ class Corrections(TenantListView):
     """What was taken back, newest first."""
 
     selector = corrections
-    serializer_class = CorrectionSerializer
+    serializer_class = CorrectionPartSerializer
     filterset_fields = ("kind",)
 
 
@@ -90,7 +90,7 @@ class CorrectionDetail(TenantDetailView):
     """One billable unit's part of a correction."""
 
     selector = corrections
-    serializer_class = CorrectionSerializer
+    serializer_class = CorrectionPartSerializer
 
 
 class UsageEventVoiding(TenantAPIView):

@@ -22,6 +22,7 @@ from metering.selectors.held import held_events
 from metering.services.held import accept_event, decide_events, waive_event
 
 MOST_IDS = 1_000
+_LOOKUPS = {"received_from": "received_at__gte", "received_until": "received_at__lt"}
 
 
 class HeldEventSerializer(WireModelSerializer):
@@ -170,12 +171,13 @@ class _BulkDecision(TenantAPIView):
         rows = self.get_queryset()
         if "ids" in asked:
             return rows.filter(pk__in=asked["ids"])
-        wanted = dict(asked["filter"])
+        wanted: dict[str, Any] = dict(asked["filter"])
         name = wanted.pop("customer_id", None)
         if name is not None:
             rows = rows.filter(customer_id__in=_customers_called(name))
-        bounds = {"received_from": "received_at__gte", "received_until": "received_at__lt"}
-        return rows.filter(**{bounds.get(field, field): value for field, value in wanted.items()})
+        for field, value in wanted.items():
+            rows = rows.filter(Q((_LOOKUPS.get(field, field), value)))
+        return rows
 
 
 class HeldEventsAcceptance(_BulkDecision):
@@ -183,7 +185,9 @@ class HeldEventsAcceptance(_BulkDecision):
 
     status = HeldEvent.Status.ACCEPTED
 
-    @extend_schema(request=BulkDecision, responses=BulkOutcome)
+    @extend_schema(
+        operation_id="held_events_accept_many", request=BulkDecision, responses=BulkOutcome
+    )
     def post(self, request: Request) -> Response:
         """Count all that wait among those named; what is decided already stays as it is."""
         return self._decided()
@@ -194,13 +198,15 @@ class HeldEventsWaiver(_BulkDecision):
 
     status = HeldEvent.Status.WAIVED
 
-    @extend_schema(request=BulkDecision, responses=BulkOutcome)
+    @extend_schema(
+        operation_id="held_events_waive_many", request=BulkDecision, responses=BulkOutcome
+    )
     def post(self, request: Request) -> Response:
         """Let all go that wait among those named; what is decided already stays as it is."""
         return self._decided()
 
 
-def _customers_called(name: str) -> QuerySet[Customer]:
+def _customers_called(name: str) -> QuerySet[Customer, dict[str, Any]]:
     """Ids of customers by external id or own id."""
     named = Q(external_id=name)
     with suppress(ValueError):

@@ -80,7 +80,8 @@ def take_back(target: Target, total: Total, row: UsageEvent, arrival: Arrival) -
 def _cost_without(target: Target, total: Total, row: UsageEvent, after: Decimal) -> Decimal:
     """The event's own cost where it stood alone for it, else what the change of level costs."""
     if target.unit.aggregation in {Aggregation.COUNT, Aggregation.SUM}:
-        return -row.cost
+        own: Decimal = row.cost
+        return -own
     return target.unit.unit_cost * (after - total.quantity)
 
 

@@ -72,7 +72,8 @@ def largest_standing(running_total_id: int, *, but: int) -> Decimal:
 
 def has_standing_value(running_total_id: int, *, but: int, field: str, value: str) -> bool:
     """Whether another event that stands has the value (a hash) that UNIQUE counts."""
-    standing = set(_standing(running_total_id, but).values_list("position", flat=True))
+    rows = _standing(running_total_id, but).values_list("position", flat=True)
+    standing = {position for position in rows if position is not None}
     return any(
         event.position in standing and event.value_of(field) == value
         for event in events_of_span(running_total_id, 1, max(standing, default=0))
