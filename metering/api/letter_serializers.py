@@ -29,7 +29,7 @@ class EventField(serializers.Field):
         return value
 
 
-class LetterSerializer(WireModelSerializer):
+class DeadLetterSerializer(WireModelSerializer):
     """A letter as lists show it: without the event."""
 
     mend = serializers.SerializerMethodField(help_text="what helps, in a sentence")
@@ -61,14 +61,14 @@ class LetterSerializer(WireModelSerializer):
         return mend_for(letter.code)
 
 
-class WholeLetterSerializer(LetterSerializer):
+class WholeDeadLetterSerializer(DeadLetterSerializer):
     """A letter with its event as it was kept, and what is sent instead."""
 
     event = serializers.SerializerMethodField(help_text="the event's own JSON, as text")
     edited = serializers.SerializerMethodField(help_text="what a replay sends instead, as text")
 
-    class Meta(LetterSerializer.Meta):
-        fields = (*LetterSerializer.Meta.fields, "event", "edited")
+    class Meta(DeadLetterSerializer.Meta):
+        fields = (*DeadLetterSerializer.Meta.fields, "event", "edited")
         read_only_fields = fields
 
     def get_event(self, letter: DeadLetter) -> str:
@@ -113,7 +113,7 @@ def chosen_of(asked: dict[str, Any]) -> Chosen:
     return Chosen(**{**given, "ids": tuple(given.get("ids", ()))})
 
 
-class DecisionSerializer(WireModelSerializer):
+class LetterDecisionSerializer(WireModelSerializer):
     """Counts are of what is done by now; `finishedAt` is null while there is more to do."""
 
     class Meta:
@@ -133,7 +133,7 @@ class DecisionSerializer(WireModelSerializer):
         read_only_fields: tuple[str, ...] = fields
 
 
-class GroupSerializer(WireSerializer):
+class LetterGroupSerializer(WireSerializer):
     code = serializers.CharField()
     metric = serializers.CharField()
     mend = serializers.CharField(help_text="what helps, in a sentence")
@@ -143,10 +143,10 @@ class GroupSerializer(WireSerializer):
     last_seen_at = serializers.DateTimeField()
 
 
-class SummarySerializer(WireSerializer):
+class LetterSummarySerializer(WireSerializer):
     letters = serializers.IntegerField(help_text="open ones")
     events = serializers.IntegerField(help_text="that they stand for")
-    groups = GroupSerializer(many=True)
+    groups = LetterGroupSerializer(many=True)
 
 
 class UnitFromLetters(LetterReplay):
@@ -160,11 +160,11 @@ class UnitFromLetters(LetterReplay):
     product_type = serializers.ChoiceField(ProductType.choices, required=False)
 
 
-class UnitMade(DecisionSerializer):
+class UnitMade(LetterDecisionSerializer):
     """The decision that replays its events, with the unit that was made."""
 
     unit_id = serializers.UUIDField()
 
-    class Meta(DecisionSerializer.Meta):
-        fields = ("unit_id", *DecisionSerializer.Meta.fields)
+    class Meta(LetterDecisionSerializer.Meta):
+        fields = ("unit_id", *LetterDecisionSerializer.Meta.fields)
         read_only_fields = fields

@@ -35,7 +35,7 @@ class DeadLetters(TenantListView):
     """Refused events, newest first; `receivedUntil` is not included."""
 
     selector = selectors.letters
-    serializer_class = wire.LetterSerializer
+    serializer_class = wire.DeadLetterSerializer
     filterset_class = LetterFilter
     pagination_class = NewestFirst
 
@@ -47,18 +47,20 @@ class DeadLetterSummary(TenantAPIView):
     """What is open, by code and metric."""
 
     selector = selectors.letters
-    serializer_class = wire.SummarySerializer
+    serializer_class = wire.LetterSummarySerializer
 
-    @extend_schema(operation_id="dead_letters_summary", responses=wire.SummarySerializer)
+    @extend_schema(operation_id="dead_letters_summary", responses=wire.LetterSummarySerializer)
     def get(self, request: Request) -> Response:
-        return entity_response(wire.SummarySerializer(selectors.summary(tenant=self.tenant)).data)
+        return entity_response(
+            wire.LetterSummarySerializer(selectors.summary(tenant=self.tenant)).data
+        )
 
 
 class DeadLetterDetail(TenantDetailView):
     """One refused event, whole, and why it was refused."""
 
     selector = selectors.letters
-    serializer_class = wire.WholeLetterSerializer
+    serializer_class = wire.WholeDeadLetterSerializer
     write_roles = USAGE_WRITERS
 
     @extend_schema(request=wire.LetterEdit)
@@ -75,10 +77,10 @@ class DeadLetterReplay(TenantAPIView):
     """Sending one letter's events again."""
 
     selector = selectors.letters
-    serializer_class = wire.WholeLetterSerializer
+    serializer_class = wire.WholeDeadLetterSerializer
     write_roles = USAGE_WRITERS
 
-    @extend_schema(request=wire.LetterReplay, responses={202: wire.WholeLetterSerializer})
+    @extend_schema(request=wire.LetterReplay, responses={202: wire.WholeDeadLetterSerializer})
     def post(self, request: Request, **path: Any) -> Response:
         """Send its events again, once; `replayBatchId` says what became of them."""
         letter = self.get_object()
@@ -91,7 +93,7 @@ class DeadLetterDiscard(TenantAPIView):
     """Deciding that one letter's events will never count."""
 
     selector = selectors.letters
-    serializer_class = wire.WholeLetterSerializer
+    serializer_class = wire.WholeDeadLetterSerializer
     write_roles = USAGE_WRITERS
 
     @extend_schema(request=wire.LetterDiscard)
@@ -107,7 +109,7 @@ class _Decision(TenantAPIView):
     """A decision about many letters: begun at once, finished by a worker."""
 
     selector = selectors.decisions
-    serializer_class = wire.DecisionSerializer
+    serializer_class = wire.LetterDecisionSerializer
     write_roles = USAGE_WRITERS
     act: ClassVar[Act]
 
@@ -129,7 +131,7 @@ class DeadLettersReplay(_Decision):
     @extend_schema(
         operation_id="dead_letters_replay_many",
         request=wire.ChosenLetters,
-        responses={202: wire.DecisionSerializer},
+        responses={202: wire.LetterDecisionSerializer},
     )
     def post(self, request: Request) -> Response:
         """Replay all open letters that are chosen; `GET` the decision to see how far it is."""
@@ -142,7 +144,7 @@ class DeadLettersDiscard(_Decision):
     @extend_schema(
         operation_id="dead_letters_discard_many",
         request=wire.LettersToDiscard,
-        responses={202: wire.DecisionSerializer},
+        responses={202: wire.LetterDecisionSerializer},
     )
     def post(self, request: Request) -> Response:
         """Discard all open letters that are chosen, with one reason."""
@@ -181,7 +183,7 @@ class LetterDecisions(TenantListView):
     """What was decided about many letters at once, newest first."""
 
     selector = selectors.decisions
-    serializer_class = wire.DecisionSerializer
+    serializer_class = wire.LetterDecisionSerializer
     pagination_class = NewestFirst
 
 
@@ -189,4 +191,4 @@ class LetterDecisionDetail(TenantDetailView):
     """How far one decision is."""
 
     selector = selectors.decisions
-    serializer_class = wire.DecisionSerializer
+    serializer_class = wire.LetterDecisionSerializer

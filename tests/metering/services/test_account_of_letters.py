@@ -105,7 +105,7 @@ class Story:
 
 @pytest.mark.django_db(transaction=True)
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS)
 def test_every_event_is_in_one_place_whatever_is_decided(client, no_wakes, steps):
