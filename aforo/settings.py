@@ -53,6 +53,7 @@ INSTALLED_APPS = [
     "aforo.probe",
 ]
 MIDDLEWARE = [
+    "aforo.api.hot_routes.HotRoutes",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -67,6 +68,13 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "aforo.api.middleware.ExpectedErrors",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+HOT_ROUTES = ["metering.api.urls.HOT_ROUTES"]  # mappings of routes to plain views
+HOT_MIDDLEWARE = [  # of the above, all that these routes need
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",

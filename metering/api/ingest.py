@@ -11,6 +11,7 @@ from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from aforo.api.hot_routes import after_answer
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.problems import NotAllowed, problem_members, problem_response
 from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
@@ -110,7 +111,7 @@ def _admitted(
         translate=translate,
     )
     if admission.event_count:
-        wake.wake(admission.bucket)
+        after_answer(request, partial(wake.wake, admission.bucket))
     note_use(key.id, timezone.now())
     return admission
 
