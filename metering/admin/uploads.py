@@ -6,7 +6,13 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -19,10 +25,10 @@ from aforo.tenancy import clock
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of
 from aforo.tenancy.roles import KEY_WRITERS
 from metering.admin.upload_forms import ColumnsForm, FileForm
-from metering.api.uploads import report_response
 from metering.models import Upload
 from metering.selectors.uploads import Fate, fate_of, report_of
 from metering.services import uploads
+from metering.uploads import report
 
 _STATES = {
     Upload.State.DRAFT: "info",
@@ -144,7 +150,12 @@ class UploadAdmin(ReadOnlyAdmin):
 
     def report_view(self, request: HttpRequest, **found_by: UUID) -> HttpResponseBase:
         """All rows that were refused, as CSV."""
-        return report_response(self._found(request, found_by["id"]))
+        upload = self._found(request, found_by["id"])
+        return StreamingHttpResponse(
+            report.lines_of(upload),
+            content_type=report.CONTENT_TYPE,
+            headers={"Content-Disposition": report.disposition_of(upload)},
+        )
 
     def _decide(self, request: HttpRequest, upload: Upload) -> HttpResponse:
         try:

@@ -1,7 +1,6 @@
 """Files of usage over HTTP: taken as they come, answered 202, read by a worker."""
 
-import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import IO, Any, cast
 from uuid import UUID
 
@@ -29,9 +28,9 @@ from metering.models import Upload
 from metering.selectors import uploads as selectors
 from metering.services import uploads
 from metering.services.uploads import MOST_BYTES, Reading
+from metering.uploads import report
 
 FORM_BYTES = 1024 * 1024  # what a form may need besides its file
-REPORT = ("row", "code", "detail", "content")
 
 
 class _Counted:
@@ -214,25 +213,9 @@ class UploadReport(TenantAPIView):
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     def get(self, request: Request, **path: Any) -> HttpResponseBase:
-        return report_response(self.get_object())
-
-
-def report_response(upload: Upload) -> StreamingHttpResponse:
-    """The report as a file, written while it is read."""
-    response = StreamingHttpResponse(_lines(upload), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="refused-{upload.pk}.csv"'
-    return response
-
-
-class _Line:
-    """What `csv` writes to: hands each line back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def _lines(upload: Upload) -> Iterator[str]:
-    writer = csv.writer(_Line())
-    yield writer.writerow(REPORT)
-    for row in selectors.report_of(upload):
-        yield writer.writerow(row)
+        upload = self.get_object()
+        return StreamingHttpResponse(
+            report.lines_of(upload),
+            content_type=report.CONTENT_TYPE,
+            headers={"Content-Disposition": report.disposition_of(upload)},
+        )

@@ -33,7 +33,8 @@ def begin_or_resume(
     same = Upload.objects.for_tenant(tenant).filter(
         sha256=sha256, state__in=UNFINISHED, pieces=None, created_by=actor.name
     )
-    for upload in same.select_for_update(of=("self",)).order_by("created_at"):
+    unfinished: list[Upload] = list(same.select_for_update(of=("self",)).order_by("created_at"))
+    for upload in unfinished:
         if uploads.reading_of(upload) == reading:
             return upload
     upload = Upload.objects.create(
