@@ -27,7 +27,7 @@ _COUNTS = """
     WITH placed AS (
         SELECT tenant_id, bool_or(running_total_id IS NOT NULL) AS is_counted
         FROM {partition} e
-        WHERE NOT EXISTS (
+        WHERE source NOT IN ('VOID', 'AMEND') AND NOT EXISTS (
             SELECT FROM held_events h
             WHERE h.tenant_id = e.tenant_id AND h.status IN ('WAITING', 'WAIVED')
               AND h.batch_id = e.batch_id AND h.batch_index = e.batch_index)

@@ -33,12 +33,13 @@ _SQL = """
           WHERE tenant_id = %(tenant)s AND status = 'WAIVED'),
         (SELECT coalesce(sum(event_count), 0) FROM inbox_batches WHERE tenant_id = %(tenant)s)
 """
-# An event that two units count is two rows and one event; held anywhere, it is held.
+# An event that two units count is two rows and one event; held anywhere, it is held. Rows of
+# corrections were never received: what became of the event that came is told by its own rows.
 _PLACED = """
     WITH placed AS (
         SELECT bool_or(running_total_id IS NOT NULL) AS is_counted
         FROM usage_events e
-        WHERE tenant_id = %(tenant)s AND NOT EXISTS (
+        WHERE tenant_id = %(tenant)s AND source NOT IN ('VOID', 'AMEND') AND NOT EXISTS (
             SELECT FROM held_events h
             WHERE h.tenant_id = %(tenant)s AND h.status IN ('WAITING', 'WAIVED')
               AND h.batch_id = e.batch_id AND h.batch_index = e.batch_index)

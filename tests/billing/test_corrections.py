@@ -263,7 +263,7 @@ def test_an_unbilled_event_is_taken_back_and_amended_into_a_price(seller):
     (new,) = amend(seller, 2, metricName="calls").replacements
     assert total_of(new).event_count == 1
     account = account_of(seller.tenant.id)
-    assert (account.counted, account.unbilled, account.balances) == (1, 1, True)
+    assert (account.counted, account.unbilled, account.balances) == (0, 2, True)
     assert_all_is_proven(seller)
 
 
