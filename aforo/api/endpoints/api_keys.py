@@ -127,9 +127,10 @@ class ApiKeyDetail(TenantDetailView):
     @extend_schema(request=ApiKeyChange)
     def patch(self, request: Request, **path: Any) -> Response:
         """Change what the key may send in a minute."""
+        key = self.get_object()
         limit = self.read(ApiKeyChange)["rate_limit"]
-        key = limit_key(key=self.get_object(), rate_limit=limit, actor=self.actor, now=self.now())
-        return self.answer(key)
+        limited = limit_key(key=key, rate_limit=limit, actor=self.actor, now=self.now())
+        return self.answer(limited)
 
 
 class ApiKeyRevocation(TenantAPIView):
