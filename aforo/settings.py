@@ -210,6 +210,8 @@ SPECTACULAR_SETTINGS = {
         "HeldEventStatus": "metering.models.letters.HeldEvent.Status",
         "LetterAct": "metering.models.letter_decisions.LetterDecision.Act",
         "InvoiceKind": "billing.models.invoices.Invoice.Kind",
+        "DeadLetterStatus": "metering.models.letters.DeadLetter.Status",
+        "IngestionHealth": "metering.selectors.ingestion.Health",
         "InvoiceStatus": "billing.models.invoices.Invoice.Status",
         "OfferingStatus": "catalog.models.offerings.Offering.Status",
         "OfferingType": "catalog.models.offerings.Offering.Type",
@@ -222,6 +224,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.document.add_ingest",
+        "metering.api.document_stream.add_stream",
         "metering.api.document_compat.add_foreign_doors",
         "webhooks.api.document.add_webhook",
         "aforo.api.schema.complete",

@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from aforo import health
 from aforo.api import problems
 from aforo.api.endpoints.token_check import token_check
+from metering.api.metrics import metrics
 
 _FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
@@ -19,7 +20,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("actuator/health", health.healthz),
     path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path("metrics", metrics),
     path("api/schema", SpectacularAPIView.as_view(**_FOR_ALL), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
     path("internal/v1/auth/token-check", token_check),

@@ -129,7 +129,7 @@ class SessionKill(TenantAPIView):
 class SessionKillByName(SessionKill):
     """Killing a session by the client's own id."""
 
-    @extend_schema(request=KillByName)
+    @extend_schema(request=KillByName, operation_id="sessions_kill_by_name")
     def post(self, request: Request, **path: Any) -> Response:
         """Kill the session that the client calls `sessionId`, also before anything of it came."""
         asked = self.read(KillByName)

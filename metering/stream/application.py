@@ -1,7 +1,6 @@
 """The ASGI application of the stream's own process: `GET /api/v1/events/stream`, nothing else."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from http import HTTPStatus
@@ -136,6 +135,10 @@ class Application:
             await _send_end(send, listener.ended.result())
 
 
+class _Slow(Exception):
+    """A client that takes nothing: only a broken connection tells it so."""
+
+
 async def _pump(hub: Hub, listener: Listener, send: Send) -> None:
     """Send what waits, and a comment when nothing did for a while."""
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -152,8 +155,10 @@ async def _pump(hub: Hub, listener: Listener, send: Send) -> None:
 
 async def _send_end(send: Send, reason: str) -> None:
     last = f'event: end\ndata: {{"reason": "{reason}"}}\n\n'.encode()
-    with contextlib.suppress(TimeoutError):
+    try:
         await asyncio.wait_for(send({"type": "http.response.body", "body": last}), 1.0)
+    except TimeoutError:
+        raise _Slow(reason) from None
 
 
 def _told(error: Exception) -> AforoError:

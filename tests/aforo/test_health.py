@@ -48,6 +48,7 @@ def test_not_ready_before_every_migration_is_applied():
     assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "DOWN")
 
 
+@pytest.mark.django_db
 def test_metrics_count_requests():
     Client().get("/healthz")
 
