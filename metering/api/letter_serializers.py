@@ -1,5 +1,6 @@
 """Dead letters on the wire."""
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from metering.models import DeadLetter, LetterDecision
 from metering.refusals import mend_for
 from metering.selectors.letters import Chosen
 
+_WORD = 63  # bits
 MOST_IDS = 10_000  # letters named one by one in a decision
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -23,10 +25,23 @@ class EventField(serializers.Field):
     """An event's own JSON: an object, or its text. Every digit of a number is kept."""
 
     def to_internal_value(self, data: Any) -> bytes:
-        return data.encode() if isinstance(data, str) else _encoder.encode(data)
+        return data.encode() if isinstance(data, str) else _encoder.encode(_exact(data))
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+def _exact(value: Any) -> Any:
+    """`value` with integers that no machine word holds as Decimals, which keep each digit too."""
+    match value:
+        case dict():
+            return {name: _exact(member) for name, member in value.items()}
+        case list():
+            return [_exact(member) for member in value]
+        case int() if value.bit_length() > _WORD:
+            return Decimal(value)
+        case _:
+            return value
 
 
 class DeadLetterSerializer(WireModelSerializer):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from metering.models import DeadLetter, HeldEvent, InboxBatch, Receipt
 
@@ -26,7 +26,10 @@ def today_of(tenant_ids: Collection[UUID], *, since: datetime) -> Today:
     receipts = Receipt.objects.filter(  # any tenant: those named
         tenant_id__in=tenant_ids, drained_at__gte=since
     )
-    drained = receipts.aggregate(events=Sum("event_count"), duplicates=Sum("duplicates"))
+    came = ~Q(source="REPLAY")  # a replay brings nothing that had not come before
+    drained = receipts.aggregate(
+        events=Sum("event_count", filter=came), duplicates=Sum("duplicates")
+    )
     letters = DeadLetter.objects.filter(  # any tenant: those named
         tenant_id__in=tenant_ids, status=DeadLetter.Status.OPEN
     )

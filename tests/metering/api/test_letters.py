@@ -134,6 +134,16 @@ def test_an_edit_keeps_every_digit_and_the_original(operator, tenant):
     assert AuditEntry.objects.filter(action="DEAD_LETTER_EDITED", reason="mended").count() == 2
 
 
+@pytest.mark.parametrize(
+    ("quantity", "status"), [(10**23 + 1, 200), (-(10**30), 422), (10**99, 422), (2**64, 200)]
+)
+def test_an_edit_may_hold_numbers_of_any_size(operator, tenant, quantity, status):
+    letter = DeadLetterFactory(tenant=tenant)
+    answer = operator.patch(f"{URL}/{letter.pk}", {"event": event(quantity=quantity, big=2**70)})
+    assert answer.status_code == status, answer.content
+    assert status != 200 or str(quantity) in answer.json()["edited"]
+
+
 def test_an_edit_that_the_door_would_refuse_names_the_field_and_the_code(operator, tenant):
     letter = DeadLetterFactory(tenant=tenant)
     answer = operator.patch(f"{URL}/{letter.pk}", {"event": event(quantity=-1)})
