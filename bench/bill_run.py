@@ -130,7 +130,10 @@ class BillBench:
 
     def _undo(self) -> None:
         self._connection.execute("TRUNCATE bill_runs, invoices, outbox_messages CASCADE")
-        self._connection.execute("UPDATE running_totals SET billed_position = NULL")
+        self._connection.execute(
+            "UPDATE running_totals SET billed_position = NULL, billed_quantity = NULL,"
+            " billed_event_count = NULL, billed_revenue = NULL"
+        )
         self._connection.execute("VACUUM ANALYZE running_totals")
 
     def _call(self, path: str, body: dict[str, object]) -> dict[str, Any]:
