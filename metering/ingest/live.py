@@ -21,8 +21,9 @@ from aforo import valkey
 from metering.ingest import events
 from metering.ingest.arrivals import Arrival, Dead, Fate
 from metering.ingest.dedupe import Judgement
-from metering.ingest.enrichment import Routed, Targets
+from metering.ingest.enrichment import Routed
 from metering.ingest.inbox import Batch
+from metering.ingest.routing import Targets
 from metering.ingest.targets import Target
 
 LISTENED = "live:listened"  # a sorted set: tenant, and until when in seconds since 1970

@@ -54,4 +54,4 @@ def _told(metadata: bytes) -> int:
 
 def _whole(value: object) -> int:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if is_number and 0 < value <= MOST and value == int(value) else 0  # type: ignore[operator, call-overload, no-any-return]
+    return int(value) if is_number and 0 < value <= MOST and value == int(value) else 0  # type: ignore[operator, call-overload]

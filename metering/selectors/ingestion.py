@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -176,7 +177,7 @@ def ingestion(*, tenant: Tenant, now: datetime) -> Ingestion:
     )
 
 
-def _rows(statement: str, *about: object) -> list[tuple]:  # type: ignore[type-arg]  # as they come
+def _rows(statement: str, *about: Any) -> list[tuple]:  # type: ignore[type-arg]  # as they come
     with connection.cursor() as cursor:
         cursor.execute(statement, about)
         return list(cursor.fetchall())

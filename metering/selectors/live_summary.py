@@ -7,6 +7,7 @@ the events. Times are on everybody's clock, days and months begin in the tenant'
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -126,7 +127,7 @@ def spans_at(now: datetime, zone: str) -> Spans:
 
 def _counts(tenant: Tenant, span: Span) -> tuple[Decimal, Decimal]:
     with connection.cursor() as cursor:
-        about = {"tenant": tenant.pk, "since": span.since, "until": span.until}
+        about: dict[str, Any] = {"tenant": tenant.pk, "since": span.since, "until": span.until}
         cursor.execute(_COUNTS, about)
         events, repeats = cursor.fetchone()
     return Decimal(events), Decimal(repeats)

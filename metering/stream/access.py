@@ -35,7 +35,8 @@ class Access:
 
 def address() -> str:
     """Where streams are: their own address, else the path behind the proxy of the web process."""
-    return settings.STREAM_URL or settings.SITE_URL.rstrip("/") + PATH
+    url: str = settings.STREAM_URL or settings.SITE_URL.rstrip("/") + PATH
+    return url
 
 
 def ticket_for(access: Access) -> str:

@@ -126,7 +126,8 @@ class Application:
         gone.add_done_callback(lambda _: listener.end("GONE"))
         pump = asyncio.create_task(_pump(hub, listener, send))
         try:
-            await asyncio.wait({pump, listener.ended}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {pump, listener.ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             hub.remove(listener)
             gone.cancel()
