@@ -103,13 +103,12 @@ DATABASE_URL = env.str("DATABASE_URL")
 _postgres = conninfo_to_dict(DATABASE_URL)
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "aforo.postgres",  # asks pooled connections whether they live
         "NAME": _postgres.pop("dbname"),
         "USER": _postgres.pop("user", ""),
         "PASSWORD": _postgres.pop("password", ""),
         "HOST": _postgres.pop("host", ""),
         "PORT": _postgres.pop("port", ""),
-        "CONN_HEALTH_CHECKS": True,  # without it each stale pooled connection gives one 500
         "OPTIONS": {
             **_postgres,
             "pool": {"min_size": 1, "max_size": 8, "timeout": 10},
