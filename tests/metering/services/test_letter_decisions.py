@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
 from aforo.errors import Refused
 from aforo.tenancy.models import AuditEntry
@@ -227,14 +226,3 @@ def test_ids_name_only_the_tenants_own(db):
     chosen = Chosen(ids=(theirs.pk, ours.pk))
     assert Chosen.of_json(chosen.as_json()) == chosen
     assert list(open_letters(ours.tenant_id, chosen)) == [ours]
-
-
-@pytest.mark.slow
-def test_a_hundred_thousand_letters_are_replayed_in_a_minute(seller):
-    letters = DeadLetterFactory.build_batch(100_000, tenant=seller.tenant)
-    DeadLetter.objects.bulk_create(letters, batch_size=5_000)
-    begun = timezone.now()
-    decide(seller.tenant)
-    letter_decisions.carry_out_all(now=NOW)
-    assert states().count("REPLAYED") == 100_000
-    assert timezone.now() - begun < timedelta(minutes=1)
