@@ -72,6 +72,8 @@ def sum_activity() -> None:
     """May run twice: a slice is made once, and an older use never replaces a newer one."""
     activity.slice_receipts(now=timezone.now())
     activity.write_unit_uses(take_uses())
+
+
 @shared_task(
     name="metering.retire_old_months",
     soft_time_limit=RETIRING_SECONDS,

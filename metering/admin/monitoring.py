@@ -17,8 +17,7 @@ from django.utils.safestring import SafeString
 from aforo.money import round_to_minor
 from aforo.tenancy.admin_base import is_superuser, roles_of
 from aforo.tenancy.models import Tenant
-from metering.api.monitoring import health_of, in_milliseconds
-from metering.ingest.acknowledgements import Latency, latency_of
+from metering.ingest.acknowledgements import Latency, health_of, in_milliseconds, latency_of
 from metering.ingest.live import Step
 from metering.selectors.ingestion import Health, Ingestion, Minute, ingestion
 from metering.selectors.live_summary import Figures, LiveSummary, live_summary

@@ -12,12 +12,11 @@ from aforo.api.entities import entity_response
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView
 from aforo.money import plain
-from metering.ingest.acknowledgements import Latency, latency_of
+from metering.ingest.acknowledgements import Latency, health_of, in_milliseconds, latency_of
 from metering.selectors.ingestion import Health, Ingestion, Source, ingestion
 from metering.selectors.live_summary import Figures, LiveSummary, live_summary
 
 STALE_AFTER = 30  # seconds
-MILLISECONDS = 1000
 
 
 class CountsInTime(WireSerializer):
@@ -179,12 +178,6 @@ class IngestionView(TenantAPIView):
         return entity_response(told_ingestion(ingestion(tenant=self.tenant, now=now), latency))
 
 
-def health_of(source: Source, latency: Latency) -> Health:
-    """THROTTLED while a sender by key is sent away: limits know keys and tenants, not routes."""
-    is_limited = bool(latency.throttled) and source.key_id is not None
-    return Health.THROTTLED if is_limited else source.health
-
-
 def told_ingestion(found: Ingestion, latency: Latency) -> dict[str, Any]:
     """The hour as it is answered."""
     return {
@@ -251,7 +244,3 @@ def _latency(latency: Latency) -> dict[str, Any]:
         "p95Ms": in_milliseconds(latency.p95),
         "p99Ms": in_milliseconds(latency.p99),
     }
-
-
-def in_milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * MILLISECONDS, 2)

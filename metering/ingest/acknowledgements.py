@@ -18,10 +18,12 @@ import redis
 
 from aforo import valkey
 from aforo.errors import TooMany
+from metering.selectors.ingestion import Health, Source
 
 TELL_EVERY = 1.0  # seconds
 KEPT_SECONDS = 2 * 3600
 MINUTES = 60
+MILLISECONDS = 1000
 BOUNDS = tuple(0.0001 * 1.2**step for step in range(64))  # seconds: 0.1 ms to 10 s
 _SLOWER = len(BOUNDS)  # the bucket of what took longer than all of them
 _THROTTLED = _SLOWER + 1
@@ -151,3 +153,13 @@ def _quantile(buckets: Sequence[int], rank: float) -> float | None:
 
 def _name(tenant_id: UUID, minute: int) -> str:
     return f"ack:{tenant_id}:{minute}"
+
+
+def health_of(source: Source, latency: Latency) -> Health:
+    """THROTTLED while a sender by key is sent away: limits know keys and tenants, not routes."""
+    is_limited = bool(latency.throttled) and source.key_id is not None
+    return Health.THROTTLED if is_limited else source.health
+
+
+def in_milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * MILLISECONDS, 2)
