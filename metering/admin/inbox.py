@@ -8,7 +8,12 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
-from metering.admin.base import LargeTableAdmin, TenantIdFilter, tenant_slug
+from metering.admin.base import (
+    LargeTableAdmin,
+    RecentValuesFilter,
+    TenantIdFilter,
+    tenant_slug,
+)
 from metering.models import InboxBatch, Receipt
 
 
@@ -17,7 +22,11 @@ class InboxBatchAdmin(LargeTableAdmin):
     """What waits to be drained; in a healthy installation nearly nothing."""
 
     list_display = ("batch_id", "tenant", "source", "event_count", "received_at", "arrived_at")
-    list_filter = (TenantIdFilter, "source", ("arrived_at", RangeDateTimeFilter))
+    list_filter = (
+        TenantIdFilter,
+        ("source", RecentValuesFilter),
+        ("arrived_at", RangeDateTimeFilter),
+    )
     list_filter_submit = True
     search_fields = ("=batch_id",)
     exclude = ("body", "refused")
@@ -47,7 +56,11 @@ class ReceiptAdmin(LargeTableAdmin):
         "dead",
         "held",
     )
-    list_filter = (TenantIdFilter, "source", ("drained_at", RangeDateTimeFilter))
+    list_filter = (
+        TenantIdFilter,
+        ("source", RecentValuesFilter),
+        ("drained_at", RangeDateTimeFilter),
+    )
     list_filter_submit = True
     search_fields = ("=batch_id",)
     ordering = ("-batch_id",)  # ids rise with time, and have an index

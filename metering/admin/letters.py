@@ -17,7 +17,7 @@ from aforo.errors import AforoError
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of
 from aforo.tenancy.roles import USAGE_WRITERS
-from metering.admin.base import BoundedPaginator, as_json, json_text
+from metering.admin.base import BoundedPaginator, RecentValuesFilter, as_json, json_text
 from metering.admin.letter_acts import LetterActs
 from metering.admin.letter_forms import EventForm
 from metering.admin.letter_overview import counted, table_of, tenants_with_letters
@@ -54,8 +54,8 @@ class DeadLetterAdmin(LetterActs, ReadOnlyAdmin):
     list_filter = (
         TenantFilter,
         "status",
-        "code",
-        "source",
+        ("code", RecentValuesFilter),
+        ("source", RecentValuesFilter),
         ("received_at", RangeDateTimeFilter),
     )
     list_filter_submit = True

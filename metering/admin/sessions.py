@@ -53,6 +53,7 @@ class SessionAdmin(ReadOnlyAdmin):
     )
     list_filter_submit = True
     search_fields = ("=session_id", "=customer_name", "=agent_id")
+    ordering = ("-id",)  # ids rise with time, and have an index
     paginator = BoundedPaginator
     actions = ("kill",)
     exclude = ("tokens", "cost", "revenue")

@@ -35,9 +35,10 @@ _PUT = """
                                event_count, refused, body)
     VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s)
 """
+# Buckets are listed, because the planner knows nothing of remainders: it would sort a long inbox.
 _CLAIM = """
     SELECT id, tenant_id, event_count FROM inbox_batches
-    WHERE bucket %% %s = %s AND tenant_id <> ALL(%s::uuid[])
+    WHERE bucket = ANY(%s::smallint[]) AND tenant_id <> ALL(%s::uuid[])
     ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _RECLAIM = """
@@ -191,8 +192,9 @@ def claim(*, shard: int, shards: int, limit: int) -> list[int]:
 
 
 def _waiting(shard: int, shards: int, *, besides: Collection[UUID]) -> list[WaitingRow]:
+    buckets = list(range(shard, BUCKETS, shards))
     with hot_cursor() as cursor:
-        rows = cursor.execute(_CLAIM, (shards, shard, list(besides), CLAIMED_ROWS)).fetchall()
+        rows = cursor.execute(_CLAIM, (buckets, list(besides), CLAIMED_ROWS)).fetchall()
     return [WaitingRow._make(row) for row in rows]
 
 

@@ -7,6 +7,8 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name="deadletter",
-            index=models.Index(fields=["tenant", "customer", "id"], name="dead_letters_of_customer"),
+            index=models.Index(
+                fields=["tenant", "customer", "id"], name="dead_letters_of_customer"
+            ),
         ),
     ]
