@@ -12,6 +12,7 @@ from catalog.models import BillableUnit
 from metering.models import RawPayload, RunningTotal, UniqueValue, UsageEvent
 from metering.recount import recount
 from metering.recount.levels import Level
+from tests.clients import operator_client
 from tests.factories import BillableUnitFactory, RatePlanVersionFactory, TenantFactory
 from tests.metering.conftest import TIERS, subscribe
 from tests.metering.events import event
@@ -180,3 +181,21 @@ def test_the_command_names_what_it_does_not_understand(wrong):
     tenant = TenantFactory()
     with pytest.raises(CommandError):
         call_command("replay_usage", **({"tenant": tenant.slug, "period": "2026-03"} | wrong))
+
+
+@pytest.mark.parametrize("metric", ["calls", "tokens", "users", "peak"])
+def test_what_was_taken_back_or_amended_is_counted_so_again(busy, metric):
+    client = operator_client(busy.tenant)
+    unit = BillableUnit.objects.get(name=metric)
+    first, second = UsageEvent.objects.filter(unit_id=unit.id).order_by("-quantity", "id")[:2]
+    reason = {"reason": "it was wrong"}
+    voided = client.post(f"/api/v1/usage-events/{first.pk}/void", reason, format="json")
+    assert voided.status_code in {200, 201}, voided.content
+    assert differences(busy) == []
+    amended = client.post(
+        f"/api/v1/usage-events/{second.pk}/amend", {**reason, "quantity": 3}, format="json"
+    )
+    assert amended.status_code in {200, 201}, amended.content
+    assert differences(busy) == []
+    told = client.get(f"/api/v1/usage-events/{first.pk}").json()
+    assert [one["kind"] for one in told["corrections"]] == ["VOID"]
