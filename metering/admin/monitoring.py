@@ -53,6 +53,8 @@ Table = dict[str, list[Any]]
 def ingestion_page(request: HttpRequest) -> HttpResponse:
     """The last hour of one tenant: figures, charts, sources, units, errors."""
     tenants = own_tenants(request)
+    if not tenants:
+        return _without_tenants(request, "Ingestion")
     tenant, now = chosen(request, tenants), timezone.now()
     found = ingestion(tenant=tenant, now=now)
     latency = latency_of(tenant.pk, minute=int(now.timestamp()) // 60)
@@ -79,6 +81,8 @@ def ingestion_page(request: HttpRequest) -> HttpResponse:
 def live_page(request: HttpRequest) -> HttpResponse:
     """The stream of one tenant, shown by the browser."""
     tenants = own_tenants(request)
+    if not tenants:
+        return _without_tenants(request, "Live events")
     tenant = chosen(request, tenants)
     context = admin.site.each_context(request) | {
         "title": "Live events",
@@ -99,13 +103,19 @@ def live_ticket(request: HttpRequest) -> HttpResponse:
 
 
 def own_tenants(request: HttpRequest) -> list[Tenant]:
-    """The tenants that somebody may see; PermissionDenied without any."""
-    tenants = Tenant.objects.all()
-    if not is_superuser(request):
-        tenants = tenants.filter(pk__in=roles_of(request))
+    """The tenants that somebody may see; PermissionDenied where others may, and they may not."""
+    if is_superuser(request):
+        return list(Tenant.objects.all())
+    tenants = Tenant.objects.filter(pk__in=roles_of(request))
     if not tenants:
         raise PermissionDenied
     return list(tenants)
+
+
+def _without_tenants(request: HttpRequest, title: str) -> HttpResponse:
+    """What a superuser sees on a new installation."""
+    context = admin.site.each_context(request) | {"title": title}
+    return TemplateResponse(request, "metering/no_tenant.html", context)
 
 
 def chosen(request: HttpRequest, tenants: Iterable[Tenant]) -> Tenant:

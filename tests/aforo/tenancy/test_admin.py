@@ -11,6 +11,7 @@ from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantScopedAdmin
 from aforo.tenancy.models import ApiKey, AuditEntry, Member, Tenant, TenantOwned
 from aforo.tenancy.models.members import Role
 from aforo.tenancy.plaintext import digest_of
+from metering.models import Upload
 from tests.factories import (
     ApiKeyFactory,
     MemberFactory,
@@ -218,5 +219,8 @@ def test_tables_that_only_grow_are_read_only(root):
     read_only = [page for page in admin.site._registry.values() if isinstance(page, ReadOnlyAdmin)]
 
     assert {AuditEntry} <= {page.model for page in read_only}
+    with_a_wizard = {Upload}  # which makes rows through its service
     for page in read_only:
+        if page.model in with_a_wizard:
+            continue
         assert root.get(url(page.model, "add")).status_code == 403

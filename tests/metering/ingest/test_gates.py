@@ -53,6 +53,7 @@ def depth(value):
     return 0
 
 
+@example(value={}, levels=63, as_objects=False)
 @given(values, st.integers(0, 70), st.booleans())
 def test_metadata_is_at_most_64_levels_deep(value, levels, as_objects):
     for _ in range(levels):
