@@ -47,5 +47,8 @@ def logging_of(*, form: str, level: str) -> dict[str, Any]:
             }
         },
         "root": {"handlers": ["stderr"], "level": level},
-        "loggers": {"django_structlog.middlewares.request": {"level": "WARNING"}},
+        "loggers": {  # by default two lines per request, and three per task
+            "django_structlog.middlewares.request": {"level": "WARNING"},
+            "django_structlog.celery.receivers": {"level": "WARNING"},
+        },
     }

@@ -1,4 +1,4 @@
-"""Django's connection without Django's cursor: binary results, prepared statements, COPY."""
+"""Django's connection without Django's cursor: parameters and results in binary, COPY."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
