@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from sellers import price
+from prices import price
 from sql import row
 
 _EVENTS = "SELECT count(*), count(DISTINCT (tenant_id, idempotency_key)) FROM usage_events"

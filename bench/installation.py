@@ -20,7 +20,7 @@ from typing import Self
 
 import psycopg
 
-from processor_time import seconds_of
+from processor_time import resident_bytes_of, seconds_of
 from sql import row
 from traffic import Body
 
@@ -49,7 +49,7 @@ SHOWN = (
 # Everything that traffic leaves behind.
 TRAFFIC = (
     "usage_events, event_keys, running_totals, rating_adjustments, unique_values, dead_letters,"
-    " held_events, receipts, inbox_batches"
+    " held_events, late_totals, sessions, receipts, raw_payloads, inbox_batches"
 )
 
 
@@ -190,6 +190,10 @@ class Drainers:
         query = "SELECT pid FROM pg_stat_activity WHERE application_name = %s"
         backends = [pid for (pid,) in connection.execute(query, (self._name,))]
         return seconds_of([*backends, *(process.pid for process in self._processes)])
+
+    def resident_bytes(self) -> int:
+        """What the processes hold in memory together."""
+        return sum(resident_bytes_of(process.pid) for process in self._processes)
 
 
 def _started(command: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

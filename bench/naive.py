@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connection, models, transaction
 from psycopg.conninfo import conninfo_to_dict
 
-from sellers import price
+from prices import price
 
 _address = conninfo_to_dict(os.environ["DATABASE_URL"])
 settings.configure(

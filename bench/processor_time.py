@@ -1,4 +1,4 @@
-"""Processor time: of some processes, and of all of them together.
+"""Processor time: of some processes, and of all of them together; and what one holds in memory.
 
 Unlike the clock on the wall, the time of a process hardly minds what else runs.
 """
@@ -16,6 +16,15 @@ QUIET = 0.12  # of all processors: what a machine uses on which nothing happens 
 def seconds_of(pids: Iterable[int]) -> float:
     """What these processes have used so far; 0 where the system does not tell (Linux does)."""
     return sum(_nanoseconds(pid) for pid in pids) / NANOSECONDS
+
+
+def resident_bytes_of(pid: int) -> int:
+    """The memory of a process that is its own or in use; 0 where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class Patience:

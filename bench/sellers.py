@@ -7,25 +7,17 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from uuid import UUID
 
 import psycopg
 
+from prices import BASE_FEE, METRICS, UNITS
 from sql import insert
 
-METRICS = ("tokens", "calls", "storage", "requests")
-TENANTS = 10
+TENANTS = 8  # as many for each of one, two or four workers
 SUBSCRIPTIONS = 1_000
+WORKERS = 4  # at most, that share the tenants
 MONTHS_BEHIND, MONTHS_AHEAD = 4, 2  # of periods: events are up to 85 days old
-
-TOKEN_TIERS = ((Decimal(10_000), Decimal("0.01")), (None, Decimal("0.008")))
-STORAGE_TIERS = ((Decimal(5_000), Decimal("0.02")), (None, Decimal("0.015")))
-CALL_RATE = Decimal("0.005")
-BLOCK, BLOCK_RATE = 10, Decimal("0.05")  # of requests, of which the first block is included
-BASE_FEE = Decimal("49.00")
-
-Tiers = Sequence[tuple[Decimal | None, Decimal]]
 
 
 @dataclass(frozen=True)
@@ -50,25 +42,21 @@ class Seller:
         return f"afo_live{self.number:040d}"
 
 
-def price(metric: str, quantity: Decimal) -> Decimal:
-    """What `quantity` of a metric costs, worked out apart from the product."""
-    if metric == "calls":
-        return quantity * CALL_RATE
-    if metric == "requests":
-        return max(-(-quantity // BLOCK) - 1, Decimal(0)) * BLOCK_RATE
-    (end, first), (_, second) = TOKEN_TIERS if metric == "tokens" else STORAGE_TIERS
-    if metric == "storage":  # the tier that is reached prices every unit
-        return quantity * (first if quantity <= end else second)
-    return min(quantity, end) * first + max(quantity - end, Decimal(0)) * second
-
-
 def create(
-    connection: psycopg.Connection, *, now: datetime, tenants: int = TENANTS, metrics: int = 3
+    connection: psycopg.Connection,
+    *,
+    now: datetime,
+    tenants: int = TENANTS,
+    metrics: int = 3,
+    subscriptions: int = SUBSCRIPTIONS,
 ) -> list[Seller]:
     """Write the rows of all sellers, whose customers have subscribed since long before `now`."""
-    chance = random.Random(tenants)
-    sellers = [_seller(chance, number, tenants, METRICS[:metrics]) for number in range(tenants)]
-    with connection.transaction():
+    chance, used = random.Random(tenants), METRICS[:metrics]
+    sellers = [
+        _seller(chance, number, range(number, subscriptions, tenants), used)
+        for number in range(tenants)
+    ]
+    with connection.transaction(), connection.pipeline():
         for seller in sellers:
             _Writer(connection, chance, seller, now).write()
     return sellers
@@ -81,12 +69,12 @@ def months_around(now: datetime) -> list[datetime]:
     return [datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers]
 
 
-def _seller(chance: random.Random, number: int, tenants: int, metrics: tuple[str, ...]) -> Seller:
-    """A tenant in an even bucket for even numbers: two workers share the load in halves."""
+def _seller(chance: random.Random, number: int, others: range, metrics: tuple[str, ...]) -> Seller:
+    """A tenant in the bucket that follows the last one's: workers get the same share each."""
     tenant_id = _uuid(chance)
-    while _bucket(tenant_id) % 2 != number % 2:
+    while _bucket(tenant_id) % WORKERS != number % WORKERS:
         tenant_id = _uuid(chance)
-    customers = tuple(f"cus_{other:06d}" for other in range(number, SUBSCRIPTIONS, tenants))
+    customers = tuple(f"cus_{other:06d}" for other in others)
     return Seller(number, tenant_id, _bucket(tenant_id), _uuid(chance), customers, metrics)
 
 
@@ -172,7 +160,7 @@ class _Writer:
             **at,
         )
         for metric in self._seller.metrics:
-            self._write_unit(version_id, metric, *_UNITS[metric])
+            self._write_unit(version_id, metric, *UNITS[metric])
         publish = "UPDATE rate_plan_versions SET status = 'PUBLISHED', published_at = created_at"
         self._connection.execute(f"{publish} WHERE id = %s", (version_id,))
         offering_id = self._insert(
@@ -243,27 +231,6 @@ class _Writer:
         owned = {"id": row_id, "tenant_id": self._seller.tenant_id}
         insert(self._connection, table, **(owned | columns))
         return row_id
-
-
-def _tiers(model: str, tiers: Tiers) -> dict[str, object]:
-    wire = [{"tierEnd": str(end or -1), "unitPrice": str(rate)} for end, rate in tiers]
-    return {"model": model, "tiers": wire}
-
-
-_UNITS: dict[str, tuple[str, dict[str, object]]] = {
-    "tokens": ("SUM", _tiers("GRADUATED", TOKEN_TIERS)),
-    "calls": ("COUNT", {"model": "PER_UNIT", "rate": str(CALL_RATE)}),
-    "storage": ("SUM", _tiers("VOLUME_TIERED", STORAGE_TIERS)),
-    "requests": (
-        "COUNT",
-        {
-            "model": "INCLUDED_QUOTA",
-            "includedFree": BLOCK,
-            "blockSize": BLOCK,
-            "rate": str(BLOCK_RATE),
-        },
-    ),
-}
 
 
 def _uuid(chance: random.Random) -> UUID:
