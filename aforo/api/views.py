@@ -61,9 +61,9 @@ class TenantAPIView(GenericAPIView):
 
     def finalize_response(
         self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
+    ) -> Response:
         """Every answer to a limited key says where it stands."""
-        final = super().finalize_response(request, response, *args, **kwargs)
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
         for name, value in (self.rate.headers if self.rate else {}).items():
             final[name] = value
         return final

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
             name="kind",
             field=models.CharField(
                 choices=[("PERIOD", "Period"), ("ADJUSTMENT", "Adjustments alone")],
+                db_default="PERIOD",
                 default="PERIOD",
                 max_length=10,
             ),

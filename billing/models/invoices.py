@@ -40,7 +40,7 @@ class Invoice(TenantOwned):
         BillingEntity, on_delete=models.PROTECT, related_name="invoices"
     )
     bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERIOD)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERIOD, db_default="PERIOD")
     status = models.CharField(max_length=14, choices=Status, default=Status.DRAFT)
     # Null until it is drawn: an empty text would be one number for all drafts.
     number = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001

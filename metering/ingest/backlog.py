@@ -75,7 +75,7 @@ class Backlog:
 def _told() -> dict[str, int]:
     try:
         told = valkey.client().get(REDIS_KEY)
-        return _decoder.decode(told) if told else _NOTHING  # type: ignore[arg-type]
+        return _decoder.decode(told) if told else _NOTHING
     except (redis.RedisError, msgspec.MsgspecError):
         return _NOTHING
 
