@@ -3,8 +3,8 @@
     python bench/chaos.py --seconds 120 --seed 7
 
 Starts an installation of its own (`aforo up`), sends known traffic through it (`aforo probe`), and
-kills web, worker, Beat, Valkey and PostgreSQL with `kill -9`, each with all of its processes. The
-last line is what the probe found in the books:
+kills web, stream, worker, Beat, Valkey and PostgreSQL with `kill -9`, each with all of its
+processes. The last line is what the probe found in the books:
 
     kills=... received=... counted=... duplicates=... dead=... lost=0 doubled=0
 
@@ -26,7 +26,8 @@ from pathlib import Path
 
 AFORO = str(Path(sys.executable).with_name("aforo"))
 PARTS = {  # by the words of their command line
-    "web": ("granian",),
+    "web": ("granian", "wsgi"),
+    "stream": ("granian", "asgi"),
     "worker": ("celery", "worker"),
     "beat": ("celery", "beat"),
     "valkey": ("valkey-server",),

@@ -23,14 +23,22 @@ StreamPort = Annotated[
         max=65535,
     ),
 ]
+InternalPort = Annotated[
+    int | None,
+    typer.Option(
+        help="Where routes without a key answer, for gateways; by default nowhere.", max=65535
+    ),
+]
 WebWorkers = Annotated[int, typer.Option(help="Web processes.", min=1)]
 Workers = Annotated[int, typer.Option(help="Processes that drain and bill.", min=1)]
 
 
 def up(
     data_dir: DataDir,
+    *,
     port: Port = 8000,
     stream_port: StreamPort = None,
+    internal_port: InternalPort = None,
     web_workers: WebWorkers = 1,
     workers: Workers = 2,
 ) -> None:
@@ -41,6 +49,7 @@ def up(
         data_dir=data_dir,
         port=port,
         stream_port=stream_port,
+        internal_port=internal_port,
         web_workers=web_workers,
         workers=workers,
         report=steps.begin,

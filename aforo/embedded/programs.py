@@ -16,13 +16,13 @@ def prepare(environment: Environment) -> Program:
 
 def web(environment: Environment, *, port: int, workers: int) -> Program:
     """One blocking thread per worker: twice the rate of many, and the best tail."""
-    return _python(
-        "web",
-        environment,
-        *("granian", "aforo.wsgi:application", "--interface", "wsgi", "--no-ws"),
-        *("--host", HOST, "--port", str(port)),
-        *("--workers", str(workers), "--blocking-threads", "1"),
-    )
+    return _wsgi("web", environment, port=port, workers=workers)
+
+
+def internal(environment: Environment, *, port: int) -> Program:
+    """The same application, which also answers what gateways ask without a key."""
+    listener = {**environment, "AFORO_INTERNAL_LISTENER": "true"}
+    return _wsgi("internal", listener, port=port, workers=1)
 
 
 def stream(environment: Environment, *, port: int) -> Program:
@@ -44,6 +44,16 @@ def worker(environment: Environment, *, processes: int) -> Program:
 def beat(environment: Environment, *, folder: Path) -> Program:
     options = ("--schedule", str(folder / "beat-schedule"), "--pidfile=")
     return _python("beat", environment, *_celery("beat"), *options)
+
+
+def _wsgi(name: str, environment: Environment, *, port: int, workers: int) -> Program:
+    return _python(
+        name,
+        environment,
+        *("granian", "aforo.wsgi:application", "--interface", "wsgi", "--no-ws"),
+        *("--host", HOST, "--port", str(port)),
+        *("--workers", str(workers), "--blocking-threads", "1"),
+    )
 
 
 def _celery(command: str) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ class Stack:
     """What `aforo up` runs. Entered, it answers; left, nothing of it remains.
 
     `report` is told what is being waited for, in a few words each. `port` 0 takes any free one;
-    the live stream takes the one after it, or any free one, unless `stream_port` names it.
+    the live stream takes the one after it, or any free one, unless `stream_port` names it. With
+    `internal_port` there is an internal listener as well, for routes that ask for no key.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Stack:
         data_dir: Path,
         port: int = 8000,
         stream_port: int | None = None,
+        internal_port: int | None = None,
         web_workers: int = 1,
         workers: int = 2,
         report: Callable[[str], None] = lambda _: None,
@@ -44,6 +46,7 @@ class Stack:
         self.home = Home(data_dir)
         self._port = port
         self._stream_port = stream_port
+        self._internal_port = internal_port
         self._web_workers = web_workers
         self._workers = workers
         self._report = report
@@ -103,6 +106,11 @@ class Stack:
         return f"http://{HOST}:{self._port}"
 
     @property
+    def internal_url(self) -> str:
+        """Where the internal listener answers, if there is one."""
+        return f"http://{HOST}:{self._internal_port}"
+
+    @property
     def database_url(self) -> str:
         return self._environment["DATABASE_URL"]
 
@@ -120,7 +128,7 @@ class Stack:
         return dict(self._environment)
 
     def pid_of(self, name: str) -> int:
-        """The main process of "postgres", "valkey", "web", "stream", "worker" or "beat"."""
+        """The main process of "postgres", "valkey", "web", "stream", "worker", "beat", ..."""
         return self._supervisor.kept[name].child.pid
 
     def starts_of(self, name: str) -> int:
@@ -138,6 +146,8 @@ class Stack:
             self._port = bindable(self._port)
             named = self._stream_port
             self._stream_port = bindable_beside(self._port) if named is None else bindable(named)
+            if self._internal_port is not None:
+                self._internal_port = bindable(self._internal_port)
             self.home.prepare()
             lock = self.home.lock()
             try:
@@ -160,7 +170,7 @@ class Stack:
             supervisor.watch()
         finally:
             self.home.withdraw()
-            supervisor.stop("web", "stream", "worker", "beat")
+            supervisor.stop("web", "internal", "stream", "worker", "beat")
             supervisor.stop("valkey")
             supervisor.stop("postgres")
             guard.dismiss()
@@ -180,11 +190,16 @@ class Stack:
     def _start_programs(self, supervisor: Supervisor) -> None:
         environment, port = self._environment, self._port
         supervisor.keep(programs.web(environment, port=port, workers=self._web_workers))
+        if self._internal_port is not None:
+            supervisor.keep(programs.internal(environment, port=self._internal_port))
         supervisor.keep(programs.stream(environment, port=self._stream_port or 0))
         supervisor.keep(programs.worker(environment, processes=self._workers))
         supervisor.keep(programs.beat(environment, folder=self.home.root))
         round_trip = RoundTrip(environment.get("CELERY_BROKER_URL", environment["REDIS_URL"]))
         supervisor.wait_until(partial(http_answers, port), f"{self.url}/healthz did not answer")
+        if self._internal_port is not None:
+            listens = partial(http_answers, self._internal_port)
+            supervisor.wait_until(listens, "the internal listener did not answer")
         streams = partial(http_answers, self._stream_port or 0)
         supervisor.wait_until(streams, "the live stream did not answer")
         supervisor.wait_until(round_trip.has_returned, "no worker answered")

@@ -261,3 +261,10 @@ def is_answering(stack: Stack) -> bool:
         return answers(stack)
     except (psycopg.Error, redis.RedisError):
         return False
+
+
+def test_routes_without_a_key_answer_on_the_internal_listener_only(start_stack):
+    stack = start_stack(internal_port=0)
+
+    assert get(stack.internal_url, "/internal/v1/auth/token-check?jti=one") == 200
+    assert get(stack.url, "/internal/v1/auth/token-check?jti=one") == 404
