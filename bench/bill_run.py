@@ -43,7 +43,6 @@ _SUM = """
 _WRITTEN = """
     SELECT (SELECT count(*) FROM invoices), (SELECT count(*) FROM invoice_lines)
 """
-_STATUS = "SELECT status FROM bill_runs WHERE id = %s"
 _FINAL = {"COMPLETED", "PARTIALLY_FAILED", "FAILED"}
 
 

@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 from django.db.models import Q
 
-from aforo.tenancy.models import Tenant
 from catalog import aliases
 from catalog.models import (
     BillableUnit,
@@ -75,12 +74,6 @@ class CustomerContract(msgspec.Struct, frozen=True, array_like=True):
     customer_id: UUID
     external_id: str
     subscriptions: tuple[SubscriptionContract, ...]
-
-
-def catalog_versions(tenant_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How often each tenant's catalog has changed: a cached contract of another number is stale."""
-    tenants = Tenant.objects.filter(id__in=tenant_ids)  # any tenant: asked for by id
-    return dict(tenants.values_list("id", "catalog_version"))
 
 
 def units_of(tenant_id: UUID) -> tuple[UnitContract, ...]:

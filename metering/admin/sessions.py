@@ -10,13 +10,11 @@ from unfold.decorators import display
 
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of, plainly, role_in
-from aforo.tenancy.models.members import Role
-from aforo.tenancy.roles import WRITERS
+from aforo.tenancy.roles import USAGE_WRITERS
 from metering.admin.base import BoundedPaginator
 from metering.models import Session
 from metering.services.sessions import kill_session
 
-KILLERS = WRITERS | {Role.DEVELOPER}
 _STATES = {
     Session.State.CREATED: "info",
     Session.State.ACTIVE: "success",
@@ -30,7 +28,7 @@ _tokens, _cost, _revenue = plainly("tokens"), plainly("cost"), plainly("revenue"
 class SessionAdmin(ReadOnlyAdmin):
     """Sessions as their events tell them."""
 
-    write_roles = KILLERS
+    write_roles = USAGE_WRITERS
     list_display = (
         "session_id",
         "tenant",
@@ -72,7 +70,7 @@ class SessionAdmin(ReadOnlyAdmin):
         alive = [
             session
             for session in queryset.filter(killed_at__isnull=True)
-            if role_in(request, session.tenant_id) in KILLERS
+            if role_in(request, session.tenant_id) in USAGE_WRITERS
         ]
         for session in alive:
             kill_session(

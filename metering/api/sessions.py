@@ -12,15 +12,12 @@ from rest_framework.response import Response
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.tenancy import clock
-from aforo.tenancy.models.members import Role
-from aforo.tenancy.roles import WRITERS
+from aforo.tenancy.roles import USAGE_WRITERS
 from catalog.api.fields import ExactField
 from metering.ingest.gates import MAX_TEXT
 from metering.models import Session
 from metering.selectors.sessions import in_state, sessions
 from metering.services.sessions import kill_session
-
-KILLERS = WRITERS | {Role.DEVELOPER}
 
 
 class Kill(WireSerializer):
@@ -107,7 +104,7 @@ class SessionKill(TenantAPIView):
 
     selector = sessions
     serializer_class = SessionSerializer
-    write_roles = KILLERS
+    write_roles = USAGE_WRITERS
     replays_answers = False  # again changes nothing, and must again reach every door
 
     @extend_schema(request=Kill)

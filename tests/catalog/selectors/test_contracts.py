@@ -10,7 +10,6 @@ from catalog.selectors.contracts import (
     CustomerContract,
     PeriodSpan,
     UnitContract,
-    catalog_versions,
     contracts_of,
     units_of,
 )
@@ -222,9 +221,3 @@ def test_statements_do_not_grow_with_customers(tenant, count, django_assert_num_
     assert set(found) == set(names)
     assert all(len(found[name].subscriptions[0].prices) == 2 for name in names)
     assert all(len(found[name].subscriptions[0].periods) == 1 for name in names)
-
-
-def test_versions_of_many_tenants_are_one_statement(django_assert_num_queries):
-    first, second = TenantFactory(), TenantFactory(catalog_version=7)
-    with django_assert_num_queries(1):
-        assert catalog_versions([first.id, second.id]) == {first.id: 1, second.id: 7}
