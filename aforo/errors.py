@@ -15,7 +15,7 @@ Anything else is a 500 and somebody's pager.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class AforoError(Exception):
         self.detail = detail
         self.code = code or self.code
         self.errors = errors
+
+    @classmethod
+    def naming(cls, field: str, code: str, message: str) -> Self:
+        """One field is at fault; `field` is its path on the wire."""
+        return cls(f"{field}: {message}", errors=(FieldError(field, code, message),))
 
 
 class Unreadable(AforoError):

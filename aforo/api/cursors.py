@@ -10,12 +10,12 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.api.paging import DEFAULT_SIZE, MAX_SIZE
-from aforo.errors import FieldError, Unreadable
+from aforo.api.paging import SIZE_MEANS
+from aforo.errors import Unreadable
 
 PARAMETERS = (
     OpenApiParameter("cursor", str, description="`nextCursor` of the page before"),
-    OpenApiParameter("size", int, description=f"how many on a page, at most {MAX_SIZE}"),
+    OpenApiParameter("size", int, description=SIZE_MEANS),
 )
 
 
@@ -33,18 +33,10 @@ def place_of(request: Request, *, parts: int) -> list[int] | None:
         numbers = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":")
         place = [int(number) for number in numbers]
     except ValueError:
-        raise _unreadable("cursor", "this is no cursor of ours") from None
+        raise no_cursor() from None
     if len(place) != parts or any(abs(number) >> 63 for number in place):
-        raise _unreadable("cursor", "this is no cursor of ours")
+        raise no_cursor()
     return place
-
-
-def size_of(request: Request) -> int:
-    """How many rows the page has at most. Raises Unreadable."""
-    text = request.query_params.get("size", str(DEFAULT_SIZE))
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):  # noqa: PLR2004  # no number is longer
-        raise _unreadable("size", f"'{text[:20]}' is not a number from 1")
-    return min(int(text), MAX_SIZE)
 
 
 def cursor_page(content: list[Any], *, next_cursor: str | None, size: int) -> Response:
@@ -53,5 +45,6 @@ def cursor_page(content: list[Any], *, next_cursor: str | None, size: int) -> Re
     return Response({"success": True, "data": page, "meta": {"size": size}, **page})
 
 
-def _unreadable(name: str, message: str) -> Unreadable:
-    return Unreadable(f"{name}: {message}", errors=(FieldError(name, "INVALID", message),))
+def no_cursor() -> Unreadable:
+    """What is said of a cursor that no page gave."""
+    return Unreadable.naming("cursor", "INVALID", "this is no cursor of ours")

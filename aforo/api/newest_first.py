@@ -1,6 +1,5 @@
 """Pages of rows that are made all the time, newest first, by a cursor that no new row shifts."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of, size_of
+from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of
+from aforo.api.paging import parameter, schema_of_page, size_of
 
 _BITS = 43  # a third of an id: a cursor holds numbers of at most 63 bits
 _THIRD = (1 << _BITS) - 1
@@ -37,23 +37,16 @@ class NewestFirst(BasePagination):
         return cursor_page(data, next_cursor=self.next_cursor, size=self.size)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        page: Mapping[str, Any] = {
-            "content": {"type": "array", "items": schema},
-            "nextCursor": {"type": ["string", "null"]},
-        }
-        return {
-            "type": "object",
-            "required": ["success", "data", "meta", *page],
-            "properties": {
-                "success": {"type": "boolean"},
-                "data": {"type": "object", "properties": page},
-                "meta": {"type": "object", "additionalProperties": {"type": "integer"}},
-                **page,
-            },
-        }
+        content = {"type": "array", "items": schema}
+        return schema_of_page({"content": content, "nextCursor": {"type": ["string", "null"]}})
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return [_described(parameter) for parameter in PARAMETERS]
+        return [_described(one) for one in PARAMETERS]
+
+
+def _described(one: OpenApiParameter) -> dict[str, Any]:
+    kind = "integer" if one.type is int else "string"
+    return parameter(one.name, one.description, {"type": kind})
 
 
 def _cursor_after(row_id: UUID) -> str:
@@ -65,14 +58,3 @@ def _id_at(place: list[int]) -> UUID:
     """The id that a cursor was made of; numbers that make none wrap around to some other id."""
     high, middle, low = (abs(number) & _THIRD for number in place)
     return UUID(int=(high << 2 * _BITS | middle << _BITS | low) & (1 << 128) - 1)
-
-
-def _described(parameter: OpenApiParameter) -> dict[str, Any]:
-    kind = "integer" if parameter.type is int else "string"
-    return {
-        "name": parameter.name,
-        "in": "query",
-        "required": False,
-        "description": parameter.description,
-        "schema": {"type": kind},
-    }

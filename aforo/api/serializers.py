@@ -2,11 +2,7 @@
 
 from rest_framework import serializers
 
-
-def on_the_wire(name: str) -> str:
-    """`rate_plan_id` as clients write it: `ratePlanId`."""
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)
+from aforo.spelling import on_the_wire
 
 
 class _OnTheWire:

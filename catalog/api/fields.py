@@ -12,7 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aforo.errors import FieldError, NotFound
+from aforo.errors import NotFound
 from aforo.money import plain
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -57,5 +57,4 @@ def found_all(rows: QuerySet[Any], ids: list[UUID], *, field: str) -> list[Any]:
 
 def missing(field: str, value: object) -> NotFound:
     """What `field` names is not there, or somebody else's."""
-    reason = f"there is none with '{value}'"
-    return NotFound(f"{field}: {reason}", errors=(FieldError(field, "NOT_FOUND", reason),))
+    return NotFound.naming(field, "NOT_FOUND", f"there is none with '{value}'")

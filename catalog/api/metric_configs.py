@@ -13,8 +13,9 @@ from django.db.models import Q
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aforo.api.serializers import WireSerializer, on_the_wire
-from aforo.errors import FieldError, Refused, Unreadable
+from aforo.api.serializers import WireSerializer
+from aforo.errors import Refused, Unreadable
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from catalog.api.fields import ExactField, missing
 from catalog.models import BillableUnit, UnitPrice
@@ -173,11 +174,10 @@ def _require_each_once(units: Iterable[BillableUnit]) -> None:
     seen = set()
     for index, unit in enumerate(units):
         if unit.pk in seen:
-            field, reason = f"metricConfigs[{index}]", f"'{unit.name}' is priced twice"
-            error = FieldError(field, "DUPLICATE", reason)
-            raise Unreadable(f"{field}: {reason}", errors=(error,))
+            reason = f"'{unit.name}' is priced twice"
+            raise Unreadable.naming(f"metricConfigs[{index}]", "DUPLICATE", reason)
         seen.add(unit.pk)
 
 
 def _refused(field: str, reason: str) -> Refused:
-    return Refused(f"{field}: {reason}", errors=(FieldError(field, "INVALID", reason),))
+    return Refused.naming(field, "INVALID", reason)

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantDetailView, TenantListView
-from aforo.errors import FieldError, Refused
+from aforo.errors import Refused
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.api.fields import found_all
 from catalog.models import Offering
@@ -43,8 +43,7 @@ class NewOffering(OfferingEdits):
     def validate_trialDays(self, days: int | None) -> int | None:  # noqa: N802 - DRF's naming
         if days:
             reason = "trials are not supported yet: 0 is"
-            fault = FieldError("trialDays", "UNSUPPORTED", reason)
-            raise Refused(f"trialDays: {reason}", errors=(fault,))
+            raise Refused.naming("trialDays", "UNSUPPORTED", reason)
         return days
 
 

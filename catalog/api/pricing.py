@@ -90,8 +90,7 @@ def _terms(terms: dict[str, object], model: str | None) -> Terms:
         return parse_terms(named)
     except InvalidTerms as error:
         field = "model" if error.field == "model" else f"terms.{error.field}"
-        fault = FieldError(field, "INVALID_TERMS", error.reason)
-        raise Refused(f"{field}: {error.reason}", errors=(fault,)) from error
+        raise Refused.naming(field, "INVALID_TERMS", error.reason) from error
 
 
 def _usages(terms: Terms, events: Sequence[dict[str, Decimal]]) -> Iterator[Usage]:

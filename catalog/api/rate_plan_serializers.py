@@ -5,8 +5,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aforo.api.serializers import WireModelSerializer, WireSerializer, on_the_wire
-from aforo.errors import FieldError, Refused
+from aforo.api.serializers import WireModelSerializer, WireSerializer
+from aforo.errors import Refused
+from aforo.spelling import on_the_wire
 from catalog.api.fields import ExactField
 from catalog.api.metric_configs import MODEL_NAMES, MetricConfig, MetricConfigsField, config_of
 from catalog.models import RatePlan, RatePlanVersion
@@ -35,8 +36,7 @@ class RatePlanEdits(WireSerializer):
         for field in NOT_YET:
             if attrs.pop(field, None):
                 name = next(key for key, item in self.fields.items() if item.source == field)
-                fault = FieldError(name, "UNSUPPORTED", "is not supported yet")
-                raise Refused(f"{name}: is not supported yet", errors=(fault,))
+                raise Refused.naming(name, "UNSUPPORTED", "is not supported yet")
         return attrs
 
 

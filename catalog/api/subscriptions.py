@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
-from aforo.errors import FieldError, Refused
+from aforo.errors import Refused
 from catalog.api.fields import found, missing
 from catalog.models import BillingEntity, Customer, Subscription, SubscriptionPeriod
 from catalog.selectors import listings
@@ -211,4 +211,4 @@ def _is_customer(name: str, prefix: str = "") -> Q:
 
 
 def _refused(field: str, code: str, reason: str) -> Refused:
-    return Refused(f"{field}: {reason}", errors=(FieldError(field, code, reason),))
+    return Refused.naming(field, code, reason)

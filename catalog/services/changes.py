@@ -13,6 +13,7 @@ from psycopg import errors
 
 from aforo.errors import Conflict, FieldError, NotFound, Refused
 from aforo.money import minor_units
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant, TenantOwned
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
@@ -150,13 +151,7 @@ def require_zone(time_zone: str) -> None:
 
 def refused(field: str, code: str, reason: str) -> Refused:
     """A refusal because of one field, named as on the wire."""
-    return Refused(f"{field}: {reason}", errors=(FieldError(field, code, reason),))
-
-
-def on_the_wire(field: str) -> str:
-    """`base_fee` as clients spell it: `baseFee`."""
-    first, *others = field.split("_")
-    return first + "".join(word.capitalize() for word in others)
+    return Refused.naming(field, code, reason)
 
 
 def _product_names(row: BillableUnit | RatePlan) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aforo.errors import FieldError, Refused
+from aforo.errors import Refused
 from catalog.models import BillableUnit, RatePlanVersion, UnitPrice
 from catalog.pricing import InvalidTerms, parse_terms
 from catalog.services import changes
@@ -63,8 +63,7 @@ def canonical(terms: Mapping[str, object], *, path: str = "") -> dict[str, objec
         return parse_terms(terms).as_dict()
     except InvalidTerms as error:
         field = f"{path}.{error.field}" if path else error.field
-        fault = FieldError(field, "INVALID_TERMS", error.reason)
-        raise Refused(f"{field}: {error.reason}", errors=(fault,)) from error
+        raise Refused.naming(field, "INVALID_TERMS", error.reason) from error
 
 
 def _timing(draft: PriceDraft) -> str:

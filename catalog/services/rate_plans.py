@@ -8,6 +8,7 @@ from django.db import transaction
 
 from aforo.errors import Conflict, Refused
 from aforo.money import ZERO
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Offering, Product, RatePlan, RatePlanVersion
@@ -104,7 +105,7 @@ def edit_draft(
     before = _shown(locked)
     for field, value in (fees or {}).items():
         if field not in FEES:
-            raise changes.refused(changes.on_the_wire(field), "IMMUTABLE", "cannot be changed")
+            raise changes.refused(on_the_wire(field), "IMMUTABLE", "cannot be changed")
         setattr(locked, field, value)
     _require_sound(locked)
     locked.save(update_fields=FEES)
@@ -210,7 +211,7 @@ def _require_sound(version: RatePlanVersion) -> None:
     changes.require_valid(version)
     for field in sorted(FEES):
         if getattr(version, field) < ZERO:
-            raise changes.refused(changes.on_the_wire(field), "INVALID", "must not be negative")
+            raise changes.refused(on_the_wire(field), "INVALID", "must not be negative")
     if version.discount_percent > _WHOLE:
         raise changes.refused("discountPercent", "INVALID", "must be at most 100")
 

@@ -21,6 +21,7 @@ from unfold.widgets import (
 
 from aforo.errors import AforoError
 from aforo.money import plain
+from aforo.spelling import on_the_wire
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of, role_in
 from aforo.tenancy.models import Tenant
@@ -57,9 +58,8 @@ class AmendForm(ReasonForm):
 
     def changes(self) -> dict[str, Any]:
         """What was changed, as an event spells it."""
-        names = {"occurred_at": "occurredAt"}
         changed = [name for name in self.changed_data if name != "reason"]
-        return {names.get(name, name): self.cleaned_data[name] for name in changed}
+        return {on_the_wire(name): self.cleaned_data[name] for name in changed}
 
 
 @admin.register(Correction)

@@ -11,6 +11,7 @@ from aforo.api.entities import entity_response
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.errors import NotFound
+from aforo.spelling import on_the_wire
 from metering.models import Correction
 from metering.selectors.corrections import corrections
 from metering.services.corrections import Corrected, amend_event, void_event
@@ -132,22 +133,9 @@ class UsageEventAmendment(TenantAPIView):
         return _answered(corrected)
 
 
-_ON_THE_WIRE = {
-    "customer_id": "customerId",
-    "metric_name": "metricName",
-    "occurred_at": "occurredAt",
-    "idempotency_key": "idempotencyKey",
-    "product_type": "productType",
-    "session_id": "sessionId",
-    "agent_id": "agentId",
-    "tool_name": "toolName",
-    "trace_id": "traceId",
-}
-
-
 def _changes(asked: dict[str, Any]) -> dict[str, Any]:
     """Under the names that an event has on the wire."""
-    return {_ON_THE_WIRE.get(name, name): value for name, value in asked.items()}
+    return {on_the_wire(name): value for name, value in asked.items()}
 
 
 def _possible(event_id: int) -> int:

@@ -4,7 +4,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of, size_of
+from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of
+from aforo.api.paging import size_of
 from aforo.api.views import TenantAPIView
 from metering.api.provenance import UsageEventSerializer
 from metering.api.usage_events import UsageEventPage

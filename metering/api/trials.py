@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from aforo.api.authentication import AnyKeyAuthentication
 from aforo.api.serializers import WireSerializer
-from aforo.errors import FieldError, Unreadable
+from aforo.errors import Unreadable
 from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.roles import EVERYONE
@@ -118,6 +118,5 @@ class IngestTest(APIView):
 
 def _spoken_at(door: str) -> Envelope:
     if door not in _DOORS:
-        fault = FieldError("door", "INVALID", f"none of {', '.join(sorted(_DOORS))}")
-        raise Unreadable(f"door: {fault.message}", errors=(fault,))
+        raise Unreadable.naming("door", "INVALID", f"none of {', '.join(sorted(_DOORS))}")
     return _DOORS[door]

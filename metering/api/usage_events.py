@@ -7,17 +7,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of, size_of
+from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, no_cursor, place_of
 from aforo.api.entities import entity_response
+from aforo.api.paging import size_of
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView
-from aforo.errors import FieldError, NotFound, Unreadable
+from aforo.errors import NotFound, Unreadable
 from metering.api.provenance import ProvenanceSerializer, UsageEventSerializer
 from metering.provenance import provenance_of, usage_event
 from metering.selectors.usage import Looked, Place, customer_names, usage_page
 
 LARGEST_ID = 2**63 - 1
-_RENAMED = {"from": "since", "to": "until"}
 
 
 class UsageQuery(WireSerializer):
@@ -91,8 +91,7 @@ def _single(request: Request) -> dict[str, Any]:
     """What is asked for, without nul characters, which no row holds."""
     for name, value in request.query_params.items():
         if "\x00" in value:
-            fault = FieldError(name, "INVALID", "a nul character is in it")
-            raise Unreadable(f"{name}: {fault.message}", errors=(fault,))
+            raise Unreadable.naming(name, "INVALID", "a nul character is in it")
     return dict(request.query_params.items())
 
 
@@ -101,4 +100,4 @@ def _place(request: Request) -> Place | None:
     try:
         return None if numbers is None else Place.of(numbers)
     except OverflowError:
-        raise Unreadable("cursor: this is no cursor of ours") from None
+        raise no_cursor() from None

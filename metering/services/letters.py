@@ -113,7 +113,7 @@ def require_reason(reason: str) -> None:
     """Usage is not thrown away without a word."""
     if not reason.strip():
         message = "say why these events will not be counted"
-        raise Refused(f"reason: {message}", errors=(FieldError("reason", "REQUIRED", message),))
+        raise Refused.naming("reason", "REQUIRED", message)
 
 
 def _locked(letter: DeadLetter) -> DeadLetter:

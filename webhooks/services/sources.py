@@ -7,9 +7,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from aforo.errors import FieldError, Refused
+from aforo.errors import Refused
 from aforo.ids import new_id
 from aforo.sealing import seal, unseal
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
@@ -130,9 +131,7 @@ def _require_sound(source: WebhookSource) -> None:
 
 
 def _refused(name: str, message: str) -> Refused:
-    first, *others = name.split("_")
-    field = first + "".join(word.capitalize() for word in others)
-    return Refused(f"{field}: {message}", errors=(FieldError(field, "INVALID", message),))
+    return Refused.naming(on_the_wire(name), "INVALID", message)
 
 
 def _state(source: WebhookSource) -> dict[str, object]:

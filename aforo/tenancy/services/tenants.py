@@ -12,6 +12,7 @@ from django.utils.text import slugify
 
 from aforo.errors import Conflict, FieldError, Refused
 from aforo.money import minor_units
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
@@ -136,7 +137,7 @@ def _require_valid(tenant: Tenant) -> None:
         tenant.clean_fields(exclude={"hash_secret", "live_twin"})
     except ValidationError as error:
         errors += [
-            FieldError(_on_the_wire(field), (first.code or "invalid").upper(), first.messages[0])
+            FieldError(on_the_wire(field), (first.code or "invalid").upper(), first.messages[0])
             for field, (first, *_) in error.error_dict.items()
         ]
     if tenant.time_zone not in available_timezones():
@@ -159,11 +160,6 @@ def _has_minor_unit(currency: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _on_the_wire(field: str) -> str:
-    first, *others = field.split("_")
-    return first + "".join(word.capitalize() for word in others)
 
 
 def _insert_under_free_slug(tenant: Tenant, *, must_be: str | None = None) -> None:

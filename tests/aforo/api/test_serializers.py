@@ -2,11 +2,10 @@
 
 from decimal import Decimal
 
-import pytest
 from rest_framework import serializers
 
 from aforo.api.problems import expected_error
-from aforo.api.serializers import WireSerializer, on_the_wire
+from aforo.api.serializers import WireSerializer
 
 
 class Line(WireSerializer):
@@ -21,13 +20,6 @@ class Order(WireSerializer):
 
     def get_line_count(self, order):
         return len(order["order_lines"])
-
-
-@pytest.mark.parametrize(
-    ("name", "wire"), [("id", "id"), ("rate_plan_id", "ratePlanId"), ("a_b", "aB")]
-)
-def test_names_are_camel_case_on_the_wire(name, wire):
-    assert on_the_wire(name) == wire
 
 
 def test_what_was_read_has_the_names_of_the_code():
