@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey, Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
@@ -46,6 +47,21 @@ def role_in(request: HttpRequest, tenant_id: UUID) -> str:
     return Role.OWNER if is_superuser(request) else roles_of(request).get(tenant_id, "")
 
 
+def tenants_of(request: HttpRequest, roles: Collection[str] | None = None) -> QuerySet[Tenant]:
+    """The tenants that whoever asks may see; with `roles`, those that they have such a role for."""
+    if is_superuser(request):
+        return Tenant.objects.all()
+    held = roles_of(request).items()
+    return Tenant.objects.filter(pk__in=[pk for pk, role in held if roles is None or role in roles])
+
+
+def tenant_ids_of(request: HttpRequest) -> list[UUID]:
+    """The ids of the tenants that whoever asks may see."""
+    if is_superuser(request):
+        return list(Tenant.objects.values_list("pk", flat=True))
+    return list(roles_of(request))
+
+
 def actor_of(request: HttpRequest, tenant: Tenant | UUID) -> Actor:
     """Whoever asks, as the services and the audit log know them."""
     tenant_id = tenant.pk if isinstance(tenant, Tenant) else tenant
@@ -64,10 +80,7 @@ class TenantFilter(SimpleListFilter):
     parameter_name = "tenant"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        tenants = Tenant.objects.all()
-        if not is_superuser(request):
-            tenants = tenants.filter(pk__in=roles_of(request))
-        return [(tenant.slug, tenant.name) for tenant in tenants]
+        return [(tenant.slug, tenant.name) for tenant in tenants_of(request)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(tenant__slug=self.value()) if self.value() else queryset
@@ -176,6 +189,13 @@ class TenantScopedAdmin(ModelAdmin):
         except AforoError as refusal:
             return self._say(request, refusal)
         return answer
+
+    def page(
+        self, request: HttpRequest, template: str, title: str, **context: Any
+    ) -> TemplateResponse:
+        """A page of our own among those of this table."""
+        about = {"title": title, "opts": self.opts, **self.admin_site.each_context(request)}
+        return TemplateResponse(request, template, about | context)
 
     def _say(self, request: HttpRequest, refusal: AforoError) -> HttpResponse:
         self.message_user(request, refusal.detail, messages.ERROR)

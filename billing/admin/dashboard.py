@@ -10,8 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.money import minor_units
-from aforo.tenancy.admin_base import is_superuser, roles_of
-from aforo.tenancy.models import Tenant
+from aforo.tenancy.admin_base import tenant_ids_of
 from billing.models import Invoice
 from billing.selectors.open_invoices import OpenInvoices, open_invoices_of
 from metering.selectors.today import Today, today_of
@@ -22,7 +21,7 @@ Card = dict[str, str]
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What `templates/admin/index.html` shows, of the tenants that whoever asks may see."""
-    tenant_ids = _tenant_ids(request)
+    tenant_ids = tenant_ids_of(request)
     midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
     today = today_of(tenant_ids, since=midnight)
     return context | {
@@ -30,12 +29,6 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "cards": [*_metering_cards(today), _billing_card(open_invoices_of(tenant_ids))],
         "latest": _latest(tenant_ids),
     }
-
-
-def _tenant_ids(request: HttpRequest) -> list[UUID]:
-    if is_superuser(request):
-        return list(Tenant.objects.values_list("pk", flat=True))
-    return list(roles_of(request))
 
 
 def _metering_cards(today: Today) -> list[Card]:

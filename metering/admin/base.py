@@ -1,7 +1,7 @@
 """What the pages of metering share: tables that are only read, and never counted to the end."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from django.contrib.admin import AllValuesFieldListFilter
@@ -10,6 +10,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.decorators import display
 
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter
 from aforo.tenancy.models import Tenant
@@ -52,10 +53,14 @@ class LargeTableAdmin(ReadOnlyAdmin):
     tenant_lookup = "tenant_id"
     paginator = BoundedPaginator
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        slugs = Tenant.objects.filter(pk=OuterRef("tenant_id")).values("slug")
+        rows = super().get_queryset(request).annotate(slug=Subquery(slugs))
+        return cast(QuerySet[Any], rows)
 
-def tenant_slug() -> Subquery:
-    """The slug of the tenant whose bare id a row holds."""
-    return Subquery(Tenant.objects.filter(pk=OuterRef("tenant_id")).values("slug"))
+    @display(description="tenant")
+    def tenant(self, row: Any) -> str:
+        return str(row.slug)
 
 
 def unit_name() -> Subquery:

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from aforo.money import plain
-from aforo.tenancy.admin_base import is_superuser, roles_of
+from aforo.tenancy.admin_base import is_superuser, tenant_ids_of
 from aforo.tenancy.models import Tenant
 from metering.admin import chain
 from metering.admin.base import (
@@ -21,7 +21,6 @@ from metering.admin.base import (
     TenantIdFilter,
     as_json,
     customer_name,
-    tenant_slug,
     unit_name,
 )
 from metering.admin.trials import try_page
@@ -118,13 +117,9 @@ class UsageEventAdmin(LargeTableAdmin):
         rows = (
             super()
             .get_queryset(request)
-            .annotate(slug=tenant_slug(), unit_name=unit_name(), customer_name=customer_name())
+            .annotate(unit_name=unit_name(), customer_name=customer_name())
         )
         return cast(QuerySet[Any], rows)
-
-    @display(description="tenant")
-    def tenant(self, event: Any) -> str:
-        return str(event.slug)
 
     @display(description="customer")
     def customer(self, event: Any) -> str:
@@ -199,11 +194,7 @@ class EventKeyAdmin(LargeTableAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         if not search_term:
             return queryset if is_superuser(request) else queryset.none(), False
-        if is_superuser(request):
-            tenants = list(Tenant.objects.values_list("pk", flat=True))
-        else:
-            tenants = list(roles_of(request))
-        hashes = [UUID(hash_of(tenant, search_term)) for tenant in tenants]
+        hashes = [UUID(hash_of(tenant_id, search_term)) for tenant_id in tenant_ids_of(request)]
         return queryset.filter(k__in=[*hashes, *_as_hash(search_term)]), False
 
     def may_read(self, request: HttpRequest, row: Any = None) -> bool:

@@ -1,19 +1,13 @@
 """Batches: those that wait, and what became of the others."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import RangeDateTimeFilter
-from unfold.decorators import display
 
-from metering.admin.base import (
-    LargeTableAdmin,
-    RecentValuesFilter,
-    TenantIdFilter,
-    tenant_slug,
-)
+from metering.admin.base import LargeTableAdmin, RecentValuesFilter, TenantIdFilter
 from metering.models import InboxBatch, Receipt
 
 
@@ -32,12 +26,7 @@ class InboxBatchAdmin(LargeTableAdmin):
     exclude = ("body", "refused")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request).defer("body", "refused")
-        return cast(QuerySet[Any], rows.annotate(slug=tenant_slug()))
-
-    @display(description="tenant")
-    def tenant(self, row: Any) -> str:
-        return str(row.slug)
+        return super().get_queryset(request).defer("body", "refused")
 
 
 @admin.register(Receipt)
@@ -66,9 +55,4 @@ class ReceiptAdmin(LargeTableAdmin):
     ordering = ("-batch_id",)  # ids rise with time, and have an index
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request).defer("refusals")
-        return cast(QuerySet[Any], rows.annotate(slug=tenant_slug()))
-
-    @display(description="tenant")
-    def tenant(self, row: Any) -> str:
-        return str(row.slug)
+        return super().get_queryset(request).defer("refusals")

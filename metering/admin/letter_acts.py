@@ -97,20 +97,15 @@ class LetterActs(TenantScopedAdmin):
                 self.message_user(request, text, messages.SUCCESS)
                 return self._told(request, tenant, made.decision)
         chosen = Chosen(code=UNKNOWN, metric=metric)
-        return self.letter_page(
+        return self.page(
             request,
-            "unit",
+            "metering/letters_unit.html",
             f"Create a billable unit for {metric}",
             form=form,
             tenant=tenant,
             metric=metric,
             **_counts(tenant, chosen),
         )
-
-    def letter_page(
-        self, request: HttpRequest, template: str, title: str, **context: Any
-    ) -> HttpResponse:
-        raise NotImplementedError
 
     def _ask(
         self,
@@ -120,9 +115,9 @@ class LetterActs(TenantScopedAdmin):
         chosen: Chosen,
         form: ReasonForm | None = None,
     ) -> HttpResponse:
-        return self.letter_page(
+        return self.page(
             request,
-            "decide",
+            "metering/letters_decide.html",
             "Replay dead letters" if act == Act.REPLAY else "Discard dead letters",
             form=form or ReasonForm(is_required=act == Act.DISCARD),
             tenant=tenant,

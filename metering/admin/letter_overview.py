@@ -10,7 +10,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from aforo.tenancy.admin_base import is_superuser, role_in, roles_of
+from aforo.tenancy.admin_base import role_in, tenants_of
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.roles import CATALOG_WRITERS, USAGE_WRITERS
 from metering.models import DeadLetter
@@ -31,10 +31,7 @@ def tenants_with_letters(request: HttpRequest) -> QuerySet[Tenant]:
     is_open = DeadLetter.objects.filter(  # any tenant: the one at hand
         tenant=OuterRef("pk"), status=DeadLetter.Status.OPEN
     )
-    tenants = Tenant.objects.filter(Exists(is_open))
-    if not is_superuser(request):
-        tenants = tenants.filter(pk__in=roles_of(request))
-    return tenants.order_by("slug")[:MOST_TENANTS]
+    return tenants_of(request).filter(Exists(is_open)).order_by("slug")[:MOST_TENANTS]
 
 
 def table_of(request: HttpRequest, tenant: Tenant, found: LetterSummary) -> dict[str, Any]:

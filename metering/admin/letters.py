@@ -8,7 +8,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import action, display
@@ -103,9 +102,9 @@ class DeadLetterAdmin(LetterActs, ReadOnlyAdmin):
         if tenant is None and tenants and asked is None:
             tenant = tenants[0]
         found = summary(tenant=tenant) if tenant else None
-        return self.letter_page(
+        return self.page(
             request,
-            "overview",
+            "metering/letters_overview.html",
             "Open dead letters by what is wrong",
             tenants=tenants,
             tenant=tenant,
@@ -131,9 +130,9 @@ class DeadLetterAdmin(LetterActs, ReadOnlyAdmin):
                 self.message_user(request, done, messages.SUCCESS)
                 return redirect("admin:metering_deadletter_change", letter.pk)
         is_open = letter.status == DeadLetter.Status.OPEN and self.may_write(request, letter)
-        return self.letter_page(
+        return self.page(
             request,
-            "letter",
+            "metering/letters_letter.html",
             f"{letter.code}: {letter.detail}"[:120],
             letter=letter,
             reason=REASONS.get(letter.code),
@@ -171,13 +170,6 @@ class DeadLetterAdmin(LetterActs, ReadOnlyAdmin):
             form.is_valid()
             form.add_error("event" if "save" in pressed else None, refusal.detail)
         return ""
-
-    def letter_page(
-        self, request: HttpRequest, template: str, title: str, **context: Any
-    ) -> TemplateResponse:
-        """One of the pages of dead letters."""
-        about = {"title": title, "opts": self.opts, **self.admin_site.each_context(request)}
-        return TemplateResponse(request, f"metering/letters_{template}.html", about | context)
 
 
 def _told(found: LetterSummary) -> str:

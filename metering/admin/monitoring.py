@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.money import round_to_minor
-from aforo.tenancy.admin_base import is_superuser, roles_of
+from aforo.tenancy.admin_base import is_superuser, tenants_of
 from aforo.tenancy.models import Tenant
 from metering.ingest.acknowledgements import Latency, health_of, in_milliseconds, latency_of
 from metering.ingest.live import Step
@@ -104,12 +104,10 @@ def live_ticket(request: HttpRequest) -> HttpResponse:
 
 def own_tenants(request: HttpRequest) -> list[Tenant]:
     """The tenants that somebody may see; PermissionDenied where others may, and they may not."""
-    if is_superuser(request):
-        return list(Tenant.objects.all())
-    tenants = Tenant.objects.filter(pk__in=roles_of(request))
-    if not tenants:
+    tenants = list(tenants_of(request))
+    if not tenants and not is_superuser(request):
         raise PermissionDenied
-    return list(tenants)
+    return tenants
 
 
 def _without_tenants(request: HttpRequest, title: str) -> HttpResponse:

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from aforo.money import plain
 from aforo.tenancy.admin_base import is_superuser, role_in, roles_of
 from catalog.models import Subscription
-from metering.admin.base import LargeTableAdmin, TenantIdFilter, tenant_slug, unit_name
+from metering.admin.base import LargeTableAdmin, TenantIdFilter, unit_name
 from metering.models import RatingAdjustment, RunningTotal, UniqueValue
 
 
@@ -47,16 +47,11 @@ class RunningTotalAdmin(LargeTableAdmin):
             super()
             .get_queryset(request)
             .annotate(
-                slug=tenant_slug(),
                 unit_name=unit_name(),
                 customer_name=Subquery(subscriptions.values("customer__external_id")),
             )
         )
         return cast(QuerySet[Any], rows)
-
-    @display(description="tenant")
-    def tenant(self, total: Any) -> str:
-        return str(total.slug)
 
     @display(description="customer")
     def customer(self, total: Any) -> str:
@@ -124,13 +119,6 @@ class RatingAdjustmentAdmin(LargeTableAdmin):
     ordering = ("-id",)
     exclude = ("amount",)
     readonly_fields = ("exact_amount",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return cast(QuerySet[Any], super().get_queryset(request).annotate(slug=tenant_slug()))
-
-    @display(description="tenant")
-    def tenant(self, adjustment: Any) -> str:
-        return str(adjustment.slug)
 
     @display(description="amount", ordering="amount")
     def exact_amount(self, adjustment: RatingAdjustment) -> str:

@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 from aforo.errors import AforoError
 from aforo.money import plain
 from aforo.tenancy import clock
-from aforo.tenancy.admin_base import is_superuser, roles_of
+from aforo.tenancy.admin_base import is_superuser, roles_of, tenants_of
 from aforo.tenancy.models import Tenant
 from metering.admin.base import as_json
 from metering.ingest.envelopes import EVENTS, METER, NATIVE
@@ -54,8 +54,7 @@ class TrialForm(forms.Form):
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request.POST if request.method == "POST" else None)
-        tenants = Tenant.objects.all()
-        own = tenants if is_superuser(request) else tenants.filter(pk__in=roles_of(request))
+        own = tenants_of(request)
         field = cast("forms.ModelChoiceField[Tenant]", self.fields["tenant"])
         field.queryset = own
         field.initial = own.first()

@@ -13,7 +13,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from aforo.tenancy.admin_base import is_superuser, roles_of
+from aforo.tenancy.admin_base import tenants_of
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.roles import KEY_WRITERS
 from catalog.selectors.contracts import units_of
@@ -60,10 +60,7 @@ class FileForm(forms.Form):
 
     def __init__(self, request: HttpRequest, *args: Any) -> None:
         super().__init__(*args)
-        own = Tenant.objects.all()
-        if not is_superuser(request):
-            writable = [pk for pk, role in roles_of(request).items() if role in KEY_WRITERS]
-            own = own.filter(pk__in=writable)
+        own = tenants_of(request, KEY_WRITERS)
         self.fields["tenant"].queryset = own  # type: ignore[attr-defined]  # a choice of models
 
     def clean_file(self) -> UploadedFile:

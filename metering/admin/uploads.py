@@ -14,7 +14,6 @@ from django.http import (
     StreamingHttpResponse,
 )
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateTimeFilter
@@ -100,7 +99,7 @@ class UploadAdmin(ReadOnlyAdmin):
                 form.add_error("file", refusal.detail)
             else:
                 return redirect("admin:metering_upload_columns", upload.pk)
-        return self._page(request, "file", "Upload a file of usage", form=form)
+        return self.page(request, "metering/upload_file.html", "Upload a file of usage", form=form)
 
     def columns_view(self, request: HttpRequest, **found_by: UUID) -> HttpResponse:
         """Step 2: which column is what; then a rehearsal, or the real thing."""
@@ -119,7 +118,14 @@ class UploadAdmin(ReadOnlyAdmin):
                 return redirect("admin:metering_upload_change", upload.pk)
         table = {"headers": list(preview.columns), "rows": list(preview.cells())}
         title = f"{upload.file_name}: which column is what?"
-        return self._page(request, "columns", title, form=form, upload=upload, table=table)
+        return self.page(
+            request,
+            "metering/upload_columns.html",
+            title,
+            form=form,
+            upload=upload,
+            table=table,
+        )
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -133,9 +139,9 @@ class UploadAdmin(ReadOnlyAdmin):
             return redirect("admin:metering_upload_columns", upload.pk)
         refused = list(islice(report_of(upload), SHOWN_REFUSALS))
         fate = fate_of(upload)
-        return self._page(
+        return self.page(
             request,
-            "progress",
+            "metering/upload_progress.html",
             upload.file_name,
             upload=upload,
             figures=_figures(upload, fate),
@@ -194,12 +200,6 @@ class UploadAdmin(ReadOnlyAdmin):
     def _told(self, request: HttpRequest, upload: Upload, text: str) -> HttpResponse:
         self.message_user(request, text, messages.ERROR)
         return redirect("admin:metering_upload_change", upload.pk)
-
-    def _page(
-        self, request: HttpRequest, template: str, title: str, **context: Any
-    ) -> TemplateResponse:
-        about = {"title": title, "opts": self.opts, **self.admin_site.each_context(request)}
-        return TemplateResponse(request, f"metering/upload_{template}.html", about | context)
 
 
 def _figures(upload: Upload, fate: Fate) -> list[tuple[str, str, str]]:
