@@ -12,7 +12,7 @@ from aforo.errors import AforoError
 from metering.api.compat import entered, finished, foreign_door, json_response
 from metering.api.ingest import admit, bearer_token, body_of
 from metering.compat import lago
-from metering.compat.writing import object_in, text_in, time_of
+from metering.compat.writing import object_in, sent_in, text_in, time_of
 from metering.ingest import events as wire
 from metering.ingest import known
 from metering.ingest.door import Admission
@@ -72,12 +72,12 @@ def _taken(
 def _one(body: bytes, admission: Admission, now: datetime) -> Members:
     if admission.refused:
         return {"code": "validation_errors", "error_details": _fault(admission.refused[0])}
-    sent = lago.sent_in(body, "event")
+    sent = sent_in(body, "event")
     return {"event": _event(sent, now) | {"lago_id": str(admission.batch_id)}}
 
 
 def _many(body: bytes, admission: Admission, now: datetime) -> Members:
-    raws = wire.split(lago.sent_in(body, "events"))
+    raws = wire.split(sent_in(body, "events"))
     taken = [_event(raw, now) for index, raw in enumerate(raws) if index not in admission.refused]
     if not admission.refused:
         return {"events": taken}

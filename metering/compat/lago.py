@@ -6,16 +6,15 @@ from functools import partial
 
 import msgspec
 
-from aforo.errors import Unreadable
 from metering.compat.quantities import ValueFields, quantity_of
 from metering.compat.writing import (
     Fields,
     encoded,
-    fields_of_body,
     first_refusal,
     object_in,
     present,
     required,
+    sent_in,
     text_in,
     time_of,
     translation,
@@ -40,14 +39,6 @@ def single(body: bytes, *, value_fields: ValueFields, subscribers: Subscribers) 
 def batch(body: bytes, *, value_fields: ValueFields, subscribers: Subscribers) -> Translation:
     """`{"events": [{...}, ...]}`; raises Unreadable (400) or TooLarge (413)."""
     return _translation(events.split(sent_in(body, "events")), value_fields, subscribers)
-
-
-def sent_in(body: bytes, name: str) -> msgspec.Raw:
-    """The one member of a body that Lago's clients send."""
-    fields = fields_of_body(body)
-    if name not in fields:
-        raise Unreadable(f"the body has no {name!r}", code="MALFORMED_JSON")
-    return fields[name]
 
 
 def _translation(

@@ -16,6 +16,7 @@ from metering.compat.writing import (
     object_in,
     present,
     required,
+    sent_in,
     text_in,
     time_of,
     translation,
@@ -42,10 +43,8 @@ def single(body: bytes, *, value_fields: ValueFields) -> Translation:
 
 def stream(body: bytes, *, value_fields: ValueFields) -> Translation:
     """`{"events": [...]}` of v2's stream; raises Unreadable (400) or TooLarge (413)."""
-    fields = fields_of_body(body)
-    if "events" not in fields:
-        raise Unreadable("the body has no 'events'", code="MALFORMED_JSON")
-    return translation(events.split(fields["events"]), partial(_event, value_fields=value_fields))
+    raws = events.split(sent_in(body, "events"))
+    return translation(raws, partial(_event, value_fields=value_fields))
 
 
 def form_in(body: bytes) -> bytes:

@@ -100,6 +100,14 @@ def fields_of_body(body: bytes) -> dict[str, msgspec.Raw]:
     return fields
 
 
+def sent_in(body: bytes, name: str) -> msgspec.Raw:
+    """The one member that matters of a body that is one JSON object; raises Unreadable (400)."""
+    fields = fields_of_body(body)
+    if name not in fields:
+        raise Unreadable(f"the body has no {name!r}", code="MALFORMED_JSON")
+    return fields[name]
+
+
 def first_refusal(*parts: object) -> Refusal | None:
     """What one of the translated parts of an event was refused for."""
     return next((part for part in parts if isinstance(part, Refusal)), None)
