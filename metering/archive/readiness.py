@@ -10,6 +10,7 @@ from django.db import connection
 from aforo.periods import add_months, month_start
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
+from metering.models import ArchivedMonth
 from metering.services.partitions import MONTHS_BEHIND
 
 _PARTITIONS = """
@@ -65,6 +66,8 @@ def judged(months: list[Month], *, now: datetime) -> Iterator[Month]:
 
 def _reasons(month: Month, earliest: datetime) -> Iterator[str]:
     bounds = {"start": month.start, "end": month.end}
+    if ArchivedMonth.objects.filter(month=month.start.date()).exists():  # any tenant: everybody's
+        yield "it was archived before, and another file must not take the place of that one"
     if month.end > add_months(month_start(earliest), -MONTHS_BEHIND):
         yield f"a tenant's clock stands at {earliest:%Y-%m-%d}, and may count events of it"
     with connection.cursor() as cursor:
