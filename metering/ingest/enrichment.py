@@ -107,7 +107,7 @@ def _refresh(arrivals: Iterable[Arrival]) -> None:
         if contracts is None or contracts.version != version:
             contracts = TenantContracts(tenant_id, version, secret, unknown)
             _memory.contracts[tenant_id] = contracts
-        contracts.unknown_metric = unknown  # no change of prices: the version says nothing of it
+        contracts.treat_unknown_metrics(unknown)  # no prices: the version says nothing of it
         contracts.late_policy = late_policy
         contracts.load(names[tenant_id], latest[tenant_id], oldest[tenant_id])
         if not names[tenant_id] <= contracts.customers.keys():

@@ -53,6 +53,12 @@ class TenantContracts:
         self.terms: dict[tuple[UUID, UUID], Terms] = {}
         self.undefined: set[str] = set()  # metrics that units are to be drafted for
 
+    def treat_unknown_metrics(self, policy: str) -> None:
+        """Follow the tenant's policy; routes found under another one are forgotten."""
+        if policy != self.unknown_metric:
+            self.unknown_metric = policy
+            self.routes.clear()
+
     def load(self, names: Collection[str], now: datetime, oldest: datetime) -> None:
         """Learn the contracts of customers by the names that events gave.
 
