@@ -1,11 +1,13 @@
 """Taking an event back: a row at the end of its total that undoes what the event added."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
-from aforo.money import ZERO, exact
+from aforo.errors import Refused
+from aforo.money import EXACT, ZERO, exact
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
 from metering.counted_values import value_hash
@@ -15,9 +17,11 @@ from metering.ingest.events import Event
 from metering.ingest.targets import Target, fields_of
 from metering.ingest.totals import Total
 from metering.models import UsageEvent
+from metering.selectors.archives import periods_with_archives
 from metering.selectors.corrections import VOID, has_standing_value, largest_standing
 
 ONE = Decimal(1)
+TOLD_ANEW = frozenset({Aggregation.MAX, Aggregation.UNIQUE})  # from all events that stand
 
 
 def voiding(row: UsageEvent, *, now: datetime) -> Arrival:
@@ -27,7 +31,9 @@ def voiding(row: UsageEvent, *, now: datetime) -> Arrival:
     """
     place = {"position": row.position, "eventId": row.pk}
     return decided.arrival(
-        event_of(row, quantity=-row.quantity, metadata=msgspec.json.encode({"voids": place})),
+        event_of(
+            row, quantity=EXACT.minus(row.quantity), metadata=msgspec.json.encode({"voids": place})
+        ),
         tenant_id=row.tenant_id,
         source=VOID,
         batch_id=row.batch_id,
@@ -54,16 +60,28 @@ def event_of(row: UsageEvent, *, quantity: Decimal, metadata: bytes | None = Non
     )
 
 
+def require_all_events(targets: Iterable[Target]) -> None:
+    """Raise Refused where events have left without which a maximum or values cannot be told."""
+    told_anew = {one.period_id for one in targets if one.unit.aggregation in TOLD_ANEW}
+    archived = periods_with_archives() if told_anew else None
+    if archived is not None and archived.filter(pk__in=told_anew).exists():
+        raise Refused(
+            "other events of this billing period are archived, and this unit cannot be told"
+            " without them: bring them back first",
+            code="EVENTS_ARCHIVED",
+        )
+
+
 def take_back(target: Target, total: Total, row: UsageEvent, arrival: Arrival) -> str:
     """The voiding row as COPY takes it; the locked `total` stands after it.
 
     Revenue and cost are exactly what leaving the event out takes from those of the total.
     """
-    after = _quantity_without(target, total, row)
     maker = target.maker
     assert maker is not None  # noqa: S101 - targets of named totals have one
     maker.chain.digest = total.digest
     with exact():
+        after = _quantity_without(target, total, row)
         left = Usage(after, total.event_count - 1)
         charged = target.terms.charge(Usage(total.quantity, total.event_count))
         revenue = target.terms.charge(left) - charged
@@ -92,8 +110,7 @@ def _quantity_without(target: Target, total: Total, row: UsageEvent) -> Decimal:
         case Aggregation.COUNT:
             return total.quantity - ONE
         case Aggregation.SUM:
-            with exact():
-                return total.quantity - row.quantity
+            return total.quantity - row.quantity
         case Aggregation.MAX:
             if row.quantity < total.quantity:
                 return total.quantity

@@ -24,6 +24,7 @@ from metering.ingest.rating import Locked
 from metering.ingest.targets import Target, Unbilled
 from metering.models import Correction, UsageEvent
 from metering.selectors.corrections import VOID, rows_of_event
+from metering.services.held import withdraw_event
 
 AMEND = Correction.Kind.AMEND.value
 """The source of an event that is counted instead of another."""
@@ -72,12 +73,13 @@ def _correct(
     reason: str,
     now: datetime,
 ) -> Corrected:
-    """One transaction; locks as the drain does: the ledger of keys, then totals by id."""
+    """One transaction; locks what is held, then as the drain does: keys, then totals by id."""
     if not reason.strip():
         message = "a correction needs a reason"
         raise Refused(message, errors=(FieldError("reason", "REQUIRED", message),))
     event = _event(tenant, event_id)
-    rows = rows_of_event(event)
+    withdraw_event(event=event, actor=actor, reason=reason, now=now)
+    rows = rows_of_event(event)  # read after it: who was about to accept the rest has done so
     replacement = None if changes is None else _replacement(event, changes, now=now)
     locked = _locked(rows, replacement)
     _require_standing(rows)  # under the locks: a twin has waited, and sees what we did
@@ -167,6 +169,7 @@ def _take_back(
     """The lines that take these rows back, and their positions by row; totals stand after them."""
     ids = {row.running_total_id for row in rows if row.running_total_id is not None}
     targets = decided.targets_of(tenant, ids)
+    taking_back.require_all_events(targets.values())
     lines: list[str] = []
     places: dict[int, int] = {}
     for row in rows:

@@ -20,7 +20,7 @@ from metering.ingest import decided, events
 from metering.ingest.arrivals import Arrival
 from metering.ingest.events import Refusal
 from metering.ingest.targets import Target
-from metering.models import HeldEvent
+from metering.models import HeldEvent, UsageEvent
 from metering.selectors.held import waiting_events
 
 AT_ONCE = 1_000  # rows per transaction: a second in which their totals are locked
@@ -66,6 +66,23 @@ def decide_events(
         count += _decide(tenant, ids, status, actor=actor, reason=reason, now=now)
         last = ids[-1]
     return count
+
+
+@transaction.atomic
+def withdraw_event(*, event: UsageEvent, actor: Actor, reason: str, now: datetime) -> None:
+    """Let go of what waits of an event that other units have counted, for it is taken back.
+
+    Whoever accepts it at this moment is waited for: the rows that they make are there by then.
+    """
+    tenant = Tenant.objects.get(pk=event.tenant_id)
+    own = waiting_events(tenant=tenant).filter(
+        batch_id=event.batch_id,
+        batch_index=event.batch_index,
+        idempotency_key=event.idempotency_key,
+    )
+    ids = list(own.values_list("pk", flat=True))
+    if ids:
+        _decide(tenant, ids, Status.WAIVED, actor=actor, reason=reason, now=now)
 
 
 def _after(rows: QuerySet[HeldEvent], last: UUID | None) -> QuerySet[HeldEvent]:
