@@ -1,6 +1,10 @@
 """Serializers whose fields are written snake_case here and camelCase on the wire."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from aforo.spelling import on_the_wire
 
@@ -15,6 +19,17 @@ class _OnTheWire:
 
 class WireSerializer(_OnTheWire, serializers.Serializer):
     """Input, or an answer that is not one row."""
+
+
+class StrictSerializer(WireSerializer):
+    """Input that says what is acted upon: a criterion with a misspelt name would choose more."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = data.keys() - self.fields.keys() if isinstance(data, Mapping) else set()
+        if unknown:
+            said = [ErrorDetail("there is no such field", code="unknown")]
+            raise ValidationError({str(name): said for name in sorted(unknown)})
+        return super().to_internal_value(data)
 
 
 class WireModelSerializer(_OnTheWire, serializers.ModelSerializer):

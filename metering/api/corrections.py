@@ -8,18 +8,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.api.entities import entity_response
-from aforo.api.serializers import WireModelSerializer, WireSerializer
+from aforo.api.serializers import StrictSerializer, WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
-from aforo.errors import NotFound
 from aforo.spelling import on_the_wire
+from metering.api.usage_events import possible
 from metering.models import Correction
 from metering.selectors.corrections import corrections
 from metering.services.corrections import Corrected, amend_event, void_event
 
-LARGEST_ID = 2**63 - 1
 
-
-class Voiding(WireSerializer):
+class Voiding(StrictSerializer):
     reason = serializers.CharField(max_length=1000, help_text="kept with the event, and audited")
 
 
@@ -50,6 +48,7 @@ class CorrectionPartSerializer(WireModelSerializer):
     """One billable unit's part of a correction; parts of one share `actionId`."""
 
     event_id = serializers.CharField()
+    running_total_id = serializers.CharField()
 
     class Meta:
         model = Correction
@@ -104,7 +103,7 @@ class UsageEventVoiding(TenantAPIView):
         """Take it back for all units that count it, once. Its key stays used."""
         corrected = void_event(
             tenant=self.tenant,
-            event_id=_possible(id),
+            event_id=possible(id),
             actor=self.actor,
             now=self.now(),
             **self.read(Voiding),
@@ -124,7 +123,7 @@ class UsageEventAmendment(TenantAPIView):
         reason = asked.pop("reason")
         corrected = amend_event(
             tenant=self.tenant,
-            event_id=_possible(id),
+            event_id=possible(id),
             changes=_changes(asked),
             actor=self.actor,
             reason=reason,
@@ -136,12 +135,6 @@ class UsageEventAmendment(TenantAPIView):
 def _changes(asked: dict[str, Any]) -> dict[str, Any]:
     """Under the names that an event has on the wire."""
     return {on_the_wire(name): value for name, value in asked.items()}
-
-
-def _possible(event_id: int) -> int:
-    if event_id > LARGEST_ID:
-        raise NotFound(f"there is no usage event {event_id} here")
-    return event_id
 
 
 def _answered(corrected: Corrected) -> Response:

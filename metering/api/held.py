@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.api.entities import entity_response
-from aforo.api.serializers import WireModelSerializer, WireSerializer
+from aforo.api.serializers import StrictSerializer, WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.errors import FieldError, Refused
 from aforo.money import plain
@@ -29,6 +29,7 @@ class HeldEventSerializer(WireModelSerializer):
     """One event as one billable unit would count it; decided on the tenant's clock."""
 
     quantity = serializers.SerializerMethodField()
+    running_total_id = serializers.CharField()
 
     class Meta:
         model = HeldEvent
@@ -56,11 +57,11 @@ class HeldEventSerializer(WireModelSerializer):
         return plain(held.quantity)
 
 
-class Decision(WireSerializer):
+class Decision(StrictSerializer):
     reason = serializers.CharField(max_length=1000, help_text="kept with the event, and audited")
 
 
-class DecisionFilter(WireSerializer):
+class DecisionFilter(StrictSerializer):
     """As the parameters of the list; all that is named must hold."""
 
     customer_id = serializers.CharField(required=False, max_length=400)

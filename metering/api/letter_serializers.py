@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aforo.api.serializers import WireModelSerializer, WireSerializer
+from aforo.api.serializers import StrictSerializer, WireModelSerializer, WireSerializer
 from catalog.api.fields import ExactField
 from catalog.models.products import ProductType
 from metering.models import DeadLetter, LetterDecision
@@ -106,7 +106,7 @@ class LetterDiscard(WireSerializer):
     reason = serializers.CharField(max_length=2_000, help_text="why these will not be counted")
 
 
-class ChosenLetters(LetterReplay):
+class ChosenLetters(LetterReplay, StrictSerializer):
     """Which open letters: all that meet every criterion given, of which there must be one."""
 
     ids = serializers.ListField(child=serializers.UUIDField(), required=False, max_length=MOST_IDS)

@@ -39,7 +39,7 @@ def test_an_event_is_voided(counted, finance):
         "kind": "VOID",
         "actionId": part["actionId"],
         "eventId": str(counted.pk),
-        "runningTotalId": counted.running_total_id,
+        "runningTotalId": str(counted.running_total_id),
         "position": 1,
         "voidPosition": 2,
         "idempotencyKey": "key-1",
@@ -103,7 +103,8 @@ def test_only_finance_corrects(seller, counted, role):
 @pytest.mark.parametrize("act", ["void", "amend"])
 def test_another_tenants_event_is_as_absent_as_none(counted, act):
     stranger = operator_client(TenantFactory(), role="OWNER")
+    asked = WHY if act == "void" else WHY | {"quantity": 1}
     for event_id in (counted.pk, counted.pk + 1, 2**64):
-        answer = stranger.post(f"/api/v1/usage-events/{event_id}/{act}", WHY | {"quantity": 1})
+        answer = stranger.post(f"/api/v1/usage-events/{event_id}/{act}", asked)
         assert answer.status_code == 404
     assert not Correction.objects.exists()

@@ -37,7 +37,7 @@ def test_held_events_are_listed_newest_first(held, finance):
         "status": "WAITING",
         "customerId": str(held[2].customer_id),
         "unitId": str(held[2].unit_id),
-        "runningTotalId": held[2].running_total_id,
+        "runningTotalId": str(held[2].running_total_id),
         "idempotencyKey": "key-3",
         "metric": "calls",
         "quantity": "3.5",
@@ -114,6 +114,14 @@ def test_many_are_decided_by_id_or_by_filter(held, finance):
 )
 def test_many_are_named_in_one_way(held, finance, chosen):
     assert finance.post(f"{PATH}/accept", {**WHY, **chosen}).status_code == 422
+    assert HeldEvent.objects.filter(status="WAITING").count() == 3
+
+
+def test_a_misspelt_criterion_decides_nothing(held, finance):
+    for body in ({"filter": {"customer": "cust_9"}}, {"filter": {}, "customerId": "cust_9"}):
+        refused = finance.post(f"{PATH}/accept", {**WHY, **body})
+        assert refused.status_code == 422, body
+        assert refused.json()["errors"][0]["code"] == "UNKNOWN"
     assert HeldEvent.objects.filter(status="WAITING").count() == 3
 
 

@@ -249,6 +249,16 @@ def test_a_decision_that_names_no_letters_is_refused(operator, tenant, verb, bod
     assert not LetterDecision.objects.exists()
 
 
+@pytest.mark.parametrize("verb", ["replay", "discard"])
+def test_a_misspelt_criterion_chooses_no_letters(operator, tenant, verb):
+    letter = DeadLetterFactory(tenant=tenant)
+    body = {"code": letter.code, "customerId": "cust_9", "reason": "tidying up"}
+    refused = operator.post(f"{URL}/{verb}", body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "customerId")
+    letter.refresh_from_db()
+    assert letter.status == "OPEN"
+
+
 def test_a_unit_is_created_and_what_was_refused_for_it_counts(seller):
     seller.count(*(event(number, metricName="gpu") for number in range(3)))
     operator = operator_client(seller.tenant, role="PRODUCT_MANAGER")
