@@ -48,7 +48,9 @@ class CorrectionPartSerializer(WireModelSerializer):
     """One billable unit's part of a correction; parts of one share `actionId`."""
 
     event_id = serializers.CharField()
-    running_total_id = serializers.CharField()
+    running_total_id = serializers.CharField(
+        allow_null=True, help_text="null: the event was unbilled"
+    )
 
     class Meta:
         model = Correction
