@@ -10,21 +10,20 @@ from django_filters import rest_framework as filters
 from rest_framework import serializers
 
 from aforo.api.newest_first import NewestFirst
-from aforo.api.problems import CONTENT_TYPE as PROBLEM
-from aforo.api.problems import problem_members, problem_response
+from aforo.api.problems import problem_response
 from aforo.api.serializers import WireModelSerializer
 from aforo.api.views import TenantDetailView, TenantListView
-from aforo.errors import AforoError, Refused
+from aforo.errors import AforoError
 from aforo.money import plain
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import TenantQuerySet
 from catalog.selectors.contracts import customers_by_name
 from metering.api import limits
-from metering.api.ingest import bearer_token, body_of, not_allowed
+from metering.api.ingest import answered, bearer_token, body_of, not_allowed
 from metering.ingest import door, known
 from metering.models import CostEvent
 from metering.selectors.costs import cost_events
-from metering.services.costs import CostAdmission, record_costs
+from metering.services.costs import record_costs
 
 
 @csrf_exempt
@@ -47,31 +46,9 @@ def ingest_costs(request: HttpRequest) -> HttpResponse:
     except AforoError as error:
         return problem_response(error)
     note_use(key.id, timezone.now())
-    return limits.counted(answer(admission), key, admission.event_count)
-
-
-def answer(admission: CostAdmission) -> HttpResponse:
-    """As for usage, but everything is known: nothing waits, so there is no batch to ask about."""
-    members: dict[str, Any] = {
-        "accepted": admission.accepted,
-        "duplicates": admission.duplicates,
-        "failed": len(admission.refused),
-        "errors": [
-            {"index": index, "code": why.code, "error": why.detail}
-            for index, why in sorted(admission.refused.items())
-        ],
-        "killedSessionIds": [],
-        "batchId": None,
-    }
-    if admission.made_keys:
-        members["idempotencyKeys"] = {str(at): key for at, key in admission.made_keys.items()}
-    if not admission.event_count or admission.event_count > len(admission.refused):
-        return HttpResponse(
-            msgspec.json.encode(members), content_type="application/json", status=202
-        )
-    first = admission.refused[0]
-    members = problem_members(Refused(first.detail, code=first.code)) | members
-    return HttpResponse(msgspec.json.encode(members), content_type=PROBLEM, status=422)
+    # Everything is known, and nothing waits: there is no batch to ask about.
+    response = answered(admission, killed_sessions=(), batch_id=None)
+    return limits.counted(response, key, admission.event_count)
 
 
 class CostEventSerializer(WireModelSerializer):

@@ -1,5 +1,6 @@
 """The ingest routes: plain views, because a serializer per event costs 67 times its decoding."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 
@@ -22,9 +23,11 @@ from metering.ingest import compounds, door, wake
 from metering.ingest.acknowledgements import Measured
 from metering.ingest.door import Admission
 from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
+from metering.ingest.events import Refusal
 from metering.ingest.known import KnownKey
 from metering.ingest.normalising import Cover
 from metering.ingest.translation import Translate, untranslated
+from metering.services.costs import CostAdmission
 
 MAX_BODY = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
@@ -152,16 +155,21 @@ def answer(admission: Admission) -> HttpResponse:
 
     Keys that were made for events without one are told by index.
     """
+    killed, batch_id = admission.killed_sessions, str(admission.batch_id)
+    return answered(admission, killed_sessions=killed, batch_id=batch_id)
+
+
+def answered(
+    admission: Admission | CostAdmission, *, killed_sessions: Sequence[str], batch_id: str | None
+) -> HttpResponse:
+    """What routes answer that tell of each refused event: the same words for usage and costs."""
     members: dict[str, object] = {
         "accepted": admission.accepted,
         "duplicates": admission.duplicates,
         "failed": len(admission.refused),
-        "errors": [
-            {"index": index, "code": why.code, "error": why.detail}
-            for index, why in sorted(admission.refused.items())
-        ],
-        "killedSessionIds": admission.killed_sessions,
-        "batchId": str(admission.batch_id),
+        "errors": errors_in(admission.refused),
+        "killedSessionIds": killed_sessions,
+        "batchId": batch_id,
     }
     if admission.made_keys:
         members["idempotencyKeys"] = {str(at): key for at, key in admission.made_keys.items()}
@@ -172,3 +180,11 @@ def answer(admission: Admission) -> HttpResponse:
         members = problem_members(Refused(first.detail, code=first.code)) | members
         status, content_type = HTTPStatus.UNPROCESSABLE_ENTITY, PROBLEM
     return HttpResponse(msgspec.json.encode(members), content_type=content_type, status=status)
+
+
+def errors_in(refused: Mapping[int, Refusal]) -> list[dict[str, object]]:
+    """Each refused event by its index."""
+    return [
+        {"index": index, "code": why.code, "error": why.detail}
+        for index, why in sorted(refused.items())
+    ]

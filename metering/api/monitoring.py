@@ -1,5 +1,6 @@
 """What today came to, and how metering does now: for pages that ask again every half a minute."""
 
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
@@ -188,15 +189,7 @@ def told_ingestion(found: Ingestion, latency: Latency) -> dict[str, Any]:
         "successRate": found.success_rate,
         "activeSources": sum(bool(one.recent_events) for one in found.sources),
         "throttledRequests": latency.throttled,
-        "minutes": [
-            {
-                "at": one.at,
-                "events": one.events,
-                "refused": one.refused,
-                "duplicates": one.duplicates,
-            }
-            for one in found.minutes
-        ],
+        "minutes": [asdict(one) for one in found.minutes],
         "sources": [_source(one, latency) for one in found.sources],
         "latency": _latency(latency),
         "backlog": {

@@ -1,5 +1,6 @@
 """Usage events over HTTP: found by what they say of themselves, each with its whole provenance."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -13,7 +14,9 @@ from aforo.api.paging import size_of
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView
 from aforo.errors import NotFound, Unreadable
+from aforo.tenancy.models import Tenant
 from metering.api.provenance import ProvenanceSerializer, UsageEventSerializer
+from metering.models import UsageEvent
 from metering.provenance import provenance_of, usage_event
 from metering.selectors.usage import Looked, Place, customer_names, usage_page
 
@@ -68,10 +71,8 @@ class UsageEvents(TenantAPIView):
         size = size_of(request)
         looked = Looked(**asked.validated_data)
         page = usage_page(tenant=self.tenant, looked=looked, before=_place(request), size=size)
-        names = customer_names(tenant=self.tenant, events=page.events)
-        rows = UsageEventSerializer(page.events, many=True, context={"names": names}).data
         end = None if page.end is None else cursor_of(*page.end.numbers)
-        return cursor_page(list(rows), next_cursor=end, size=size)
+        return event_page(page.events, tenant=self.tenant, next_cursor=end, size=size)
 
 
 class UsageEventDetail(TenantAPIView):
@@ -79,12 +80,32 @@ class UsageEventDetail(TenantAPIView):
 
     @extend_schema(responses=ProvenanceSerializer)
     def get(self, request: Request, id: int) -> Response:  # noqa: A002 - the route's name for it
-        event = usage_event(tenant=self.tenant, event_id=id) if id <= LARGEST_ID else None
+        event = usage_event(tenant=self.tenant, event_id=possible(id))
         if event is None:
-            raise NotFound(f"there is no usage event {id} here")
+            raise no_event(id)
         names = customer_names(tenant=self.tenant, events=[event])
         provenance = provenance_of(event, tenant=self.tenant)
         return entity_response(ProvenanceSerializer(provenance, context={"names": names}).data)
+
+
+def event_page(
+    events: Sequence[UsageEvent], *, tenant: Tenant, next_cursor: str | None, size: int
+) -> Response:
+    """One page of usage events."""
+    names = customer_names(tenant=tenant, events=events)
+    rows = UsageEventSerializer(events, many=True, context={"names": names}).data
+    return cursor_page(list(rows), next_cursor=next_cursor, size=size)
+
+
+def possible(event_id: int) -> int:
+    """The id, if any event could have it; raises NotFound."""
+    if event_id > LARGEST_ID:
+        raise no_event(event_id)
+    return event_id
+
+
+def no_event(event_id: int) -> NotFound:
+    return NotFound(f"there is no usage event {event_id} here")
 
 
 def _single(request: Request) -> dict[str, Any]:

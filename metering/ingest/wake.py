@@ -1,14 +1,17 @@
 """Waking the drain: one message per shard at a time; a lost one costs two seconds."""
 
 import time
+from uuid import UUID
 
 import redis
 import structlog
 from celery import current_app
 from django.conf import settings
+from django.db import transaction
 from kombu.exceptions import OperationalError
 
 from aforo import valkey
+from metering.ingest.inbox import bucket_of
 
 # What a broker that goes away in the middle of a message may raise.
 AWAY = (redis.RedisError, OperationalError, OSError)
@@ -38,6 +41,11 @@ class Waker:
 
 
 wake = Waker().wake
+
+
+def after_commit(tenant_id: UUID) -> None:
+    """Ask for a drain of what the caller's transaction puts into the inbox, once that stands."""
+    transaction.on_commit(lambda: wake(bucket_of(tenant_id)), robust=True)
 
 
 def ask_for_drain(shard: int) -> None:

@@ -7,14 +7,12 @@ batch that is sent again carries that moment as its own.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
 
 from aforo.ids import new_id
 from metering.ingest import events, gates, inbox, normalising, wake
@@ -87,7 +85,7 @@ def send_again(
     with hot_cursor() as cursor:
         cursor.execute(_MARK, (now, by, reason, list(first_batch), list(first_batch.values())))
     if batch_ids:
-        transaction.on_commit(partial(wake.wake, inbox.bucket_of(tenant_id)), robust=True)
+        wake.after_commit(tenant_id)
     return Replayed(len(letters), sum(letter.occurrences for letter in letters), tuple(batch_ids))
 
 

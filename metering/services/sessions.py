@@ -88,7 +88,7 @@ def sum_up(*, tenant_id: UUID, now: datetime) -> int:
             refused={},
             array=msgspec.json.encode([_summary(*row) for row in rows]),
         )
-        transaction.on_commit(lambda: wake.wake(inbox.bucket_of(tenant_id)), robust=True)
+        wake.after_commit(tenant_id)
     return len(rows)
 
 

@@ -221,8 +221,7 @@ def _put(upload: Upload, chunk: Chunk, checked: Checked) -> None:
         refused=checked.refused,
         array=checked.array,
     )
-    bucket = inbox.bucket_of(upload.tenant_id)
-    transaction.on_commit(partial(wake.wake, bucket), robust=True)
+    wake.after_commit(upload.tenant_id)
 
 
 @transaction.atomic

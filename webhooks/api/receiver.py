@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from aforo.api.problems import problem_response
 from aforo.errors import AforoError
 from aforo.tenancy.requests import address_of
-from metering.api.ingest import body_of, not_allowed
+from metering.api.ingest import body_of, errors_in, not_allowed
 from webhooks.services.deliveries import Push, Taken, receive
 
 
@@ -39,10 +39,7 @@ def answer(taken: Taken) -> dict[str, Any]:
         "accepted": taken.accepted,
         "duplicates": taken.duplicates,
         "failed": len(taken.refused),
-        "errors": [
-            {"index": index, "code": why.code, "error": why.detail}
-            for index, why in sorted(taken.refused.items())
-        ],
+        "errors": errors_in(taken.refused),
         "killedSessionIds": [],
         "batchId": str(taken.batch_id) if taken.batch_id else None,
         "deliveryId": str(taken.delivery_id),

@@ -190,8 +190,7 @@ def _store(source: WebhookSource, push: Push, fresh: list[_Fresh], taken: Taken)
             refused=refused,
             array=array,
         )
-        wake_up = partial(wake.wake, inbox.bucket_of(source.tenant_id))
-        transaction.on_commit(wake_up, robust=True)
+        wake.after_commit(source.tenant_id)
         entries = dict(one.memory for one in fresh if one.memory)
         transaction.on_commit(partial(memory.remember, entries), robust=True)
 
