@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from typing import NamedTuple
+from uuid import UUID
 
-from metering.ingest.arrivals import Arrival
+from metering.ingest.arrivals import Arrival, hash_of
 from metering.ingest.connection import hot_cursor, uuids
 
 # Keys go in sorted: two overlapping batches in different orders would deadlock.
@@ -17,6 +18,7 @@ _INSERT = """
     SELECT k FROM given WHERE NOT EXISTS (SELECT FROM taken WHERE taken.k = given.k)
 """
 _BODIES = "SELECT k, body FROM event_keys WHERE k = ANY(%s::uuid[])"
+_HOLD = "SELECT FROM event_keys WHERE k = %s FOR UPDATE"
 _FREE = "DELETE FROM event_keys WHERE k = ANY(%s::uuid[])"
 
 
@@ -51,6 +53,15 @@ def settle(arrivals: Iterable[Arrival]) -> Judgement:
         same = arrival.body == (known.get(arrival.k) or first[arrival.k].body)
         (repeated if same else conflicting).append(arrival)
     return Judgement(fresh, repeated, conflicting)
+
+
+def hold(tenant_id: UUID, key: str) -> None:
+    """Lock a key that is in the ledger: who decides about its event is alone until they commit.
+
+    Drains do not wait for it. They never change a key that is there.
+    """
+    with hot_cursor() as cursor:
+        cursor.execute(_HOLD, (UUID(hash_of(tenant_id, key)),))
 
 
 def free(arrivals: Iterable[Arrival]) -> None:

@@ -73,11 +73,12 @@ def _correct(
     reason: str,
     now: datetime,
 ) -> Corrected:
-    """One transaction; locks what is held, then as the drain does: keys, then totals by id."""
+    """One transaction; locks as the drain does: the ledger of keys, then totals by id."""
     if not reason.strip():
         message = "a correction needs a reason"
         raise Refused(message, errors=(FieldError("reason", "REQUIRED", message),))
     event = _event(tenant, event_id)
+    dedupe.hold(event.tenant_id, event.idempotency_key)
     withdraw_event(event=event, actor=actor, reason=reason, now=now)
     rows = rows_of_event(event)  # read after it: who was about to accept the rest has done so
     replacement = None if changes is None else _replacement(event, changes, now=now)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from aforo.errors import Refused
+from aforo.errors import Conflict, Refused
 from aforo.money import plain
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
@@ -134,6 +134,24 @@ def test_all_digits_of_a_quantity_are_taken_back(seller):
     total = RunningTotal.objects.get()
     assert (plain(total.quantity), plain(total.revenue)) == ("1", "0.02")
     assert_all_is_proven(seller)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_at_once_take_an_unbilled_event_back_once(seller):
+    Tenant.objects.filter(pk=seller.tenant.pk).update(unknown_metric="ACCEPT_UNBILLED")
+    seller.count(event(1, metricName="strange"))
+    event_id = row_of(1).pk
+
+    def work(index):
+        try:
+            void_event(tenant=seller.tenant, event_id=event_id, **WHY)
+        except Conflict as refusal:
+            return refusal.code
+        return "done"
+
+    assert sorted(in_threads(8, work)) == ["EVENT_TAKEN_BACK"] * 7 + ["done"]
+    assert UsageEvent.objects.count() == 2
+    assert_truths(seller)
 
 
 @pytest.fixture
