@@ -46,7 +46,7 @@ class NewestFirst(BasePagination):
 
 def _described(one: OpenApiParameter) -> dict[str, Any]:
     kind = "integer" if one.type is int else "string"
-    return parameter(one.name, one.description, {"type": kind})
+    return parameter(one.name, str(one.description), {"type": kind})
 
 
 def _cursor_after(row_id: UUID) -> str:

@@ -1,13 +1,11 @@
 """`aforo import`: usage from a file of any size."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from django.core.management import CommandError
 
-from aforo.commands.installation import DataDir, run_command
+from aforo.commands.installation import DataDir, run_or_exit
 
 
 def import_file(
@@ -29,17 +27,14 @@ def import_file(
     ] = False,
 ) -> None:
     """Count usage from a file, each row once; run again after a break, it goes on."""
-    try:
-        run_command(
-            "import_usage",
-            str(file.resolve()),
-            data_dir=data_dir,
-            tenant=tenant,
-            columns=columns or [],
-            metric=metric,
-            customer=customer,
-            dry_run=dry_run,
-            backfill=backfill,
-        )
-    except CommandError as error:
-        sys.exit(f"aforo: {error}")
+    run_or_exit(
+        "import_usage",
+        str(file.resolve()),
+        data_dir=data_dir,
+        tenant=tenant,
+        columns=columns or [],
+        metric=metric,
+        customer=customer,
+        dry_run=dry_run,
+        backfill=backfill,
+    )

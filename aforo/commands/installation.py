@@ -1,12 +1,13 @@
 """Commands that work on an installation: which one, and how Django finds its servers."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import django
 import typer
-from django.core.management import call_command, execute_from_command_line
+from django.core.management import CommandError, call_command, execute_from_command_line
 
 from aforo.embedded.home import Home, default_home
 
@@ -43,6 +44,14 @@ def run_command(name: str, *arguments: str, data_dir: Path, **options: object) -
     """
     use_installation(data_dir)
     call_command(name, *arguments, **options)
+
+
+def run_or_exit(name: str, *arguments: str, data_dir: Path, **options: object) -> None:
+    """Run a management command; what it cannot do ends the process with its sentence."""
+    try:
+        run_command(name, *arguments, data_dir=data_dir, **options)
+    except CommandError as error:
+        sys.exit(f"aforo: {error}")
 
 
 def manage(

@@ -1,12 +1,10 @@
 """`aforo probe`: known traffic through a running installation, and proof of what became of it."""
 
-import sys
 from typing import Annotated
 
 import typer
-from django.core.management import CommandError
 
-from aforo.commands.installation import DataDir, run_command
+from aforo.commands.installation import DataDir, run_or_exit
 
 
 def probe(
@@ -20,7 +18,4 @@ def probe(
 ) -> None:
     """Send known events, lose none of the answers, and prove that each is in one place."""
     asked = {"seconds": seconds, "rate": rate, "clients": clients, "patience": patience}
-    try:
-        run_command("probe", data_dir=data_dir, **asked, **({"url": url} if url else {}))
-    except CommandError as error:
-        sys.exit(f"aforo: {error}")
+    run_or_exit("probe", data_dir=data_dir, **asked, **({"url": url} if url else {}))

@@ -1,12 +1,10 @@
 """`aforo replay`: a billing period counted once more, from its events."""
 
-import sys
 from typing import Annotated
 
 import typer
-from django.core.management import CommandError
 
-from aforo.commands.installation import DataDir, run_command
+from aforo.commands.installation import DataDir, run_or_exit
 
 
 def replay(
@@ -24,9 +22,4 @@ def replay(
 ) -> None:
     """Count a period's totals again, from stored events and raw bodies. Changes nothing."""
     options = {"tenant": tenant, "period": period, "subscription": subscription}
-    try:
-        run_command(
-            "replay_usage", data_dir=data_dir, check=check, stored_only=stored_only, **options
-        )
-    except CommandError as error:
-        sys.exit(f"aforo: {error}")
+    run_or_exit("replay_usage", data_dir=data_dir, check=check, stored_only=stored_only, **options)

@@ -1,12 +1,10 @@
 """`aforo tenant`: tenants from the command line."""
 
-import sys
 from typing import Annotated
 
 import typer
-from django.core.management import CommandError
 
-from aforo.commands.installation import DataDir, run_command
+from aforo.commands.installation import DataDir, run_or_exit
 
 tenant_app = typer.Typer(help="Tenants: those who sell on this installation.")
 
@@ -30,9 +28,4 @@ def create(
 ) -> None:
     """Make a tenant; prints its ids, and its keys this once."""
     options = {"slug": slug, "currency": currency, "time_zone": time_zone, "country": country}
-    try:
-        run_command(
-            "create_tenant", name, data_dir=data_dir, sandbox=sandbox, json=as_json, **options
-        )
-    except CommandError as error:
-        sys.exit(f"aforo: {error}")
+    run_or_exit("create_tenant", name, data_dir=data_dir, sandbox=sandbox, json=as_json, **options)

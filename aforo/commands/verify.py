@@ -1,12 +1,10 @@
 """`aforo verify`: an invoice proven from its events to its total."""
 
-import sys
 from typing import Annotated
 
 import typer
-from django.core.management import CommandError
 
-from aforo.commands.installation import DataDir, run_command
+from aforo.commands.installation import DataDir, run_or_exit
 
 
 def verify(
@@ -16,7 +14,4 @@ def verify(
     tenant: Annotated[str, typer.Option(help="Slug or id, where a number is ambiguous.")] = "",
 ) -> None:
     """Prove an invoice: events, quantities, prices, lines, total. Fails where it breaks."""
-    try:
-        run_command("verify_invoice", invoice, data_dir=data_dir, tenant=tenant)
-    except CommandError as error:
-        sys.exit(f"aforo: {error}")
+    run_or_exit("verify_invoice", invoice, data_dir=data_dir, tenant=tenant)

@@ -1,8 +1,10 @@
 """Questions about tenants, keys, members and the audit log."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Q
 
 from aforo.tenancy.models import ApiKey, AuditEntry, Member, Tenant, TenantQuerySet
 from aforo.tenancy.plaintext import digest_of
@@ -34,6 +36,14 @@ def roles_by_tenant(user: AbstractBaseUser) -> dict[UUID, str]:
     """The tenants somebody is a member of, each with their role there."""
     members = Member.objects.filter(user_id=user.pk)  # any tenant: a person may serve several
     return dict(members.values_list("tenant_id", "role"))
+
+
+def tenant_called(name: str) -> Tenant | None:
+    """The tenant with this slug or id, as operators name it in a terminal."""
+    named = Q(slug=name)
+    with suppress(ValueError):
+        named |= Q(pk=UUID(name))
+    return Tenant.objects.filter(named).first()
 
 
 def is_called(name: str, *, tenant_id: UUID, slug: str) -> bool:

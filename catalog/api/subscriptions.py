@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -112,7 +112,7 @@ class SubscriptionFilter(filters.FilterSet):
     def of_customer(
         self, rows: QuerySet[Subscription], name: str, value: str
     ) -> QuerySet[Subscription]:
-        return rows.filter(_is_customer(value, "customer__"))
+        return rows.filter(listings.customer_called(value, "customer__"))
 
 
 class Subscriptions(TenantListView):
@@ -145,7 +145,7 @@ class Subscriptions(TenantListView):
         return self.answer(self.get_queryset().get(pk=subscription.pk), status=201)
 
     def _customer(self, name: str) -> Customer:
-        rows = listings.customers(tenant=self.tenant).filter(_is_customer(name))
+        rows = listings.customers(tenant=self.tenant).filter(listings.customer_called(name))
         # Of two, the one whose external id it is goes before the one whose own id it is.
         customer = max(rows, key=lambda row: row.external_id == name, default=None)
         if customer is None:
@@ -199,15 +199,6 @@ class SubscriptionCancellation(TenantAPIView):
             reason=asked["reason"],
         )
         return self.answer(self.get_queryset().get(pk=subscription.pk))
-
-
-def _is_customer(name: str, prefix: str = "") -> Q:
-    """Whose id or external id is `name`."""
-    condition = Q(**{f"{prefix}external_id": name})
-    try:
-        return condition | Q(**{f"{prefix}id": UUID(name)})
-    except ValueError:
-        return condition
 
 
 def _refused(field: str, code: str, reason: str) -> Refused:

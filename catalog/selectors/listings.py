@@ -1,6 +1,8 @@
 """What lists and details show: the rows of one tenant, with all that an answer needs of others."""
 
-from django.db.models import Count, Prefetch, QuerySet
+from uuid import UUID
+
+from django.db.models import Count, Prefetch, Q, QuerySet
 
 from aforo.tenancy.models import Tenant
 from catalog.models import (
@@ -80,3 +82,12 @@ def subscriptions(*, tenant: Tenant) -> QuerySet[Subscription]:
 def subscription_periods(*, tenant: Tenant) -> QuerySet[SubscriptionPeriod]:
     """Stored periods in order of time."""
     return SubscriptionPeriod.objects.for_tenant(tenant).order_by("start_at")
+
+
+def customer_called(name: str, prefix: str = "") -> Q:
+    """Rows whose customer has this external id or own id; `prefix` leads from a row to it."""
+    condition = Q(**{f"{prefix}external_id": name})
+    try:
+        return condition | Q(**{f"{prefix}id": UUID(name)})
+    except ValueError:
+        return condition

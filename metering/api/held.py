@@ -1,8 +1,6 @@
 """Held events over HTTP: late usage of billed periods, accepted or waived, one or thousands."""
 
-from contextlib import suppress
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
@@ -17,6 +15,7 @@ from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.errors import FieldError, Refused
 from aforo.money import plain
 from catalog.models import Customer
+from catalog.selectors.listings import customer_called
 from metering.models import HeldEvent
 from metering.selectors.held import held_events
 from metering.services.held import accept_event, decide_events, waive_event
@@ -209,7 +208,5 @@ class HeldEventsWaiver(_BulkDecision):
 
 def _customers_called(name: str) -> QuerySet[Customer, dict[str, Any]]:
     """Ids of customers by external id or own id."""
-    named = Q(external_id=name)
-    with suppress(ValueError):
-        named |= Q(pk=UUID(name))
+    named = customer_called(name)
     return Customer.objects.filter(named).values("pk")  # any tenant: only compared with own rows

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import Sum
 
 from aforo.tenancy.models import Tenant
 from catalog.models import Customer, Subscription
+from catalog.selectors.listings import customer_called
 from metering.models import RunningTotal, UsageEvent
 
 WALKED = 50_000  # events that one page looks at: some 50 ms where all are in memory
@@ -179,18 +180,10 @@ def _customer_ids(tenant: Tenant, looked: Looked) -> list[UUID] | None:
         return None
     customers = Customer.objects.for_tenant(tenant)
     if looked.customer is not None:
-        customers = customers.filter(_called(looked.customer))
+        customers = customers.filter(customer_called(looked.customer))
     if looked.subscription_id is not None:
         customers = customers.filter(subscriptions=looked.subscription_id)
     return list(customers.values_list("pk", flat=True))
-
-
-def _called(name: str) -> Q:
-    """By external id or by own id."""
-    try:
-        return Q(external_id=name) | Q(pk=UUID(name))
-    except ValueError:
-        return Q(external_id=name)
 
 
 def _few_totals(

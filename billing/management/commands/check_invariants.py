@@ -5,11 +5,10 @@ from typing import IO, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
 from rich.console import Console
 from rich.text import Text
 
-from aforo.tenancy.models import Tenant
+from aforo.tenancy.selectors import tenant_called
 from billing.invariants import TRUTHS, violations_by_truth
 
 
@@ -39,11 +38,7 @@ class Command(BaseCommand):
 
 
 def _tenant_id(name: str) -> UUID:
-    try:
-        named = Q(slug=name) | Q(pk=UUID(name))
-    except ValueError:
-        named = Q(slug=name)
-    tenant_id = Tenant.objects.filter(named).values_list("pk", flat=True).first()
-    if tenant_id is None:
+    tenant = tenant_called(name)
+    if tenant is None:
         raise CommandError(f"there is no tenant {name!r}")
-    return tenant_id
+    return tenant.pk

@@ -7,7 +7,6 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from aforo.errors import AforoError
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
+from aforo.tenancy.selectors import tenant_called
 from aforo.tenancy.services.actors import Actor
 from metering.models import Upload
 from metering.services import imports, upload_reading
@@ -132,16 +132,12 @@ def _mapping(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _tenant(name: str) -> Tenant:
-    tenants = Tenant.objects.all()
     if name:
-        try:
-            found = tenants.filter(pk=UUID(name)).first()
-        except ValueError:
-            found = tenants.filter(slug=name).first()
+        found = tenant_called(name)
         if found is None:
             raise CommandError(f"there is no tenant {name!r}")
         return found
-    live = list(tenants.filter(live_twin=None)[:2])
+    live = list(Tenant.objects.filter(live_twin=None)[:2])
     if len(live) != 1:
         raise CommandError("whose usage is it? Name the tenant with --tenant")
     return live[0]

@@ -6,12 +6,12 @@ from typing import IO, cast
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
 from rich.console import Console
 from rich.text import Text
 
 from aforo.money import plain
 from aforo.tenancy.models import Tenant
+from aforo.tenancy.selectors import tenant_called
 from metering.recount import Compared, one_moment, recount
 
 
@@ -76,11 +76,7 @@ def _told(compared: Compared) -> Text:
 
 
 def _tenant(name: str) -> Tenant:
-    try:
-        named = Q(slug=name) | Q(pk=UUID(name))
-    except ValueError:
-        named = Q(slug=name)
-    tenant = Tenant.objects.filter(named).first()
+    tenant = tenant_called(name)
     if tenant is None:
         raise CommandError(f"there is no tenant {name!r}")
     return tenant
