@@ -12,7 +12,8 @@ from aforo.api.problems import problem_response
 from aforo.errors import AforoError
 from aforo.tenancy.requests import address_of
 from metering.api.ingest import body_of, errors_in, not_allowed
-from webhooks.services.deliveries import Push, Taken, receive
+from webhooks.services.deliveries import receive
+from webhooks.services.pushes import Push, Taken
 
 
 @csrf_exempt

@@ -1,12 +1,11 @@
 """Taking a push: proven, filtered, mapped, and in the inbox before it is answered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid5
 
-import lz4.frame
 import msgspec
 import structlog
 from django.db import transaction
@@ -17,7 +16,7 @@ from aforo.errors import AforoError, NotFound, TooMany, Unauthenticated
 from aforo.ids import new_id
 from aforo.tenancy import clock
 from catalog import aliases
-from metering.ingest import events, gates, inbox, normalising, wake
+from metering.ingest import events, gates, inbox, wake
 from metering.ingest.events import Event, Refusal
 from metering.ingest.normalising import Cover
 from metering.ingest.opening import opened
@@ -25,43 +24,17 @@ from metering.ingest.translation import Translation
 from webhooks.inbound import mapping, memory
 from webhooks.inbound.mapping import Paths
 from webhooks.inbound.signatures import BadSignature, Stale, verify
-from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.models import WebhookSource
 from webhooks.selectors import open_source
+from webhooks.services.pushes import Push, Taken, Verdict, keep
 from webhooks.services.sources import secret_of
 
 SOURCE = "WEBHOOK"
 TIMESTAMP_HEADER = "X-Aforo-Timestamp"
 REFUSED_KEPT = 60  # a minute and source: nobody without the secret may fill our disk
 REFUSED_BYTES = 64 * 1024  # of a payload that nobody signed
-Verdict = WebhookDelivery.Verdict
 log = structlog.get_logger(__name__)
 _encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """One HTTP request to a source. `headers` finds names however they are spelled."""
-
-    body: bytes
-    headers: Mapping[str, str]
-    address: str | None
-    now: datetime
-
-
-@dataclass(slots=True)
-class Taken:
-    """What became of a push; refused events of it are dead letters."""
-
-    delivery_id: UUID = field(default_factory=new_id)
-    batch_id: UUID | None = None
-    event_count: int = 0
-    duplicates: int = 0
-    refused: dict[int, Refusal] = field(default_factory=dict)
-    first_key: str = ""
-
-    @property
-    def accepted(self) -> int:
-        return self.event_count - self.duplicates - len(self.refused)
 
 
 def receive(*, source_id: UUID, push: Push) -> Taken:
@@ -79,7 +52,7 @@ def receive(*, source_id: UUID, push: Push) -> Taken:
         raws = _payloads_in(push.body)
         payloads = [parsers.decode(bytes(raw)) for raw in raws]
     except AforoError as error:
-        _keep(source, push, Verdict.UNREADABLE, Taken(), detail=error.detail)
+        keep(source, push, Verdict.UNREADABLE, Taken(), detail=error.detail)
         raise
     return _taken(source, push, list(zip(raws, payloads, strict=True)))
 
@@ -106,7 +79,7 @@ def _taken(source: WebhookSource, push: Push, payloads: list[tuple[msgspec.Raw, 
     fresh = _fresh(source, found, taken)
     if not fresh:
         verdict = Verdict.DUPLICATE if found else Verdict.FILTERED
-        _keep(source, push, verdict, taken)
+        keep(source, push, verdict, taken)
         return taken
     _store(source, push, fresh, taken)
     return taken
@@ -179,7 +152,7 @@ def _store(source: WebhookSource, push: Push, fresh: list[_Fresh], taken: Taken)
     taken.batch_id = new_id()
     with transaction.atomic():
         is_dead = len(taken.refused) == len(fresh)
-        _keep(source, push, Verdict.UNMAPPED if is_dead else Verdict.ACCEPTED, taken)
+        keep(source, push, Verdict.UNMAPPED if is_dead else Verdict.ACCEPTED, taken)
         inbox.put(
             batch_id=taken.batch_id,
             tenant_id=source.tenant_id,
@@ -222,7 +195,7 @@ def _require_signed(source: WebhookSource, push: Push) -> None:
         log.warning("webhook_refused", source=str(source.pk), verdict=verdict.value)
         refused = RATES.add(uuid5(source.pk, "refused"), REFUSED_KEPT, 1)
         if refused is not None and refused.used <= REFUSED_KEPT:
-            _keep(source, push, verdict, Taken(), detail=str(error), limit=REFUSED_BYTES)
+            keep(source, push, verdict, Taken(), detail=str(error), limit=REFUSED_BYTES)
         raise Unauthenticated(str(error), code=verdict.value) from None
 
 
@@ -234,30 +207,3 @@ def _require_rate(source: WebhookSource) -> None:
         detail = f"this source may push {source.rate_limit} times a minute"
         raise TooMany(detail, retry_after=error.retry_after) from None
     RATES.add(source.pk, source.rate_limit, 1)
-
-
-def _keep(
-    source: WebhookSource,
-    push: Push,
-    verdict: WebhookDelivery.Verdict,
-    taken: Taken,
-    *,
-    detail: str = "",
-    limit: int | None = None,
-) -> None:
-    payload = normalising.kept(push.body[:limit])
-    first = min(taken.refused, default=None)
-    WebhookDelivery.objects.create(
-        id=taken.delivery_id,
-        tenant_id=source.tenant_id,
-        source=source,
-        verdict=verdict,
-        detail=detail or ("" if first is None else taken.refused[first].detail),
-        arrived_at=push.now,
-        address=push.address,
-        event_key=taken.first_key,
-        event_count=taken.event_count,
-        batch_id=taken.batch_id,
-        size=len(push.body),
-        payload=lz4.frame.compress(payload),
-    )
