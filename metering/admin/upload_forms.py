@@ -18,9 +18,10 @@ from aforo.tenancy.models import Tenant
 from aforo.tenancy.roles import KEY_WRITERS
 from catalog.selectors.contracts import units_of
 from metering.models import Upload
-from metering.services.uploads import MOST_BYTES, Reading
+from metering.services.uploads import MOST_BYTES
 from metering.uploads.mapping import TARGETS, ColumnMapping
 from metering.uploads.preview import Preview
+from metering.uploads.reading import Reading
 
 _LABELS = {
     "customerId": "Customer",

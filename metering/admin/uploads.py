@@ -28,6 +28,7 @@ from metering.models import Upload
 from metering.selectors.uploads import Fate, fate_of, report_of
 from metering.services import uploads
 from metering.uploads import report
+from metering.uploads.reading import Reading, reading_of
 
 _STATES = {
     Upload.State.DRAFT: "info",
@@ -169,13 +170,13 @@ class UploadAdmin(ReadOnlyAdmin):
                 actor, now = actor_of(request, upload.tenant), clock.now(upload.tenant)
                 uploads.cancel(upload=upload, actor=actor, now=now, at=timezone.now())
             elif "count" in request.POST:
-                again = uploads.reading_of(upload)
+                again = reading_of(upload)
                 self._start(request, upload, again.for_good())
         except AforoError as refusal:
             return self._told(request, upload, refusal.detail)
         return redirect("admin:metering_upload_change", upload.pk)
 
-    def _start(self, request: HttpRequest, upload: Upload, reading: uploads.Reading) -> None:
+    def _start(self, request: HttpRequest, upload: Upload, reading: Reading) -> None:
         uploads.start(
             upload=upload,
             reading=reading,

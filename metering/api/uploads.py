@@ -27,8 +27,9 @@ from metering.api.upload_shapes import NewUpload, UploadSerializer, UploadStart
 from metering.models import Upload
 from metering.selectors import uploads as selectors
 from metering.services import uploads
-from metering.services.uploads import MOST_BYTES, Reading
+from metering.services.uploads import MOST_BYTES
 from metering.uploads import report
+from metering.uploads.reading import Reading
 
 FORM_BYTES = 1024 * 1024  # what a form may need besides its file
 

@@ -8,8 +8,9 @@ from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from metering.models import Upload
 from metering.services import uploads
-from metering.services.uploads import UNFINISHED, Reading
+from metering.services.uploads import UNFINISHED
 from metering.uploads.preview import Preview
+from metering.uploads.reading import Reading, reading_of
 
 
 @transaction.atomic
@@ -35,7 +36,7 @@ def begin_or_resume(
     )
     unfinished: list[Upload] = list(same.select_for_update(of=("self",)).order_by("created_at"))
     for upload in unfinished:
-        if uploads.reading_of(upload) == reading:
+        if reading_of(upload) == reading:
             return upload
     upload = Upload.objects.create(
         tenant=tenant,

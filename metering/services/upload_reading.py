@@ -23,6 +23,7 @@ from metering.services import partitions, uploads
 from metering.uploads import checking, formats
 from metering.uploads.checking import Checked, Gates
 from metering.uploads.chunks import Chunk, chunks_of
+from metering.uploads.reading import reading_of
 from metering.uploads.rows import UnreadableFile
 
 MOST_WAITING = 100_000  # events of a tenant in the inbox, beyond which its files wait: 5 merges
@@ -137,7 +138,7 @@ def _read_rows(
     may_go_on: Callable[[], bool],
     told: Told,
 ) -> bool:
-    mapping = uploads.reading_of(upload).column_mapping(file_digest=upload.sha256)
+    mapping = reading_of(upload).column_mapping(file_digest=upload.sha256)
     gates = Gates(upload.tenant, received_at=upload.created_at, backfill=upload.backfill)
     months = _Months()
     for chunk in chunks_of(formats.rows(file, upload.format), mapping, first=upload.rows_read):

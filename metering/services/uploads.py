@@ -2,8 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 from typing import IO
@@ -20,8 +20,8 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from metering.models import Upload, UploadIssue, UploadPiece
 from metering.uploads import stream
-from metering.uploads.mapping import ColumnMapping
 from metering.uploads.preview import Preview, preview_of
+from metering.uploads.reading import Reading
 
 READ = "metering.read_upload"
 PIECE = 1024 * 1024  # bytes: what a reader holds of a file, and one row of the database
@@ -31,40 +31,6 @@ MOST_WAITING_BYTES = 2 * 1024 * 1024 * 1024  # of a tenant's files that are not 
 STALE = timedelta(seconds=60)  # without a sign of life: its worker is dead
 KEPT = timedelta(days=1)  # files that nobody has started, or only in a dry run
 UNFINISHED = (Upload.State.QUEUED, Upload.State.PROCESSING)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a file is to be read. `mapping` names a column per field of an event."""
-
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    default_metric: str = ""
-    default_customer: str = ""
-    dry_run: bool = False
-    backfill: bool = False
-
-    def for_good(self) -> "Reading":
-        """The same, with rows that count."""
-        return replace(self, dry_run=False)
-
-    def column_mapping(self, *, file_digest: str = "") -> ColumnMapping:
-        return ColumnMapping(
-            self.mapping,
-            default_metric=self.default_metric,
-            default_customer=self.default_customer,
-            file_digest=file_digest,
-        )
-
-
-def reading_of(upload: Upload) -> Reading:
-    """How this file is read."""
-    return Reading(
-        upload.mapping,
-        upload.default_metric,
-        upload.default_customer,
-        upload.dry_run,
-        upload.backfill,
-    )
 
 
 def require_room(*, tenant: Tenant) -> None:

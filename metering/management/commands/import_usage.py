@@ -20,8 +20,8 @@ from aforo.tenancy.selectors import tenant_called
 from aforo.tenancy.services.actors import Actor
 from metering.models import Upload
 from metering.services import imports, upload_reading
-from metering.services.uploads import Reading
 from metering.uploads import preview, stream
+from metering.uploads.reading import Reading
 
 PIECE = 4 * 1024 * 1024
 LOOK_AGAIN = 0.2  # seconds between looks at an inbox that is full

@@ -27,9 +27,9 @@ from metering.models import (
 from metering.selectors.accounts import account_of
 from metering.selectors.uploads import Fate, fate_of, report_of
 from metering.services import upload_reading, uploads
-from metering.services.uploads import Reading
 from metering.services.watermarks import stamp_billed
 from metering.uploads import chunks
+from metering.uploads.reading import Reading
 from metering.uploads.rows import UnreadableFile
 from tests.metering.conftest import NOW, subscribe
 from tests.threads import in_threads
