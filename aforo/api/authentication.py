@@ -30,7 +30,7 @@ class OperatorKeyAuthentication(BaseAuthentication):
     """`Authorization: Bearer afo_...`, looked up each time: a revoked key is refused at once."""
 
     def authenticate(self, request: Request) -> tuple[KeyHolder, ApiKey]:
-        key = self.find(bearer_of(get_authorization_header(request)))
+        key = self.find(self.plaintext_of(request))
         if key is None:
             raise Unauthenticated("no such key, or one that was revoked")
         tenant = key.tenant
@@ -38,6 +38,9 @@ class OperatorKeyAuthentication(BaseAuthentication):
         note_use(key.pk, timezone.now())
         structlog.contextvars.bind_contextvars(tenant=tenant.slug)
         return KeyHolder(key.pk, key.role), key
+
+    def plaintext_of(self, request: Request) -> str:
+        return bearer_of(get_authorization_header(request))
 
     def find(self, plaintext: str) -> ApiKey | None:
         if not plaintext.startswith(OPERATOR):
@@ -50,6 +53,13 @@ class OperatorKeyAuthentication(BaseAuthentication):
 
 class AnyKeyAuthentication(OperatorKeyAuthentication):
     """Any key of the tenant: for what senders of usage may ask as well as operators."""
+
+    def plaintext_of(self, request: Request) -> str:
+        """Older gateway policies send `X-Aforo-Key`, and no `Authorization`."""
+        own = request.headers.get("X-Aforo-Key", "").strip()
+        if own and "Authorization" not in request.headers:
+            return own
+        return super().plaintext_of(request)
 
     def find(self, plaintext: str) -> ApiKey | None:
         return open_key(plaintext)

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpResponse
 from django.utils import timezone
@@ -13,7 +14,9 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 
+from aforo.api.authentication import AnyKeyAuthentication
 from aforo.api.entities import entity_response
 from aforo.api.idempotency import HEADER, answer_once
 from aforo.api.rates import RATES, Rate
@@ -28,7 +31,38 @@ Selector = Callable[..., QuerySet[Any]]
 Verb = Callable[..., Any]
 
 
-class TenantAPIView(GenericAPIView):
+class _SaysWhereKeysStand(APIView):
+    rate: Rate | None = None  # where a limited key stands
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Every answer to a limited key says where it stands."""
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
+        for name, value in (self.rate.headers if self.rate else {}).items():
+            final[name] = value
+        return final
+
+
+class AnyKeyAPIView(_SaysWhereKeysStand):
+    """What senders of usage may ask as well as operators.
+
+    The limit of an operator key is in requests, so this counts; that of a metering key in events.
+    """
+
+    authentication_classes = (AnyKeyAuthentication,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        key = cast(ApiKey, request.auth)
+        if key.kind == ApiKey.Kind.METERING:
+            self.rate = RATES.rate_of(key.pk, key.rate_limit or settings.KEY_RATE_LIMIT)
+            return
+        RATES.require(key.pk, key.rate_limit)
+        self.rate = RATES.add(key.pk, key.rate_limit, 1)
+
+
+class TenantAPIView(_SaysWhereKeysStand, GenericAPIView):
     """A view of one tenant, the key's. `selector(tenant=...)` is all it can see.
 
     `serializer_class` is the shape of the answer; input has a serializer of its own, read with
@@ -37,7 +71,6 @@ class TenantAPIView(GenericAPIView):
 
     tenant: Tenant
     actor: Actor
-    rate: Rate | None = None  # where a limited key stands
     write_roles: ClassVar[Collection[str]] = WRITERS
     selector: ClassVar[Selector | None] = None
     replays_answers: ClassVar[bool] = True  # POSTs accept an `Idempotency-Key`
@@ -58,15 +91,6 @@ class TenantAPIView(GenericAPIView):
         if request.method == "POST" and self.replays_answers and HEADER in request.headers:
             answer = getattr(self, "post", self.http_method_not_allowed)
             self.__dict__["post"] = partial(self._post_once, answer)  # which is called next
-
-    def finalize_response(
-        self, request: Request, response: Any, *args: Any, **kwargs: Any
-    ) -> Response:
-        """Every answer to a limited key says where it stands."""
-        final: Response = super().finalize_response(request, response, *args, **kwargs)
-        for name, value in (self.rate.headers if self.rate else {}).items():
-            final[name] = value
-        return final
 
     def now(self) -> datetime:
         """Now on the tenant's clock."""

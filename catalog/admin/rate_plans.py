@@ -251,13 +251,13 @@ class RatePlanVersionAdmin(CatalogAdmin):
 class UnitPriceAdmin(ReadOnlyAdmin):
     """Every price of every version, to be searched."""
 
-    list_display = ("unit", "version", "tenant", "model", "timing")
+    list_display = ("unit", "version", "tenant", "pricing_model", "timing")
     list_select_related = ("tenant", "unit", "version__rate_plan")
     list_filter = (TenantFilter, "timing", "version__status")
     search_fields = ("unit__name", "version__rate_plan__name")
 
     @display(description="model")
-    def model(self, price: UnitPrice) -> str:
+    def pricing_model(self, price: UnitPrice) -> str:
         return str(price.terms.get("model", ""))
 
 

@@ -7,10 +7,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from aforo.api.authentication import AnyKeyAuthentication
 from aforo.api.serializers import WireSerializer
+from aforo.api.views import AnyKeyAPIView
 from aforo.errors import NotFound
 from aforo.tenancy.models import ApiKey
 from metering.selectors.batches import COUNTS, batch_fate
@@ -38,10 +37,8 @@ class Batch(WireSerializer):
     errors = RefusedEvent(many=True)  # type: ignore[assignment]  # likewise
 
 
-class IngestBatch(APIView):
+class IngestBatch(AnyKeyAPIView):
     """One batch, asked for with a metering or an operator key of its tenant."""
-
-    authentication_classes = (AnyKeyAuthentication,)
 
     @extend_schema(responses=Batch)
     def get(self, request: Request, batch_id: UUID) -> Response:

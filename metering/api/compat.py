@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aforo.api.problems import NotAllowed, expected_error
-from aforo.api.rates import RateExceeded
 from aforo.errors import AforoError, Refused
 from metering.api import limits
 from metering.ingest import door
@@ -19,6 +18,7 @@ from metering.ingest.known import KnownKey
 View = Callable[[HttpRequest], HttpResponse]
 Problem = Callable[[AforoError], HttpResponse]
 JSON = "application/json"
+_KEY = "aforo.metering_key"  # whom the request was recognised as, for its answer
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -32,12 +32,14 @@ def foreign_door(problem: Problem) -> Callable[[View], View]:
             if request.method != "POST":
                 return _told(problem, NotAllowed("events are sent by POST"))
             try:
-                return view(request)
+                response = view(request)
             except Exception as error:  # raised again, unless it is expected
                 expected = expected_error(error)
                 if expected is None:
                     raise
-                return _told(problem, expected)
+                response = _told(problem, expected)
+            key = request.META.get(_KEY)
+            return response if key is None else limits.told(response, key)
 
         return guarded
 
@@ -46,13 +48,15 @@ def foreign_door(problem: Problem) -> Callable[[View], View]:
 
 def entered(request: HttpRequest, token: str) -> tuple[bytes, KnownKey]:
     """The key that a client of another API sent."""
-    return door.authenticate(token, tenant_header=request.headers.get("X-Tenant-Id"))
+    digest, key = door.authenticate(token, tenant_header=request.headers.get("X-Tenant-Id"))
+    request.META[_KEY] = key
+    return digest, key
 
 
-def finished(response: HttpResponse, key: KnownKey, admission: Admission) -> HttpResponse:
+def finished(response: HttpResponse, admission: Admission) -> HttpResponse:
     """An answer that also says where to ask what became of its events."""
     response["X-Batch-Id"] = str(admission.batch_id)
-    return limits.counted(response, key, admission.event_count)
+    return response
 
 
 def require_any_accepted(admission: Admission) -> None:
@@ -71,9 +75,6 @@ def _told(problem: Problem, error: AforoError) -> HttpResponse:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         response["Retry-After"] = str(retry_after)
-    if isinstance(error, RateExceeded):
-        for name, value in error.rate.headers.items():
-            response[name] = value
     if isinstance(error, NotAllowed):
         response["Allow"] = "POST"
     return response

@@ -31,6 +31,7 @@ def ingest_costs(request: HttpRequest) -> HttpResponse:
     """Take one cost, `{"events": [...]}` or a bare array; 202 once it cannot be lost."""
     if request.method != "POST":
         return not_allowed()
+    key = None
     try:
         digest, key = door.authenticate(
             bearer_token(request), tenant_header=request.headers.get("X-Tenant-Id")
@@ -43,12 +44,13 @@ def ingest_costs(request: HttpRequest) -> HttpResponse:
             header_key=request.headers.get("Idempotency-Key"),
             now=known.clock_of(key),
         )
+        limits.count(key, admission.event_count)
+        note_use(key.id, timezone.now())
+        # Everything is known, and nothing waits: there is no batch to ask about.
+        response = answered(admission, killed_sessions=(), batch_id=None)
     except AforoError as error:
-        return problem_response(error)
-    note_use(key.id, timezone.now())
-    # Everything is known, and nothing waits: there is no batch to ask about.
-    response = answered(admission, killed_sessions=(), batch_id=None)
-    return limits.counted(response, key, admission.event_count)
+        response = problem_response(error)
+    return response if key is None else limits.told(response, key)
 
 
 class CostEventSerializer(WireModelSerializer):

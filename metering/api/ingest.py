@@ -62,14 +62,16 @@ def _served(
 ) -> HttpResponse:
     if request.method != "POST":
         return not_allowed()
+    key = None
     try:
         token = bearer_token(request)
         digest, key = door.authenticate(token, tenant_header=request.headers.get("X-Tenant-Id"))
         translate = translate or translate_of(request, key)
         admission = admit(request, digest, key, translate=translate, envelope=envelope, token=token)
+        response = answer(admission)
     except AforoError as error:
-        return problem_response(error)
-    return limits.counted(answer(admission), key, admission.event_count)
+        response = problem_response(error)
+    return response if key is None else limits.told(response, key)
 
 
 def admit(
@@ -113,6 +115,7 @@ def _admitted(
         door=request.path,
         translate=translate,
     )
+    limits.count(key, admission.event_count)
     if admission.event_count:
         after_answer(request, partial(wake.wake, admission.bucket))
     note_use(key.id, timezone.now())

@@ -66,7 +66,7 @@ def _taken(
     if admission.event_count and len(admission.refused) == admission.event_count:
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         members = {"status": status, "error": "Unprocessable Entity", **members}
-    return finished(json_response(members, status=status), key, admission)
+    return finished(json_response(members, status=status), admission)
 
 
 def _one(body: bytes, admission: Admission, now: datetime) -> Members:

@@ -13,9 +13,14 @@ def require_room(key: KnownKey) -> None:
     RATES.require(key.id, key.rate_limit)
 
 
-def counted(response: HttpResponse, key: KnownKey, events: int) -> HttpResponse:
-    """The answer to a request that was let in; a limited key hears where it stands."""
-    rate = RATES.add(key.id, key.rate_limit, events)
+def count(key: KnownKey, events: int) -> None:
+    """Count what a request brought, whatever becomes of it."""
+    RATES.add(key.id, key.rate_limit, events)
+
+
+def told(response: HttpResponse, key: KnownKey) -> HttpResponse:
+    """Any answer to a key that was recognised; a limited one hears where it stands."""
+    rate = RATES.rate_of(key.id, key.rate_limit)
     if rate is not None:
         for name, value in rate.headers.items():
             response[name] = value

@@ -20,4 +20,4 @@ def events(request: HttpRequest) -> HttpResponse:
     translate = partial(cloudevents.structured, value_fields=value_fields)
     admission = admit(request, digest, key, translate=translate)
     require_any_accepted(admission)
-    return finished(HttpResponse(status=HTTPStatus.NO_CONTENT), key, admission)
+    return finished(HttpResponse(status=HTTPStatus.NO_CONTENT), admission)

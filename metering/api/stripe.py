@@ -57,7 +57,7 @@ def meter_event(request: HttpRequest) -> HttpResponse:
         "created": int(now.timestamp()),
         "timestamp": _seconds(str(told["timestamp"]), now),
     }
-    return finished(json_response(told), key, admission)
+    return finished(json_response(told), admission)
 
 
 @foreign_door(_problem)
@@ -67,7 +67,7 @@ def meter_event_v2(request: HttpRequest) -> HttpResponse:
     now = known.clock_of(key)
     told = _told(body_of(request), key, admission, now)
     told |= {"object": "v2.billing.meter_event", "created": now.isoformat()}
-    return finished(json_response(told), key, admission)
+    return finished(json_response(told), admission)
 
 
 @foreign_door(_problem)
@@ -99,7 +99,7 @@ def meter_event_stream(request: HttpRequest) -> HttpResponse:
     translate = partial(stripe.stream, value_fields=meters.value_fields(key.tenant_id))
     admission = admit(request, digest, key, translate=translate)
     require_any_accepted(admission)
-    return finished(json_response({}), key, admission)
+    return finished(json_response({}), admission)
 
 
 def _taken(request: HttpRequest, translate: Translator) -> tuple[KnownKey, Admission]:

@@ -7,10 +7,9 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from aforo.api.authentication import AnyKeyAuthentication
 from aforo.api.serializers import WireSerializer
+from aforo.api.views import AnyKeyAPIView
 from aforo.errors import Unreadable
 from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey
@@ -77,13 +76,12 @@ class TrialSerializer(WireSerializer):
         return trial.stored.decode(errors="replace")
 
 
-class IngestTest(APIView):
+class IngestTest(AnyKeyAPIView):
     """One event walked through every step of the doors and the drain, with a key of any kind.
 
     200 whatever becomes of it. A body that the doors would not take either is answered as there.
     """
 
-    authentication_classes = (AnyKeyAuthentication,)
     write_roles = EVERYONE  # it writes nothing
 
     @extend_schema(

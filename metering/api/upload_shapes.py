@@ -27,7 +27,9 @@ class Columns(serializers.JSONField):
 
 class NewUpload(WireSerializer):
     file = serializers.FileField(
-        help_text="CSV, NDJSON, a JSON array or XML, in UTF-8; also as gzip", max_length=255
+        help_text="CSV, NDJSON, a JSON array or XML, in UTF-8; also as gzip",
+        max_length=255,
+        allow_empty_file=True,  # refused with a code of its own
     )
     default_metric_name = serializers.CharField(
         max_length=400, default="", allow_blank=True, help_text=_NAMES_NONE

@@ -13,10 +13,8 @@ from rest_framework.parsers import DataAndFiles, MultiPartParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from aforo.api.authentication import AnyKeyAuthentication
-from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
+from aforo.api.views import AnyKeyAPIView, TenantAPIView, TenantDetailView, TenantListView
 from aforo.errors import Forbidden, NotFound, TooLarge, Unreadable
 from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey
@@ -119,10 +117,9 @@ def receive(request: Request) -> Upload:
     )
 
 
-class IngestUpload(APIView):
+class IngestUpload(AnyKeyAPIView):
     """A file of usage, 202 once it is kept; each row passes the gates like any event."""
 
-    authentication_classes = (AnyKeyAuthentication,)
     permission_classes = (MaySend,)
     parser_classes = (UploadParser,)
 
@@ -131,10 +128,9 @@ class IngestUpload(APIView):
         return Response(UploadSerializer(receive(request)).data, status=202)
 
 
-class IngestUploadDetail(APIView):
+class IngestUploadDetail(AnyKeyAPIView):
     """How far a file was read and what became of its rows, asked with a key of either kind."""
 
-    authentication_classes = (AnyKeyAuthentication,)
     permission_classes = (MaySend,)
 
     @extend_schema(responses=UploadSerializer, tags=["ingest"])

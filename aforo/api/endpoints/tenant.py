@@ -35,6 +35,7 @@ class TenantSerializer(WireModelSerializer):
             "settlement_delay",
             "dead_letter_days",
             "dead_letter_threshold",
+            "session_summaries",
             "now",
             "clock_frozen_at",
             "created_at",
@@ -62,6 +63,9 @@ class TenantEdits(WireSerializer):
     )
     dead_letter_threshold = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, required=False, allow_null=True, help_text="null: never"
+    )
+    session_summaries = serializers.BooleanField(
+        required=False, help_text="one event with the sums of each closed session"
     )
 
 

@@ -16,6 +16,7 @@ SETTINGS = {
     "settlementDelay": "02:00:00",
     "deadLetterDays": 30,
     "deadLetterThreshold": 1000,
+    "sessionSummaries": True,
 }
 
 

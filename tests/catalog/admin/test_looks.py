@@ -5,7 +5,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from tests.factories import BillableUnitFactory, RatePlanVersionFactory
+from tests.factories import BillableUnitFactory, RatePlanVersionFactory, UnitPriceFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -38,3 +38,10 @@ def test_units_are_listed_with_their_plain_cost(superuser):
     BillableUnitFactory(unit_cost=Decimal("0.000001100000"))
     page = superuser.get(reverse("admin:catalog_billableunit_changelist")).content.decode()
     assert "0.0000011<" in page
+
+
+def test_prices_are_listed_with_their_models(superuser):
+    UnitPriceFactory(terms={"model": "STAIRSTEP"})
+    page = superuser.get(reverse("admin:catalog_unitprice_changelist"))
+    assert page.status_code == 200
+    assert "STAIRSTEP" in page.content.decode()

@@ -47,6 +47,29 @@ def test_a_limited_key_hears_where_it_stands_with_every_answer(seller):
     assert (refused.status_code, refused["X-RateLimit-Remaining"]) == (422, "7")
 
 
+def test_what_is_no_event_does_not_count_and_says_where_the_key_stands(seller):
+    limit(seller, 10)
+    batch = seller.send(event(1)).json()["batchId"]
+
+    unreadable = seller.post(b"not even json")
+    tried = seller.post(b'{"metricName": "calls"}', path="/v1/ingest/test")
+    asked = seller.client.get(f"/v1/ingest/batches/{batch}", headers={"X-Aforo-Key": seller.token})
+
+    answers = [(unreadable, 400), (tried, 200), (asked, 200)]
+    assert [answer.status_code for answer, _ in answers] == [status for _, status in answers]
+    assert {answer["X-RateLimit-Remaining"] for answer, _ in answers} == {"9"}
+
+
+def test_what_other_peoples_clients_send_in_vain_counts_too(seller):
+    limit(seller, 1)
+    lago = "/compat/lago/api/v1/events"
+
+    refused = seller.post(b'{"event": {"code": "calls"}}', path=lago)
+
+    assert (refused.status_code, refused["X-RateLimit-Remaining"]) == (422, "0")
+    assert seller.post(b"{}", path=lago).status_code == 429
+
+
 def test_a_key_over_its_rate_is_sent_away_before_anything_is_read(seller):
     limit(seller, 2)
     seller.send(event(1), event(2))

@@ -125,7 +125,7 @@ def test_an_upload_may_be_cancelled(seller):
         (LOADGEN, {"mapping": '["quantity"]'}, 422, "UNPROCESSABLE_ENTITY"),
         (LOADGEN, {"mapping": "{"}, 422, "UNPROCESSABLE_ENTITY"),
         (LOADGEN, {"backfill": "true"}, 403, "FORBIDDEN"),
-        (b"", {}, 422, "UNPROCESSABLE_ENTITY"),
+        (b"", {}, 400, "UNREADABLE_FILE"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_a_code(seller, content, fields, status, code):
