@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db.backends.postgresql import base
 
-TRUSTED_SECONDS = 1.0  # since its last use; what breaks within them fails one statement
+TRUSTED_SECONDS = 1.0  # since it was last given out; what breaks within them fails one statement
 
-_used_at: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
+_given_at: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -21,17 +21,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         while True:
             connection: psycopg.Connection[Any] = super().get_new_connection(conn_params)
             if self.pool is None or _lives(connection):
+                # Not when it comes back: who keeps one for an hour may not have used it since.
+                _given_at[connection] = monotonic()
                 return connection
             self.pool.putconn(connection)  # sees that it is broken, and makes another
 
-    def _close(self) -> None:
-        if self.connection is not None:
-            _used_at[self.connection] = monotonic()
-        super()._close()  # type: ignore[misc]  # the stubs do not know it
-
 
 def _lives(connection: psycopg.Connection[Any]) -> bool:
-    if monotonic() - _used_at.get(connection, 0.0) < TRUSTED_SECONDS:
+    if monotonic() - _given_at.get(connection, float("-inf")) < TRUSTED_SECONDS:
         return True
     try:
         connection.execute("")

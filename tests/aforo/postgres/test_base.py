@@ -84,3 +84,14 @@ def test_one_that_died_just_now_fails_once():
         pid()
     connection.close()
     assert pid() != first
+
+
+def test_one_that_was_kept_for_long_is_asked_when_it_comes_back(monkeypatch):
+    first = pid()
+    kill(first)
+    later = base.monotonic() + 2 * base.TRUSTED_SECONDS
+    monkeypatch.setattr(base, "monotonic", lambda: later)
+
+    connection.close()
+
+    assert pid() != first
