@@ -16,7 +16,7 @@ __all__ = ["fresh_process", "no_wakes", "seller"]
 pytestmark = pytest.mark.slow
 
 often = settings(
-    max_examples=400,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
