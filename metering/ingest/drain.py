@@ -1,7 +1,9 @@
 """The drain: count what waits in the inbox, each event once, in one transaction."""
 
+import gc
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -56,7 +58,8 @@ def drain(ids: Sequence[int], *, now: datetime) -> int:
     batches = inbox.read(ids)
     steps.done("claim")
     tallies = {batch.id: Tally() for batch in batches}
-    count(chain.from_iterable(map(arrivals.of_batch, batches)), tallies, steps)
+    with _no_search_for_rings():
+        count(chain.from_iterable(map(arrivals.of_batch, batches)), tallies, steps)
     write.receipts(batches, tallies, now=now, steps=steps.took)
     write.file_inbox(batches)
     return sum(batch.event_count for batch in batches)
@@ -95,12 +98,28 @@ def begin() -> None:
         cursor.execute("SET LOCAL synchronous_commit = off")
 
 
+@contextmanager
+def _no_search_for_rings() -> Iterator[None]:
+    """Keep Python's collector out of a drain, which makes many objects and no rings of them.
+
+    It looks through all that a process holds, contracts too, whenever many more are alive: a tenth
+    of the drain's own time.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def _parted(arrived: Iterable[Arrival | Dead]) -> tuple[list[Arrival], list[Dead]]:
-    passed: list[Arrival] = []
-    dead: list[Dead] = []
-    for one in arrived:
-        (passed if isinstance(one, Arrival) else dead).append(one)  # type: ignore[arg-type]
-    return passed, dead
+    everything = list(arrived)
+    dead = [one for one in everything if isinstance(one, Dead)]
+    if not dead:  # nearly always
+        return everything, dead  # type: ignore[return-value]
+    return [one for one in everything if isinstance(one, Arrival)], dead
 
 
 def _judged(passed: Sequence[Arrival]) -> tuple[Judgement, list[Routed], list[Dead]]:

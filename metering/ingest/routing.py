@@ -82,18 +82,16 @@ class TenantContracts:
     def targets(self, arrival: Arrival) -> Targets | Refusal:
         """Who counts this event, or why nobody can say."""
         event, occurred = arrival.event, arrival.occurred
-        routes = self.routes.get((event.customerId, event.metricName), ())
-        for route in routes:
-            if route.start <= occurred < route.end:
-                break
-        else:
-            found = self._found_route(self._name_in(event), event.metricName, occurred)
-            if isinstance(found, Refusal):
-                return found
-            route = found
-        if not route.has_conditions:  # nearly always: no copy, no look at the metadata
-            return route.targets
-        return self._meeting_conditions(route, arrival)
+        for route in self.routes.get((event.customerId, event.metricName), ()):
+            start, end, targets, has_conditions = route
+            if start <= occurred < end:
+                if not has_conditions:  # nearly always: no copy, no look at the metadata
+                    return targets
+                return self._meeting_conditions(route, arrival)
+        found = self._found_route(self._name_in(event), event.metricName, occurred)
+        if isinstance(found, Refusal):
+            return found
+        return self._meeting_conditions(found, arrival) if found.has_conditions else found.targets
 
     def _name_in(self, event: Event) -> str:
         """By which name the customer is known: customerId, else the agent that it has."""

@@ -44,8 +44,9 @@ note = UnitUse().note
 
 def note_all(locked: Locked) -> None:
     """Note the units that counted a committed drain's events, or would have with a price."""
-    priced = {(target.tenant_id, target.unit.unit_id) for target in locked.groups}
-    note(priced.union((one.tenant_id, one.unit_id) for _, one in locked.unbilled if one.unit_id))
+    priced = {id(target.unit): target for target in locked.groups}  # few units, many targets
+    units = {(target.tenant_id, target.unit.unit_id) for target in priced.values()}
+    note(units.union((one.tenant_id, one.unit_id) for _, one in locked.unbilled if one.unit_id))
 
 
 def take_uses() -> list[tuple[UUID, UUID, datetime]]:

@@ -1,5 +1,6 @@
 """The drain: what becomes of each batch, in a constant number of statements, or not at all."""
 
+import gc
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -345,3 +346,13 @@ def test_every_fate_takes_as_many_statements_however_many_meet_it(seller, statem
     few = counted_statements(seller, statements, of_every_fate(1, 1))
     many = counted_statements(seller, statements, of_every_fate(2, 300))
     assert few == many
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_drain_leaves_the_collector_as_it_was(seller, is_on):
+    (gc.enable if is_on else gc.disable)()
+    try:
+        seller.count(event(1))
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
