@@ -8,6 +8,8 @@ import pytest
 
 from aforo.embedded.stack import Stack
 from tests.aforo.embedded.conftest import folder, guard, module_folder
+from tests.slow.installations import Inside, Tenant, own_stack
+from tests.slow.load import CLOCK, START
 
 __all__ = ["folder", "guard", "module_folder"]
 
@@ -35,3 +37,24 @@ def start_stack(own_servers, folder) -> Iterator[Callable[..., Stack]]:
             return stacks.enter_context(Stack(data_dir=data_dir, port=0, **options))
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One installation for all tests of a module; each has a tenant of its own."""
+    with own_stack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def inside(stack) -> Iterator[Inside]:
+    with Inside(stack.environment()) as inside:
+        yield inside
+
+
+@pytest.fixture
+def tenant(stack, inside) -> Tenant:
+    tenant = Tenant.seeded(inside, stack.url, start=START)
+    with tenant.seller() as seller:
+        seller.freeze_clock(CLOCK)
+    return tenant

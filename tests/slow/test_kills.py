@@ -5,7 +5,6 @@ One installation for all tests; each has a tenant of its own.
 
 import os
 import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,33 +13,13 @@ import redis
 
 from aforo.embedded.stack import Stack
 from billing.services.bill_pages import CHUNK
-from tests.slow.installations import PATIENCE, Inside, Running, Tenant, own_folder, own_stack
+from tests.slow.installations import PATIENCE, Running, Tenant, own_folder
 from tests.slow.load import CLOCK, END, START, Load, body, request
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
 BETWEEN_KILLS = 600  # events answered 202
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with own_stack() as stack:
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def inside(stack) -> Iterator[Inside]:
-    with Inside(stack.environment()) as inside:
-        yield inside
-
-
-@pytest.fixture
-def tenant(stack, inside) -> Tenant:
-    tenant = Tenant.seeded(inside, stack.url, start=START)
-    with tenant.seller() as seller:
-        seller.freeze_clock(CLOCK)
-    return tenant
 
 
 def goes_on(load: Load, *, more: int = BETWEEN_KILLS) -> bool:

@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, Queue
 from threading import Thread
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 
 from aforo.embedded.stack import Stack
-from tests.slow.installations import PATIENCE, Inside, Tenant, own_stack
+from tests.slow.installations import PATIENCE, Tenant
 from tests.slow.load import CLOCK, START
 from tests.waiting import eventually
 
@@ -21,26 +20,6 @@ pytestmark = pytest.mark.slow
 
 WITHIN = 10.0  # seconds; a second on a machine that has nothing else to do
 TYPES = {"VALIDATED", "ENRICHED", "DEDUPLICATED", "REJECTED", "FLAGGED"}
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with own_stack() as stack:
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def inside(stack) -> Iterator[Inside]:
-    with Inside(stack.environment()) as inside:
-        yield inside
-
-
-@pytest.fixture
-def tenant(stack, inside) -> Tenant:
-    tenant = Tenant.seeded(inside, stack.url, start=START)
-    with tenant.seller() as seller:
-        seller.freeze_clock(CLOCK)
-    return tenant
 
 
 class Stream:

@@ -1,40 +1,19 @@
 """kill -9 in the middle of a file: whoever goes on counts each row once, over HTTP and by hand."""
 
 import subprocess
-from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
 
 from aforo.embedded.stack import Stack
-from tests.slow.installations import AFORO, PATIENCE, Inside, Tenant, own_environment, own_stack
-from tests.slow.load import CLOCK, START
+from tests.slow.installations import AFORO, PATIENCE, Tenant, own_environment
+from tests.slow.load import START
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
 ROWS = 60_000
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    with own_stack() as stack:
-        yield stack
-
-
-@pytest.fixture(scope="module")
-def inside(stack) -> Iterator[Inside]:
-    with Inside(stack.environment()) as inside:
-        yield inside
-
-
-@pytest.fixture
-def tenant(stack, inside) -> Tenant:
-    tenant = Tenant.seeded(inside, stack.url, start=START)
-    with tenant.seller() as seller:
-        seller.freeze_clock(CLOCK)
-    return tenant
 
 
 def csv_of(rows: int) -> str:
