@@ -69,6 +69,16 @@ _TOTALS = """
         OR (e.quantity, e.revenue, e.cost) IS DISTINCT FROM (t.quantity, t.revenue, t.cost))
     ORDER BY t.id
 """
+# An end that is set just before a period begins takes the period away from what came early for it.
+_HOMELESS = """
+    SELECT 'running total ' || t.id,
+           format('counts %%s events of a period that is not there: no invoice will bill them',
+                  t.event_count)
+    FROM running_totals t
+    WHERE t.id = ANY(%(ids)s) AND t.event_count <> 0
+      AND NOT EXISTS (SELECT FROM subscription_periods p WHERE p.id = t.period_id)
+    ORDER BY t.id
+"""
 
 
 def unaccounted_events(scope: Scope) -> Iterator[Violation]:
@@ -87,6 +97,11 @@ def unaccounted_events(scope: Scope) -> Iterator[Violation]:
 def totals_off_their_events(scope: Scope) -> Iterator[Violation]:
     for ids in _chosen(scope, SUMMED, without_archived=True):
         yield from scope.violations(_TOTALS, ids=ids)
+
+
+def totals_without_a_period(scope: Scope) -> Iterator[Violation]:
+    for ids in _chosen(scope, PRICED):
+        yield from scope.violations(_HOMELESS, ids=ids)
 
 
 def broken_chains(scope: Scope) -> Iterator[Violation]:

@@ -1,6 +1,6 @@
 """Where pieces meet: corrections of held events, of archived months, of numbers with all digits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,6 +10,7 @@ from aforo.money import plain
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from billing.invariants import broken_truths
+from catalog.services.subscriptions import cancel_subscription
 from metering.archive import parquet
 from metering.models import (
     ArchivedMonth,
@@ -30,6 +31,7 @@ from tests.billing.test_late_usage import (
     PER_CALL,
     accept_all,
     assert_all_is_proven,
+    bill,
     sell,
     things,
 )
@@ -152,6 +154,25 @@ def test_eight_at_once_take_an_unbilled_event_back_once(seller):
     assert sorted(in_threads(8, work)) == ["EVENT_TAKEN_BACK"] * 7 + ["done"]
     assert UsageEvent.objects.count() == 2
     assert_truths(seller)
+
+
+def test_what_came_early_for_a_period_that_was_taken_back_is_told(seller, queued):
+    subscription = sell(seller, PER_CALL)
+    now = APRIL - timedelta(minutes=2)
+    move_clock(seller, now)
+    seller.count(things(1, 5, occurredAt="2026-04-01T00:01:00Z"))
+    cancel_subscription(subscription=subscription, actor=ACTOR, now=now)
+    (broken,) = broken_truths(tenant_id=seller.tenant.id, full=True).items()
+    assert broken[0] == "what is counted is of a period that can be billed"
+    amend_event(
+        tenant=seller.tenant,
+        event_id=row_of(1).pk,
+        changes={"occurredAt": now - timedelta(minutes=1)},
+        **WHY | {"now": now},
+    )
+    (march,) = bill(seller.tenant, MAY)
+    assert str(march.total) == "0.1000"
+    assert_all_is_proven(seller)
 
 
 @pytest.fixture
