@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection
 
-from aforo.money import ZERO, divide
+from aforo.money import EXACT, ZERO, divide
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from metering.models.activity import slice_start
@@ -152,8 +152,8 @@ def _late(tenant: Tenant, span: Span, now: datetime) -> Decimal:
 
 def _times(counts: Figures, price: Decimal) -> Figures:
     return Figures(
-        counts.today * price,
-        counts.yesterday * price,
-        counts.month * price,
-        counts.last_month * price,
+        EXACT.multiply(counts.today, price),
+        EXACT.multiply(counts.yesterday, price),
+        EXACT.multiply(counts.month, price),
+        EXACT.multiply(counts.last_month, price),
     )
