@@ -10,6 +10,8 @@ from aforo.money import plain
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from billing.invariants import broken_truths
+from billing.models import InvoiceLine
+from billing.services.invoices import bill_periods
 from catalog.services.subscriptions import cancel_subscription
 from metering.archive import parquet
 from metering.models import (
@@ -24,9 +26,11 @@ from metering.models import (
 from metering.selectors.accounts import account_of
 from metering.services import partitions, retention
 from metering.services.corrections import amend_event, void_event
-from metering.services.held import accept_event
+from metering.services.held import accept_event, decide_events
+from tests.billing.build import bill_run
 from tests.billing.test_late_usage import (
     APRIL,
+    JUNE,
     MAY,
     PER_CALL,
     accept_all,
@@ -172,6 +176,37 @@ def test_what_came_early_for_a_period_that_was_taken_back_is_told(seller, queued
     )
     (march,) = bill(seller.tenant, MAY)
     assert str(march.total) == "0.1000"
+    assert_all_is_proven(seller)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_accepted_while_a_run_holds_the_total_all_is_billed_once(seller, queued):
+    subscription = sell(seller, PER_CALL, months=3)
+    seller.count(things(1, 5))
+    bill(seller.tenant, APRIL)
+    seller.count(*(things(number) for number in range(10, 50)))
+    held = list(HeldEvent.objects.order_by("pk").values_list("pk", flat=True))
+    run = bill_run(seller.tenant, start=APRIL, end=MAY, auto_finalize=True, status="COMPLETED")
+    april = subscription.periods.order_by("start_at")[1]
+
+    def work(index):
+        if index == 0:
+            return bill_periods(run=run, period_ids=[april.pk], now=MAY)
+        return decide_events(
+            tenant=seller.tenant,
+            chosen=HeldEvent.objects.filter(pk__in=held[index::7]),
+            status=HeldEvent.Status.ACCEPTED,
+            actor=ACTOR,
+            reason="ours",
+            now=APRIL,
+        )
+
+    in_threads(8, work)
+    accept_all(seller.tenant)
+    bill(seller.tenant, JUNE, start=MAY)
+    total = RunningTotal.objects.get(quantity__gt=0)
+    lines = InvoiceLine.objects.filter(unit_id=total.unit_id)
+    assert sum(line.exact_amount for line in lines) == Decimal("0.9")
     assert_all_is_proven(seller)
 
 
