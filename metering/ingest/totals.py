@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from uuid import UUID
 
 import msgspec
 
 from aforo.money import plain
-from metering.ingest.connection import digests, hot_cursor
+from metering.ingest.connection import PackedArray, digests, hot_cursor, uuids
 from metering.ingest.targets import Target
 
 _CREATE = """
@@ -16,9 +15,10 @@ _CREATE = """
     SELECT t, s, v, u, '', p, 0, 0, 0, 0, 0, %s
     FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u, t, s)
     ON CONFLICT DO NOTHING
+    RETURNING id, uuid_send(period_id) || uuid_send(plan_version_id) || uuid_send(unit_id)
 """
 _FIND = """
-    SELECT r.id, r.period_id, r.plan_version_id, r.unit_id
+    SELECT r.id, uuid_send(p) || uuid_send(v) || uuid_send(u)
     FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u)
     JOIN running_totals r
       ON r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = ''
@@ -70,20 +70,32 @@ def ids_of(targets: Iterable[Target]) -> dict[Target, int]:
     missing = {_key(target): target for target in targets if target.total_id is None}
     if not missing:
         return ids
-    ordered = [missing[key] for key in sorted(missing)]
-    keys = [[str(part) for part in column] for column in zip(*sorted(missing), strict=True)]
-    owners = [
-        [str(target.tenant_id) for target in ordered],
-        [str(target.subscription_id) for target in ordered],
-    ]
-    with hot_cursor() as cursor:
-        cursor.execute(_CREATE, (EMPTY_DIGEST, *keys, *owners))
-        found = {tuple(key): total_id for total_id, *key in cursor.execute(_FIND, keys)}
+    found = _made(missing)
+    there = sorted(missing.keys() - found.keys())
+    if there:
+        with hot_cursor() as cursor:
+            found |= {key: total_id for total_id, key in cursor.execute(_FIND, _parts(there))}
     return ids | {target: found[_key(target)] for target in targets if target.total_id is None}
 
 
-def _key(target: Target) -> tuple[UUID, ...]:
-    return (target.period_id, target.version_id, target.unit.unit_id)
+def _made(missing: dict[bytes, Target]) -> dict[bytes, int]:
+    """Those of the totals that nobody had made before, by their keys."""
+    keys = sorted(missing)
+    owners = [missing[key] for key in keys]
+    tenants = uuids([target.tenant_id.bytes for target in owners])
+    subscriptions = uuids([target.subscription_id.bytes for target in owners])
+    with hot_cursor() as cursor:
+        rows = cursor.execute(_CREATE, (EMPTY_DIGEST, *_parts(keys), tenants, subscriptions))
+        return {key: total_id for total_id, key in rows}
+
+
+def _key(target: Target) -> bytes:
+    return target.period_id.bytes + target.version_id.bytes + target.unit.unit_id.bytes
+
+
+def _parts(keys: Sequence[bytes]) -> tuple[PackedArray, ...]:
+    """Periods, plan versions and units."""
+    return tuple(uuids([key[at : at + 16] for key in keys]) for at in (0, 16, 32))
 
 
 def lock(ids: Iterable[int]) -> dict[int, Total]:
