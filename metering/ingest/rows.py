@@ -74,35 +74,14 @@ class RowMaker:
         )
         late = arrival.occurred < batch.late_before
         version, subscription, customer, unit = self._context
-        digest = self.chain.append(
-            proof.canonical(
-                (  # each by its own name: unpacking into it would take 0.3 us more
-                    self.total_id,
-                    position,
-                    version,
-                    subscription,
-                    customer,
-                    unit,
-                    metric,
-                    key,
-                    quantity,
-                    revenue_text,
-                    cost_text,
-                    proof.microseconds(arrival.occurred),
-                    batch.received_microseconds,
-                    late,
-                    product,
-                    session,
-                    agent,
-                    tool,
-                    trace,
-                    metadata,
-                    batch.source,
-                    batch.batch_text,
-                    arrival.index,
-                )
-            )
-        )
+        # Each by its own name: unpacking into the tuple would take 0.3 us more.
+        hashed = (
+            self.total_id, position, version, subscription, customer, unit, metric, key, quantity,
+            revenue_text, cost_text, proof.microseconds(arrival.occurred),
+            batch.received_microseconds, late, product, session, agent, tool, trace, metadata,
+            batch.source, batch.batch_text, arrival.index,
+        )  # fmt: skip
+        digest = self.chain.append(proof.canonical(hashed))
         only_product_type = texts == self._only_product_type
         columns = self._only_product_type_columns if only_product_type else _columns(texts)
         if not batch.is_plain:
