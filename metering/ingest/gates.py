@@ -34,6 +34,9 @@ def check_event(event: Event, *, received_at: datetime) -> Refusal | None:
 def check_quantity(event: Event) -> Refusal | None:
     """A quantity is finite, not negative, below 10^24 and has at most 12 decimals."""
     quantity = event.quantity
+    text = str(quantity)
+    if len(text) <= QUANTITY_PLACES and text.replace(".", "", 1).isdigit():
+        return None  # nearly always; to look at the digits takes four times as long
     if not quantity.is_finite():
         return Refusal("INVALID_QUANTITY", "quantity must be a finite number")
     if quantity.is_signed() and quantity:

@@ -15,15 +15,10 @@ from metering.ingest.events import KNOWN_FIELDS, Fields, Refusal, fields_of
 
 # Field names that gateways and agents use for credentials, wherever they stand.
 SECRET_FIELDS = frozenset({"apikey", "api_key", "x-api-key", "authorization", "secret", "password"})
-_SUSPECT = re.compile(
-    rb'"(?:' + "|".join(sorted(SECRET_FIELDS)).encode() + rb')"|"(?:sk_|afo_|alias:)',
-    re.IGNORECASE,
-)
+# Searched for one by one in lower case: a pattern of all of them takes twice as long.
+_SUSPECT = (b'"sk_', b'"afo_', b'"alias:', *(f'"{name}"'.encode() for name in SECRET_FIELDS))
 # Letters that a JSON library never escapes: whoever does may hide a credential from the scan.
 _HIDING = re.compile(rb"\\u00(?:2d|[46][1-9a-f]|5[0-9af]|7[0-9a])", re.IGNORECASE)
-# Searched for one by one in lower case, since the pattern alone takes twice as long: each of its
-# branches holds one of them, and few plain events do.
-_HINTS = (b'"sk_', b'"afo_', b'"alias:', b"apik", b"api_k", b"api-k", b"horiz", b"secr", b"sswo")
 _REMOVED = "[removed]"
 _decoder = msgspec.json.Decoder(float_hook=Decimal)  # no digit of a number is lost on the way
 _EMPTY = msgspec.Raw(b'""')
@@ -63,7 +58,7 @@ def is_suspect(body: bytes) -> bool:
     if b"\\" in body and b"\\u00" in body and _HIDING.search(body) is not None:
         return True
     lower = body.lower()
-    return any(hint in lower for hint in _HINTS) and _SUSPECT.search(body) is not None
+    return any(suspect in lower for suspect in _SUSPECT)
 
 
 def fold(raw: bytes, *, cover: Cover, is_risky: bool) -> bytes | Refusal:
