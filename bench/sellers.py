@@ -185,6 +185,8 @@ class _Writer:
             aggregation=aggregation,
             product_type="API",
             filter_conditions="[]",
+            allowed_sources="[]",
+            key_fields="[]",
             created_at=self._now,
         )
         self._insert(

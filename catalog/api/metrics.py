@@ -43,6 +43,18 @@ class MetricEdits(WireSerializer):
     event_field = serializers.CharField(max_length=200, allow_blank=True, required=False)
     source_metric = serializers.CharField(max_length=200, allow_blank=True, required=False)
     filter_conditions = FilterConditionsField(required=False)
+    allowed_sources = serializers.ListField(
+        child=serializers.CharField(max_length=16),
+        max_length=20,
+        required=False,
+        help_text="who may send its events: sources of API keys, FILE, WEBHOOK; empty: everybody",
+    )
+    key_fields = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        max_length=10,
+        required=False,
+        help_text="fields that make the key of an event which comes without one",
+    )
     unit_cost = ExactField(required=False)
 
 
@@ -74,6 +86,8 @@ class MetricSerializer(WireModelSerializer):
             "event_field",
             "source_metric",
             "filter_conditions",
+            "allowed_sources",
+            "key_fields",
             "unit_cost",
             "product_type",
             "product_ids",

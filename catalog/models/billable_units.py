@@ -32,6 +32,14 @@ class BillableUnit(TenantOwned):
     filter_conditions = models.JSONField(
         default=list, blank=True, help_text='[{"field", "operator", "value"}, ...], all must hold'
     )
+    allowed_sources = models.JSONField(
+        default=list, blank=True, help_text="who may send its events; empty: everybody"
+    )
+    key_fields = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="fields that make the key of an event which comes without one",
+    )
     unit_cost = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="what one unit costs the seller"
     )

@@ -39,6 +39,7 @@ class UnitContract(msgspec.Struct, frozen=True, array_like=True):
     unit_cost: Decimal
     conditions: list[dict[str, str]]
     product_type: str
+    sources: tuple[str, ...] = ()  # who may send its events; empty: everybody
 
 
 class PeriodSpan(msgspec.Struct, frozen=True, array_like=True):
@@ -93,6 +94,7 @@ def contract_of_unit(unit: BillableUnit) -> UnitContract:
         unit_cost=unit.unit_cost,
         conditions=unit.filter_conditions,
         product_type=unit.product_type,
+        sources=tuple(unit.allowed_sources),
     )
 
 

@@ -26,6 +26,8 @@ EDITABLE = frozenset(
         "event_field",
         "source_metric",
         "filter_conditions",
+        "allowed_sources",
+        "key_fields",
         "unit_cost",
     }
 )
@@ -44,6 +46,8 @@ def create_unit(
     event_field: str = "",
     source_metric: str = "",
     filter_conditions: Sequence[Mapping[str, str]] = (),
+    allowed_sources: Sequence[str] = (),
+    key_fields: Sequence[str] = (),
     unit_cost: Decimal = ZERO,
     unit_label: str = "",
     description: str = "",
@@ -58,6 +62,8 @@ def create_unit(
         event_field=event_field,
         source_metric=source_metric,
         filter_conditions=[dict(condition) for condition in filter_conditions],
+        allowed_sources=list(allowed_sources),
+        key_fields=list(key_fields),
         unit_cost=unit_cost,
         unit_label=unit_label,
         description=description,
@@ -206,10 +212,20 @@ def _require_sound(unit: BillableUnit) -> None:
         )
     if unit.unit_cost < ZERO:
         raise changes.refused("unitCost", "INVALID", "must not be negative")
+    _require_names("allowedSources", unit.allowed_sources, longest=16)
+    _require_names("keyFields", unit.key_fields, longest=200)
     try:
         compile_conditions(unit.filter_conditions)
     except InvalidConditions as error:
         raise changes.refused(error.field, "INVALID", error.reason) from error
+
+
+def _require_names(field: str, names: object, *, longest: int) -> None:
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not is_list or not all(0 < len(name) <= longest and "\0" not in name for name in names):
+        raise changes.refused(field, "INVALID", f"a list of names of 1 to {longest} characters")
+    if len(set(names)) != len(names):
+        raise changes.refused(field, "INVALID", "names each only once")
 
 
 def _require_same_aggregation(unit: BillableUnit, aggregation: object) -> None:

@@ -111,7 +111,6 @@ def _admitted(
         key=key,
         body=body_of(request),
         cover=cover,
-        source="API",
         door=request.path,
         translate=translate,
     )

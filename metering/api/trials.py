@@ -19,8 +19,9 @@ from metering.api.ingest import body_of
 from metering.api.translations import translate_of
 from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.normalising import Cover
-from metering.services.trials import Trial, key_of, try_event
+from metering.services.trials import Trial, key_of, try_compound, try_event
 
+COMPOUND = "/api/v1/ingest/compound"
 _DOORS: Mapping[str, Envelope] = {
     "/v1/ingest": NATIVE,
     "/v1/ingest/batch": NATIVE,
@@ -28,6 +29,7 @@ _DOORS: Mapping[str, Envelope] = {
     "/v1/ingest/events/batch": NATIVE,
     "/v1/events": EVENTS,
     "/v1/meter": METER,
+    COMPOUND: NATIVE,
 }
 
 
@@ -60,8 +62,8 @@ class EffectSerializer(WireSerializer):
     currency = serializers.CharField(source="subscription.currency")
 
 
-class TrialSerializer(WireSerializer):
-    """How far the event came. Nothing of it was kept."""
+class MeasuredTrialSerializer(WireSerializer):
+    """How far an event came. Nothing of it was kept."""
 
     verdict = serializers.ChoiceField(("COUNTED", "UNBILLED", "HELD", "DUPLICATE", "REFUSED"))
     code = serializers.CharField(help_text="why it is refused; else empty")
@@ -74,6 +76,12 @@ class TrialSerializer(WireSerializer):
 
     def get_event(self, trial: Trial) -> str:
         return trial.stored.decode(errors="replace")
+
+
+class TrialSerializer(MeasuredTrialSerializer):
+    """The same of all that was sent: of a compound, each measurement for itself."""
+
+    measurements = MeasuredTrialSerializer(many=True)
 
 
 class IngestTest(AnyKeyAPIView):
@@ -96,7 +104,9 @@ class IngestTest(AnyKeyAPIView):
     )
     def post(self, request: Request) -> Response:
         key = cast(ApiKey, request.auth)
-        envelope = _spoken_at(request.query_params.get("door", "/v1/ingest"))
+        sender = key_of(key)
+        door = request.query_params.get("door", "/v1/ingest")
+        envelope = _spoken_at(door)
         headers = request.headers
         cover = Cover(
             tenant_id=key.tenant_id,
@@ -104,13 +114,12 @@ class IngestTest(AnyKeyAPIView):
             idempotency_key=headers.get("Idempotency-Key"),
             trace_id=trace_of(headers.get("traceparent"), headers.get("x-trace-id")),
         )
-        trial = try_event(
-            tenant=key.tenant,
-            body=body_of(cast(Any, request)),
-            cover=cover,
-            now=clock.now(key.tenant),
-            translate=translate_of(cast(Any, request), key_of(key.tenant)),
-        )
+        body, now = body_of(cast(Any, request)), clock.now(key.tenant)
+        if door == COMPOUND:
+            trial = try_compound(sender=sender, body=body, cover=cover, now=now)
+        else:
+            translate = translate_of(cast(Any, request), sender)
+            trial = try_event(sender=sender, body=body, cover=cover, now=now, translate=translate)
         return Response(TrialSerializer(trial).data)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from aforo.errors import AforoError, Forbidden, Unauthenticated
 from aforo.ids import new_id
 from aforo.tenancy.selectors import is_called
-from metering.ingest import events, gates, heartbeats, inbox, killed, known
+from metering.ingest import events, gates, heartbeats, inbox, killed, known, made_keys
 from metering.ingest.compounds import refuse_together
 from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
@@ -52,7 +52,6 @@ def receive(
     key: KnownKey,
     body: bytes,
     cover: Cover,
-    source: str,
     door: str,
     translate: Translate = untranslated,
 ) -> Admission:
@@ -67,17 +66,18 @@ def receive(
     except AforoError:
         _require_open(digest)
         raise
+    array, arrivals, made = keyed(array, arrivals, key)
     now = known.clock_of(key)
     refused = _refusals(arrivals, key, now)
     refuse_together(refused, translation.together)
-    admission = _admission(key, array, arrivals, refused)
+    admission = _admission(key, array, arrivals, refused, made)
     if not arrivals:
         _require_open(digest)
     elif not inbox.store(
         batch_id=admission.batch_id,
         bucket=key.bucket,
         key_digest=digest,
-        source=source,
+        source=key.source,
         door=door,
         received_at=now,
         event_count=len(arrivals),
@@ -88,8 +88,22 @@ def receive(
     return admission
 
 
+def keyed(
+    array: bytes, arrivals: list[Event | Refusal], key: KnownKey
+) -> tuple[bytes, list[Event | Refusal], dict[int, str]]:
+    """The same with the keys that billable units have made of other fields, and these by index."""
+    if not any(isinstance(event, Event) and event.idempotencyKey is None for event in arrivals):
+        return array, arrivals, {}
+    fields = known.key_fields(key.tenant_id)
+    return made_keys.with_keys(array, arrivals, fields) if fields else (array, arrivals, {})
+
+
 def _admission(
-    key: KnownKey, array: bytes, arrivals: list[Event | Refusal], refused: dict[int, Refusal]
+    key: KnownKey,
+    array: bytes,
+    arrivals: list[Event | Refusal],
+    refused: dict[int, Refusal],
+    made: dict[int, str],
 ) -> Admission:
     batch_id = new_id()
     return Admission(
@@ -99,7 +113,7 @@ def _admission(
         len(arrivals),
         _repeats(arrivals, refused),
         refused,
-        _made_keys(arrivals, refused, batch_id),
+        made | _made_keys(arrivals, refused, batch_id),
         killed.killed_among(key.tenant_id, heartbeats.sessions_in(array, arrivals)),
     )
 

@@ -1,5 +1,6 @@
 """What the door remembers between requests: the settings of keys and the names of metrics."""
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,9 +19,16 @@ SETTINGS_SECONDS = 30.0  # a changed limit of a key is in force everywhere after
 MAX_KEYS = 50_000  # beyond this the memory is worth more than the round trip it saves
 
 _KEY = """
-    SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric, k.rate_limit
+    SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric, k.rate_limit,
+        k.source
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
+"""
+_KEY_FIELDS = """
+    SELECT CASE WHEN u.source_metric = '' THEN u.name ELSE u.source_metric END, u.key_fields
+    FROM billable_units u
+    WHERE u.tenant_id = %s AND u.archived_at IS NULL AND u.key_fields <> '[]'
+    ORDER BY u.name DESC
 """
 _OPEN = "SELECT EXISTS (SELECT FROM api_keys k WHERE k.digest = %s AND k.revoked_at IS NULL)"
 _CLOCK = f"SELECT {NOW_SQL} FROM tenants t WHERE t.id = %s"  # noqa: S608 - our own constant
@@ -42,11 +50,13 @@ class KnownKey:
     accepts_unknown_metrics: bool
     bucket: int
     rate_limit: int | None  # events a minute
+    source: str  # who sends with it
     read_at: float
 
 
 _keys: dict[bytes, KnownKey] = {}
 _metrics: dict[UUID, frozenset[str]] = {}
+_key_fields: dict[UUID, tuple[float, dict[str, list[str]]]] = {}
 
 
 def key_of(digest: bytes) -> KnownKey | None:
@@ -58,7 +68,7 @@ def key_of(digest: bytes) -> KnownKey | None:
             row = cursor.fetchone()
         if row is None:
             return None
-        key_id, tenant_id, slug, is_sandbox, unknown, limit = row
+        key_id, tenant_id, slug, is_sandbox, unknown, limit, source = row
         accepts = unknown != Tenant.UnknownMetric.REJECT
         known = KnownKey(
             key_id,
@@ -68,6 +78,7 @@ def key_of(digest: bytes) -> KnownKey | None:
             accepts,
             bucket_of(tenant_id),
             limit or settings.KEY_RATE_LIMIT,
+            source,
             time.monotonic(),
         )
         if len(_keys) >= MAX_KEYS:
@@ -93,6 +104,7 @@ def forget_everything() -> None:
     """As a process that has just started."""
     _keys.clear()
     _metrics.clear()
+    _key_fields.clear()
 
 
 def clock_of(key: KnownKey) -> datetime:
@@ -119,3 +131,17 @@ def unknown_metrics(key: KnownKey, names: set[str]) -> set[str]:
         if rows[0][0] != Tenant.UnknownMetric.REJECT:  # the switch was moved since
             return set()
     return missing
+
+
+def key_fields(tenant_id: UUID) -> dict[str, list[str]]:
+    """By metric, the fields of which the keys of events without one are made.
+
+    As it was half a minute ago at most. Of several units of one metric the first by name decides.
+    """
+    read_at, fields = _key_fields.get(tenant_id, (0.0, {}))
+    if not read_at or time.monotonic() - read_at > SETTINGS_SECONDS:
+        with connection.cursor() as cursor:
+            cursor.execute(_KEY_FIELDS, (tenant_id,))
+            fields = {metric: json.loads(names) for metric, names in cursor.fetchall()}
+        _key_fields[tenant_id] = (time.monotonic(), fields)
+    return fields

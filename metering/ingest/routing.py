@@ -1,7 +1,7 @@
 """What one process knows of a tenant's catalog, and who counts an event by it."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +27,8 @@ MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
 REJECT = Tenant.UnknownMetric.REJECT
 CREATE = Tenant.UnknownMetric.CREATE
+SENDER = "\0sender"  # among the fields of an event; no name of the outside holds a nul
+AMEND = "AMEND"
 EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 SINCE = MAX_AGE + timedelta(days=35)  # a period that holds a 90-day-old event ended after this
 SHOWN_NAME = 80  # characters of a name that a refusal repeats
@@ -48,8 +50,7 @@ class TenantContracts:
         self.routes: dict[tuple[str, str], list[Route]] = {}
         self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
         for unit in units_of(tenant_id):
-            accepts = compile_conditions(unit.conditions) if unit.conditions else None
-            self.units[unit.metric].append((unit, accepts))
+            self.units[unit.metric].append((unit, _acceptance(unit)))
         self.terms: dict[tuple[UUID, UUID], Terms] = {}
         self.undefined: set[str] = set()  # metrics that units are to be drafted for
 
@@ -113,7 +114,7 @@ class TenantContracts:
             fields = fields_of(arrival)
         except UnreadableMetadata as error:
             return Refusal("INVALID_EVENT", str(error))
-        named = {"customerId": arrival.event.customerId, **fields}
+        named = {**fields, SENDER: arrival.batch.sender}
         met = (target for target in route.targets if not target.accepts or target.accepts(named))
         targets = tuple(met)
         for target in targets:
@@ -199,6 +200,19 @@ class TenantContracts:
         if key not in self.terms:
             self.terms[key] = parse_terms(wire)
         return self.terms[key]
+
+
+def _acceptance(unit: UnitContract) -> Accepts | None:
+    """Which events it counts, by their fields and sender; None: all of its metric."""
+    meets = compile_conditions(unit.conditions) if unit.conditions else None
+    if not unit.sources:
+        return meets
+    senders = frozenset(unit.sources) | {AMEND}  # an amendment is decided by an operator
+
+    def accepts(fields: Mapping[str, object]) -> bool:
+        return fields[SENDER] in senders and (meets is None or meets(fields))
+
+    return accepts
 
 
 def shown(name: str) -> str:

@@ -125,7 +125,7 @@ def _add_letter(letters: dict[tuple[bytes, str], list[Any]], letter: Dead, event
         return
     letters[batch.tenant_id.bytes, fingerprint] = [
         new_id(), batch.tenant_id, why.code, why.detail, 1, fingerprint, event,
-        *events.named_in(event), batch.source, batch.batch_id, letter.index, batch.received_at,
+        *events.named_in(event), batch.sender, batch.batch_id, letter.index, batch.received_at,
     ]  # fmt: skip
 
 

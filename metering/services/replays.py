@@ -23,7 +23,6 @@ from metering.ingest.normalising import Cover
 from metering.models import DeadLetter
 
 SOURCE = "REPLAY"
-DOOR = "/api/v1/dead-letters/replay"
 MAX_BYTES = 8 * 1024 * 1024  # of one batch; what the doors take at most is a little more
 # Who says these has judged the event's time already, by the limits of the door it came in by.
 PAST_THE_DOOR = frozenset({
@@ -38,7 +37,7 @@ _MARK = """
 """
 _KEY = "idempotencyKey"
 _NULL = b"null"
-_received_at = attrgetter("received_at")
+_arrival = attrgetter("received_at", "source")
 
 
 class Replayed(NamedTuple):
@@ -54,6 +53,7 @@ class _Parcel:
     """One batch on its way to the inbox."""
 
     received_at: datetime
+    sender: str
     batch_id: UUID = field(default_factory=new_id)
     raws: list[bytes] = field(default_factory=list)
     refused: dict[int, Refusal] = field(default_factory=dict)
@@ -115,15 +115,15 @@ def _packed(
 ) -> Iterator[_Parcel]:
     """Batches of the events; `first_batch` learns in which one each letter begins.
 
-    Letters of one moment travel together, so that no event gets another time than it had.
+    Letters of one moment and sender travel together, so that no event gets others than it had.
     """
-    for received_at, group in groupby(sorted(letters, key=_received_at), key=_received_at):
-        parcel = _Parcel(received_at)
+    for arrival, group in groupby(sorted(letters, key=_arrival), key=_arrival):
+        parcel = _Parcel(*arrival)
         for letter in group:
             for raw, why in _copies(letter, tenant_id):
                 if not parcel.has_room_for(raw) and parcel.raws:
                     yield parcel
-                    parcel = _Parcel(received_at)
+                    parcel = _Parcel(*arrival)
                 first_batch.setdefault(letter.pk, parcel.batch_id)
                 parcel.add(raw, why)
         yield parcel
@@ -162,7 +162,7 @@ def _noted(parcel: _Parcel, tenant_id: UUID, batch_ids: list[UUID]) -> Body:
         batch_id=parcel.batch_id,
         tenant_id=tenant_id,
         source=SOURCE,
-        door=DOOR,
+        door=inbox.door_of_replay(parcel.sender),
         received_at=parcel.received_at,
         event_count=len(parcel.raws),
         refused=parcel.refused,

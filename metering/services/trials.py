@@ -5,16 +5,17 @@ without a lock. Nothing is written, so what waits in the inbox is not known to t
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from aforo.errors import AforoError, Refused
 from aforo.ids import new_id
-from aforo.tenancy.models import Tenant
-from metering.ingest import arrivals, enrichment, gates, killed, known
+from aforo.tenancy.models import ApiKey, Tenant
+from metering.ingest import arrivals, compounds, enrichment, events, gates, killed, known
 from metering.ingest.arrivals import Arrival
+from metering.ingest.door import keyed
 from metering.ingest.events import Event, Refusal
 from metering.ingest.inbox import Batch, bucket_of
 from metering.ingest.known import KnownKey
@@ -51,6 +52,7 @@ class Trial:
     occurred_at: datetime | None = None
     steps: list[Tried] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    measurements: list["Trial"] = field(default_factory=list)  # of a compound
 
     @property
     def code(self) -> str:
@@ -71,7 +73,7 @@ class Trial:
 
 def try_event(
     *,
-    tenant: Tenant,
+    sender: KnownKey,
     body: bytes,
     cover: Cover,
     now: datetime,
@@ -86,18 +88,56 @@ def try_event(
     array, found = opened(translate(body), cover)
     if len(found) != 1:
         raise Refused(f"there are {len(found)} events in it; one is tried at a time")
+    took = (time.perf_counter_ns() - began) // 1000
+    return _tried(sender, array, found, now=now, took=took)
+
+
+def try_compound(*, sender: KnownKey, body: bytes, cover: Cover, now: datetime) -> Trial:
+    """The same for one request that was measured several ways: each measurement is tried.
+
+    Each against the totals as they stand now. All of them count, or none does.
+    """
+    began = time.perf_counter_ns()
+    translation = compounds.split(body, idempotency_key=cover.idempotency_key)
+    if len(translation.together) + len(translation.refused) != 1:
+        raise Refused("a compound is tried alone")
+    array, found = opened(translation, cover)
+    whole = Trial(received_at=now, stored=body.strip())
+    took = (time.perf_counter_ns() - began) // 1000
+    whole.steps.append(Tried("split", PASSED, f"{len(found)} measurements", took))
+    for raw, event in zip(events.split(array), found, strict=True):
+        one = _tried(sender, events.join([raw]), [event], now=now, took=0)
+        whole.measurements.append(one)
+    whole.verdict = _verdict_together(whole.measurements)
+    if whole.verdict == REFUSED:
+        why = next(one for one in whole.measurements if one.verdict == REFUSED)
+        detail = f"a measurement is refused: {why.steps[-1].detail}"
+        whole.steps.append(Tried("together", REFUSED, detail, 0, why.code))
+    return whole
+
+
+def _verdict_together(measurements: Sequence[Trial]) -> str:
+    """The first of these verdicts that any measurement got."""
+    found = {one.verdict for one in measurements}
+    order = (REFUSED, HELD, COUNTED, UNBILLED, DUPLICATE)
+    return next(verdict for verdict in order if verdict in found)
+
+
+def _tried(
+    sender: KnownKey, array: bytes, found: list[Event | Refusal], *, now: datetime, took: int
+) -> Trial:
+    array, found, _ = keyed(array, found, sender)
     trial = Trial(received_at=now, stored=array.strip()[1:-1].strip())
     event = found[0]
-    took = (time.perf_counter_ns() - began) // 1000
     if isinstance(event, Refusal):
         trial.steps.append(Tried("schema", REFUSED, event.detail, took, event.code))
         return trial
-    if _passes_door(trial, event, tenant, took):
-        _drain(trial, arrivals.arrival_of(_batch(tenant, array, now), 0, event))
+    if _passes_door(trial, event, sender, took):
+        _drain(trial, arrivals.arrival_of(_batch(sender, array, now), 0, event))
     return trial
 
 
-def _passes_door(trial: Trial, event: Event, tenant: Tenant, took: int) -> bool:
+def _passes_door(trial: Trial, event: Event, sender: KnownKey, took: int) -> bool:
     """Schema, timestamp and metric, as the door judges them."""
     now = trial.received_at
     why = gates.check_quantity(event) or gates.check_text(event)
@@ -105,14 +145,13 @@ def _passes_door(trial: Trial, event: Event, tenant: Tenant, took: int) -> bool:
         trial.steps.append(Tried("schema", REFUSED, why.detail, took, why.code))
         return False
     trial.steps.append(Tried("schema", PASSED, "all fields can be read", took))
-    key = key_of(tenant)
     return trial.take(
         "timestamp", lambda: gates.check_time(event, now) or (PASSED, "within 90 days")
     ) and trial.take(
         "metric",
         lambda: (
             gates.unknown_metric(event.metricName)
-            if known.unknown_metrics(key, {event.metricName})
+            if known.unknown_metrics(sender, {event.metricName})
             else (PASSED, f"{event.metricName!r} is known, or need not be")
         ),
     )
@@ -187,20 +226,22 @@ def _priced(
     return PASSED, "priced" if trial.effects else "nothing to price"
 
 
-def key_of(tenant: Tenant) -> KnownKey:
-    """A key of the tenant as the door knows them; it opens nothing."""
+def key_of(key: ApiKey) -> KnownKey:
+    """A key of any kind as the door knows them; it opens nothing."""
+    tenant = key.tenant
     return KnownKey(
-        id=tenant.pk,
+        id=key.pk,
         tenant_id=tenant.pk,
         slug=tenant.slug,
         is_sandbox=tenant.is_sandbox,
         accepts_unknown_metrics=tenant.unknown_metric != Tenant.UnknownMetric.REJECT,
         bucket=bucket_of(tenant.pk),
         rate_limit=None,
+        source=key.source,
         read_at=time.monotonic(),
     )
 
 
-def _batch(tenant: Tenant, array: bytes, now: datetime) -> Batch:
+def _batch(sender: KnownKey, array: bytes, now: datetime) -> Batch:
     """The inbox row that it would be."""
-    return Batch(0, new_id(), tenant.pk, None, "TEST", "", now, now, 1, {}, array)
+    return Batch(0, new_id(), sender.tenant_id, None, sender.source, "", now, now, 1, {}, array)

@@ -35,6 +35,12 @@ class NewApiKey(WireSerializer):
     environment = serializers.ChoiceField(
         ["live", "test"], required=False, help_text="the tenant decides; it must agree"
     )
+    source = serializers.RegexField(
+        r"^[A-Z][A-Z0-9_]*$",
+        max_length=16,
+        default="API",
+        help_text="who sends with it, as billable units name their sources: SDK, GATEWAY ...",
+    )
     rate_limit = serializers.IntegerField(
         min_value=1, max_value=2**31 - 1, allow_null=True, default=None, help_text=_RATE_LIMIT
     )
@@ -67,6 +73,7 @@ class ApiKeySerializer(WireModelSerializer):
             "prefix",
             "last_four",
             "status",
+            "source",
             "rate_limit",
             "created_at",
             "last_used_at",

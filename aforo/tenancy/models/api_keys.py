@@ -1,5 +1,6 @@
 """API keys: shown once, stored as a hash, decisive for the tenant."""
 
+from django.core.validators import RegexValidator
 from django.db import models
 
 from aforo.tenancy.models.members import Role
@@ -21,6 +22,13 @@ class ApiKey(TenantOwned):
     prefix = models.CharField(max_length=8, editable=False)
     last_four = models.CharField(max_length=4, editable=False)
     digest = models.BinaryField(max_length=32, unique=True, editable=False)
+    source = models.CharField(
+        max_length=16,
+        default="API",
+        db_default="API",
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9_]*$", "capital letters, digits and _")],
+        help_text="who sends with it, as billable units name their sources: SDK, GATEWAY ...",
+    )
     rate_limit = models.PositiveIntegerField(
         null=True, blank=True, help_text="events a minute, or requests of an operator; empty: none"
     )

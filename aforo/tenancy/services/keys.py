@@ -15,6 +15,9 @@ from aforo.tenancy.roles import may_grant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
+# What no sender is: doors, files and decisions of our own.
+RESERVED_SOURCES = frozenset({"WEBHOOK", "FILE", "REPLAY", "SESSION", "AMEND", "VOID", "TEST"})
+
 
 @transaction.atomic
 def issue_key(
@@ -23,14 +26,18 @@ def issue_key(
     kind: str,
     name: str,
     role: str = Role.MEMBER,
+    source: str = "API",
     rate_limit: int | None = None,
     actor: Actor,
     now: datetime,
 ) -> tuple[ApiKey, str]:
     """A new key and its plaintext, shown this once. Only operator keys have a `role`.
 
-    `rate_limit` is in events a minute, for an operator key in requests; None is none.
+    `rate_limit` is in events a minute, for an operator key in requests; None is none. `source` is
+    stored with every event that comes in with it, and never changes.
     """
+    if source in RESERVED_SOURCES:
+        raise Refused.naming("source", "RESERVED", f"{source} is what Aforo itself sends as")
     if kind not in ApiKey.Kind or role not in Role:
         raise Refused(f"there is no key of kind '{kind}' and role '{role}'")
     role = role if kind == ApiKey.Kind.OPERATOR else Role.MEMBER
@@ -43,6 +50,7 @@ def issue_key(
         kind=kind,
         name=name,
         role=role,
+        source=source,
         rate_limit=rate_limit,
         prefix=prefix,
         last_four=text[-4:],
@@ -50,6 +58,8 @@ def issue_key(
         created_at=now,
     )
     told = {"name": name, "kind": kind, "role": role, "key": str(key)}
+    if source != "API":
+        told["source"] = source
     if rate_limit is not None:
         told["rate_limit"] = str(rate_limit)
     changes = audit.differences({}, told)

@@ -234,3 +234,37 @@ def test_an_event_without_key_is_always_new(seller, sender):
     told = tried(sender, event(1, idempotencyKey=...))
     assert told["verdict"] == "COUNTED"
     assert told["idempotencyKey"].startswith("auto:")
+
+
+def test_a_compound_is_walked_measurement_by_measurement(seller, sender):
+    whole = {
+        "customerId": "cust_1",
+        "idempotencyKey": "c-1",
+        "measurements": [
+            {"metricName": "calls", "quantity": 1},
+            {"metricName": "tokens", "quantity": 10},
+        ],
+    }
+    told = tried(sender, whole, query="?door=/api/v1/ingest/compound")
+    assert (told["verdict"], told["code"], told["effects"]) == ("COUNTED", "", [])
+    assert [one["verdict"] for one in told["measurements"]] == ["COUNTED", "COUNTED"]
+    assert [one["effects"][0]["revenue"] for one in told["measurements"]] == ["0.02", "0.1"]
+    assert not EventKey.objects.exists()
+
+
+def test_a_compound_with_a_bad_measurement_is_refused_whole(seller, sender):
+    whole = {
+        "customerId": "cust_1",
+        "measurements": [
+            {"metricName": "calls", "quantity": 1},
+            {"metricName": "tokens", "quantity": -10},
+        ],
+    }
+    told = tried(sender, whole, query="?door=/api/v1/ingest/compound")
+    assert (told["verdict"], told["code"]) == ("REFUSED", "INVALID_QUANTITY")
+    assert [one["verdict"] for one in told["measurements"]] == ["COUNTED", "REFUSED"]
+
+
+def test_one_compound_is_tried_at_a_time(seller, sender):
+    one = {"customerId": "cust_1", "measurements": [{"metricName": "calls", "quantity": 1}]}
+    tried(sender, [one, one], status=422, query="?door=/api/v1/ingest/compound")
