@@ -57,7 +57,7 @@ class DrainMeter:
     ) -> Speed:
         """The speed into tables as they are."""
         traffic = self.fresh_traffic(sellers)
-        self._drained(drainers, traffic.bodies(min(warm_up, self.events)), LARGE)
+        self._drained(drainers, traffic.bodies(warm_up), LARGE)
         return self._drained(drainers, traffic.bodies(self.events), limit)
 
     def fresh_traffic(self, sellers: Sequence[Seller]) -> Traffic:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from drain_speed import LARGE, DrainMeter, Speed, behind, ratios
+from drain_speed import LARGE, WARM_UP, DrainMeter, Speed, behind, ratios
 from installation import Drainers, Installation
 from raw import CopySpeed
 from report import Report, Target
 from sellers import SUBSCRIPTIONS, Seller
 
-MOST_EVENTS = 60_000  # before a measurement, so that most of ten thousand have come up
+EVENTS_EACH = 24  # of a subscription before a measurement, so that nearly all totals have come up
 COUNTS = (1, 100, 10_000)  # of active subscriptions, beside the usual thousand
 HALF = f"{SUBSCRIPTIONS:,} active, one with half of the traffic"
 
@@ -25,6 +25,11 @@ def led(sellers: Sequence[Seller]) -> list[Seller]:
     """The first subscription has every other batch to itself."""
     leader = replace(sellers[0], customers=sellers[0].customers[:1])
     return [one for seller in sellers for one in (leader, seller)]
+
+
+def _warm_up(sellers: Sequence[Seller]) -> int:
+    present = sum(len(seller.customers) for seller in sellers)
+    return max(WARM_UP, EVENTS_EACH * present)
 
 
 class ShapeBench:
@@ -45,7 +50,7 @@ class ShapeBench:
         with Drainers(self._installation, 1) as one:
             for _ in range(repeats):
                 for name, sellers in self._shapes.items():
-                    speed = self._meter.anew(one, sellers, LARGE, warm_up=MOST_EVENTS)
+                    speed = self._meter.anew(one, sellers, LARGE, warm_up=_warm_up(sellers))
                     drained[name].append(speed)
                     copied[name].append(self._meter.copied())
         for name in self._shapes:
