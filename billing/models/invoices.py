@@ -13,13 +13,19 @@ from catalog.models import BillingEntity, Customer, Subscription, SubscriptionPe
 class Invoice(TenantOwned):
     """What one customer owes for one period, with everything that the paper shows copied in.
 
-    An ADJUSTMENT bills late usage alone, when there is no period left that could carry it; its
-    `period` is the last one of the subscription, and its dates are those of the usage.
+    An OPENING bills what is due when a subscription begins, a PROGRESS usage so far, which the
+    invoice of the period takes off again. A CONSOLIDATED one is the sum of others, its parts, which
+    bear its number and a suffix. An ADJUSTMENT bills late usage alone, when there is no period left
+    that could carry it; its `period` is the last one of the subscription, and its dates are those
+    of the usage.
     """
 
     class Kind(models.TextChoices):
         PERIOD = "PERIOD", "Period"
         ADJUSTMENT = "ADJUSTMENT", "Adjustments alone"
+        OPENING = "OPENING", "First fees, in advance"
+        PROGRESS = "PROGRESS", "Usage so far"
+        CONSOLIDATED = "CONSOLIDATED", "Several in one"
 
     class Status(models.TextChoices):
         DRAFT = "DRAFT", "Draft"
@@ -29,18 +35,41 @@ class Invoice(TenantOwned):
         UNCOLLECTIBLE = "UNCOLLECTIBLE", "Uncollectible"
         VOID = "VOID", "Void"
 
+    class TaxStatus(models.TextChoices):
+        SETTLED = "SETTLED", "Settled"
+        PENDING = "PENDING", "Engine not asked yet"
+        FAILED = "FAILED", "Engine failed"
+
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
     subscription = models.ForeignKey(
-        Subscription, on_delete=models.PROTECT, related_name="invoices"
+        Subscription,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="invoices",
+        help_text="null: a consolidated one",
     )
     period = models.ForeignKey(
-        SubscriptionPeriod, on_delete=models.PROTECT, related_name="invoices"
+        SubscriptionPeriod, null=True, on_delete=models.PROTECT, related_name="invoices"
     )
     billing_entity = models.ForeignKey(
         BillingEntity, on_delete=models.PROTECT, related_name="invoices"
     )
     bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PERIOD, db_default="PERIOD")
+    part_of = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="parts",
+        help_text="the consolidated invoice that it is a part of",
+    )
+    replaces = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="replacements",
+        help_text="the void invoice that it was made instead of",
+    )
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.PERIOD, db_default="PERIOD")
     status = models.CharField(max_length=14, choices=Status, default=Status.DRAFT)
     # Null until it is drawn: an empty text would be one number for all drafts.
     number = models.CharField(max_length=60, null=True, blank=True)  # noqa: DJ001
@@ -55,6 +84,13 @@ class Invoice(TenantOwned):
     buyer = models.JSONField(help_text="the customer as it was")
     digest = models.BinaryField(help_text="SHA-256 over the digests of its usage lines")
     created_at = models.DateTimeField()
+    tax_status = models.CharField(
+        max_length=8, choices=TaxStatus, default=TaxStatus.SETTLED, db_default="SETTLED"
+    )
+    tax_error = models.TextField(blank=True, default="", db_default="")
+    draft_until = models.DateTimeField(
+        null=True, blank=True, help_text="when its days of grace end and it is issued by itself"
+    )
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     paid_at = models.DateTimeField(null=True, blank=True)
@@ -122,7 +158,10 @@ class InvoiceLine(TenantOwned):
     class Type(models.TextChoices):
         CHARGE = "CHARGE", "Charge"
         USAGE_FEE = "USAGE_FEE", "Usage"
+        SETUP_FEE = "SETUP_FEE", "Setup fee"
         DISCOUNT = "DISCOUNT", "Discount"
+        CREDIT = "CREDIT", "Credit"
+        PRORATION = "PRORATION", "Proration"
         TAX = "TAX_ADJUSTMENT", "Tax"
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="lines")
@@ -131,6 +170,19 @@ class InvoiceLine(TenantOwned):
     stage = models.CharField(max_length=20, help_text="the pipeline stage that made it")
     description = models.CharField(max_length=400)
     unit_id = models.UUIDField(null=True)
+    version_id = models.UUIDField(null=True, help_text="the plan version that it is of")
+    dimension = models.TextField(
+        blank=True, default="", db_default="", help_text="values that its usage was grouped by"
+    )
+    tax_code = models.CharField(max_length=40, blank=True, default="", db_default="")
+    tax_percent = models.DecimalField(max_digits=15, decimal_places=12, null=True)
+    of_line = models.PositiveSmallIntegerField(
+        null=True, help_text="position of the line that a tax or a discount is of"
+    )
+    covers_start_at = models.DateTimeField(
+        null=True, help_text="of a fee in advance: the period that it pays for"
+    )
+    covers_end_at = models.DateTimeField(null=True)
     period_start_at = models.DateTimeField(
         null=True, help_text="of an adjustment: the earlier period whose usage it bills"
     )

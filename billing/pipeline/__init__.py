@@ -8,14 +8,17 @@ from billing.pipeline.aggregate import aggregate_usage
 from billing.pipeline.allowance import subtract_allowance
 from billing.pipeline.commit import apply_commitment
 from billing.pipeline.discount import apply_discounts
-from billing.pipeline.draft import (
-    Draft,
+from billing.pipeline.draft import Draft, Line, LineType, Usage
+from billing.pipeline.facts import (
+    ContractFact,
+    CouponFact,
+    EarlierFact,
     Facts,
+    GrantFact,
     LateFact,
-    Line,
-    LineType,
     PlanFact,
-    Usage,
+    TaxFact,
+    TaxRateFact,
     UsageFact,
 )
 from billing.pipeline.quota_check import check_quota
@@ -28,8 +31,12 @@ from billing.pipeline.tax import add_tax
 
 __all__ = [
     "STAGES",
+    "ContractFact",
+    "CouponFact",
     "Draft",
+    "EarlierFact",
     "Facts",
+    "GrantFact",
     "LateFact",
     "Line",
     "LineType",
@@ -37,6 +44,8 @@ __all__ = [
     "Record",
     "Result",
     "StageFailed",
+    "TaxFact",
+    "TaxRateFact",
     "Usage",
     "UsageFact",
     "run",

@@ -4,7 +4,8 @@ from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID
 
-from billing.pipeline.draft import Draft, Facts, UsageFact
+from billing.pipeline.draft import Draft
+from billing.pipeline.facts import Facts, UsageFact
 from billing.pipeline.lines import label
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from aforo.money import EXACT, ZERO, plain
-from billing.pipeline.draft import Draft, Facts, Usage
+from billing.pipeline.draft import Draft, Usage
+from billing.pipeline.facts import Facts
 from billing.pipeline.lines import label
 
 

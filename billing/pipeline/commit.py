@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, plain
-from billing.pipeline.draft import Draft, Facts, Line, LineType, PlanFact
+from billing.pipeline.draft import Draft, Line, LineType
+from billing.pipeline.facts import Facts, PlanFact
 from billing.pipeline.lines import plan_line, prorated, proration_clause, short
 
 

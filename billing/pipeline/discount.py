@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, Money, plain
-from billing.pipeline.draft import Draft, Facts, LineType, PlanFact
+from billing.pipeline.draft import Draft, LineType
+from billing.pipeline.facts import Facts, PlanFact
 from billing.pipeline.lines import plan_line
 
 

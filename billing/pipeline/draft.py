@@ -1,4 +1,4 @@
-"""The two values of the pipeline: Facts, read once before it runs, and the Draft it builds."""
+"""Draft: the invoice in the making, which the stages hand on from one to the next."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,8 +8,8 @@ from typing import Self
 from uuid import UUID
 
 from aforo.money import ZERO, Money, exact
-from catalog import pricing
-from catalog.pricing import Charge, Terms
+from billing.pipeline.facts import LateFact, UsageFact
+from catalog.pricing import Charge
 
 
 class LineType(StrEnum):
@@ -17,116 +17,11 @@ class LineType(StrEnum):
 
     CHARGE = "CHARGE"
     USAGE_FEE = "USAGE_FEE"
+    SETUP_FEE = "SETUP_FEE"
+    PRORATION = "PRORATION"
+    CREDIT = "CREDIT"
     DISCOUNT = "DISCOUNT"
     TAX_ADJUSTMENT = "TAX_ADJUSTMENT"
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFact:
-    """What one pinned rate plan version asks for per full period, whatever the usage."""
-
-    version_id: UUID
-    name: str
-    base_fee: Decimal = ZERO
-    minimum_spend: Decimal = ZERO
-    discount_percent: Decimal = ZERO
-    discount_amount: Decimal = ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class UsageFact:
-    """One running total as it stood, locked, when the run read it."""
-
-    running_total_id: int
-    version_id: UUID
-    unit_id: UUID
-    unit_name: str
-    unit_label: str
-    dimension: str
-    quantity: Decimal
-    event_count: int
-    position: int
-    digest: bytes
-    revenue: Decimal
-    terms: Terms
-
-
-@dataclass(frozen=True, slots=True)
-class LateFact:
-    """What a total of an earlier period has taken since it was billed, as it stood, locked.
-
-    `before` is what was billed, `after` all there is: both of the earlier period, whose `terms`
-    (already scaled to it) price them. The span is `first_position` to `last_position`.
-    """
-
-    running_total_id: int
-    version_id: UUID
-    plan_name: str
-    unit_id: UUID
-    unit_name: str
-    unit_label: str
-    dimension: str
-    period_start: datetime
-    period_end: datetime
-    before: pricing.Usage
-    after: pricing.Usage
-    first_position: int
-    last_position: int
-    digest: bytes
-    revenue: Decimal
-    terms: Terms
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates.
-
-    Plans and usage are put into one order when built, so that no invoice can tell in which order
-    its rows were read: plans by name, usage by plan, unit and dimension, late usage by its period.
-    """
-
-    currency: str
-    period_start: datetime
-    period_end: datetime
-    seconds: Decimal
-    whole_seconds: Decimal
-    billing_mode: str
-    auto_finalize: bool
-    plans: tuple[PlanFact, ...]
-    usage: tuple[UsageFact, ...]
-    late: tuple[LateFact, ...] = ()
-
-    def __post_init__(self) -> None:
-        plans = sorted(self.plans, key=lambda plan: (plan.name, plan.version_id))
-        place = {plan.version_id: number for number, plan in enumerate(plans)}
-        usage = sorted(
-            self.usage,
-            key=lambda fact: (
-                place.get(fact.version_id, len(plans)),
-                fact.unit_name,
-                fact.unit_id,
-                fact.dimension,
-                fact.running_total_id,
-            ),
-        )
-        late = sorted(
-            self.late,
-            key=lambda fact: (
-                fact.period_start,
-                fact.plan_name,
-                fact.unit_name,
-                fact.dimension,
-                fact.running_total_id,
-            ),
-        )
-        object.__setattr__(self, "plans", tuple(plans))
-        object.__setattr__(self, "usage", tuple(usage))
-        object.__setattr__(self, "late", tuple(late))
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether the period is shorter (or longer) than the one that prices are stated for."""
-        return self.seconds != self.whole_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +56,10 @@ class Line:
     charges: tuple[Charge, ...] = ()
     fact: UsageFact | None = None
     late: LateFact | None = None
+    tax_code: str = ""
+    tax_percent: Decimal | None = None
+    of_line: int | None = None  # number, from 1, of the line that a tax or a discount is of
+    covers: tuple[datetime, datetime] | None = None  # of a fee in advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +67,8 @@ class Draft:
     """An invoice in the making; every stage returns a new one.
 
     `deferred` are totals whose credit this invoice has no room for: a later one will take it.
+    `granted` are units that roll over, by total; `used` the units of grants that are used up;
+    `redeemed` what coupons took off, by redemption. An invoice with `tax_pending` stays a draft.
     """
 
     currency: str
@@ -175,6 +76,10 @@ class Draft:
     lines: tuple[Line, ...] = ()
     notes: tuple[str, ...] = ()
     deferred: tuple[int, ...] = ()
+    granted: tuple[tuple[int, Decimal], ...] = ()
+    used: tuple[tuple[UUID, Decimal], ...] = ()
+    redeemed: tuple[tuple[UUID, Decimal], ...] = ()
+    tax_pending: bool = False
     to_invoice: Decimal | None = None
     finalize: bool = False
 

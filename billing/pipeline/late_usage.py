@@ -8,7 +8,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, Money, divide, plain
-from billing.pipeline.draft import Draft, Facts, LateFact, Line, LineType, PlanFact
+from billing.pipeline.draft import Draft, Line, LineType
+from billing.pipeline.facts import Facts, LateFact, PlanFact
 from billing.pipeline.lines import prorated, short, unit_subject
 from catalog.pricing import Charge
 

@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 from aforo.money import EXACT, Money, divide
-from billing.pipeline.draft import Facts, LateFact, Line, LineType, PlanFact, UsageFact
+from billing.pipeline.draft import Line, LineType
+from billing.pipeline.facts import Facts, LateFact, PlanFact, UsageFact
 
 NAME_LENGTH = 100  # three names and a proration clause stay below the 400 of a stored description
 

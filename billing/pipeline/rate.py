@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from aforo.money import ZERO
-from billing.pipeline.draft import Draft, Facts, Line, LineType, PlanFact, Usage
+from billing.pipeline.draft import Draft, Line, LineType, Usage
+from billing.pipeline.facts import Facts, PlanFact
 from billing.pipeline.late_usage import add_late_usage
 from billing.pipeline.lines import plan_line, prorated, proration_clause, unit_subject
 from catalog import pricing

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from aforo.money import plain
-from billing.pipeline.draft import Draft, Facts, Usage
+from billing.pipeline.draft import Draft, Usage
+from billing.pipeline.facts import Facts
 from billing.pipeline.lines import label
 
 Snapshot = dict[str, object]

@@ -1,6 +1,7 @@
 """Rollover: unused included units of earlier periods. No plan can grant them yet."""
 
-from billing.pipeline.draft import Draft, Facts
+from billing.pipeline.draft import Draft
+from billing.pipeline.facts import Facts
 
 
 def add_rollover(draft: Draft, _: Facts) -> Draft:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from aforo.money import ZERO, plain
-from billing.pipeline.draft import Draft, Facts
+from billing.pipeline.draft import Draft
+from billing.pipeline.facts import Facts
 
 POSTPAID = "POSTPAID"
 

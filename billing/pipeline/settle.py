@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from billing.pipeline.draft import Draft, Facts
+from billing.pipeline.draft import Draft
+from billing.pipeline.facts import Facts
 
 
 def settle_invoice(draft: Draft, facts: Facts) -> Draft:

@@ -1,6 +1,7 @@
 """Tax: per line, by an engine. No engine can be configured yet."""
 
-from billing.pipeline.draft import Draft, Facts
+from billing.pipeline.draft import Draft
+from billing.pipeline.facts import Facts
 
 
 def add_tax(draft: Draft, _: Facts) -> Draft:

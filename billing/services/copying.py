@@ -22,15 +22,20 @@ Row = tuple[object, ...]
 _INVOICE = (
     "id", "tenant_id", "customer_id", "subscription_id", "period_id", "billing_entity_id",
     "bill_run_id", "kind", "status", "currency", "subtotal", "discount_total", "tax_total", "total",
-    "period_start_at", "period_end_at", "seller", "buyer", "digest", "created_at",
+    "period_start_at", "period_end_at", "seller", "buyer", "digest", "tax_status", "created_at",
 )  # fmt: skip
 _LINE = (
     "id", "tenant_id", "invoice_id", "position", "type", "stage", "description", "unit_id",
     "period_start_at", "period_end_at", "quantity", "exact_amount", "amount", "charges", "terms",
+    "version_id", "dimension", "tax_code", "tax_percent", "of_line", "covers_start_at",
+    "covers_end_at",
 )  # fmt: skip
 _SPAN = (
     "id", "tenant_id", "line_id", "running_total_id", "first_position", "last_position",
     "event_count", "quantity", "revenue", "digest",
+)  # fmt: skip
+_ASKED = (
+    LineType.CHARGE, LineType.USAGE_FEE, LineType.SETUP_FEE, LineType.PRORATION, LineType.CREDIT,
 )  # fmt: skip
 _RECORD = ("id", "tenant_id", "invoice_id", "stages")
 
@@ -105,7 +110,7 @@ def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
         new.kind,
         Invoice.Status.DRAFT,
         draft.currency,
-        draft.total(LineType.CHARGE, LineType.USAGE_FEE),
+        draft.total(*_ASKED),
         EXACT.subtract(ZERO, draft.total(LineType.DISCOUNT)),
         draft.total(LineType.TAX_ADJUSTMENT),
         draft.total(),
@@ -114,6 +119,7 @@ def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
         Jsonb(_seller(subscription.billing_entity)),
         Jsonb(_buyer(subscription.customer)),
         _digest(draft),
+        Invoice.TaxStatus.PENDING if draft.tax_pending else Invoice.TaxStatus.SETTLED,
         created_at,
     )
 
@@ -166,7 +172,18 @@ def _lines(new: NewInvoice) -> Iterator[Row]:
             line.amount.amount,
             Jsonb([_charge(charge) for charge in line.charges]),
             _terms(line, new.facts),
+            line.version_id,
+            _dimension(line),
+            line.tax_code,
+            line.tax_percent,
+            line.of_line,
+            *(line.covers or (None, None)),
         )
+
+
+def _dimension(line: Line) -> str:
+    fact = line.fact or line.late
+    return fact.dimension if fact is not None else ""
 
 
 def _charge(charge: Charge) -> dict[str, str | None]:

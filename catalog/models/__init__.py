@@ -2,15 +2,28 @@
 
 from catalog.models.billable_units import BillableUnit
 from catalog.models.billing_entities import BillingEntity
+from catalog.models.contracts import Contract, ContractPhase, ContractPrice
+from catalog.models.coupons import Coupon, CouponRedemption
 from catalog.models.customers import Customer, CustomerAlias
 from catalog.models.offerings import Offering, OfferingPlan
 from catalog.models.products import Product
-from catalog.models.rate_plans import RatePlan, RatePlanVersion, UnitPrice
-from catalog.models.subscriptions import Subscription, SubscriptionPeriod, SubscriptionPlan
+from catalog.models.rate_plans import RatePlan, RatePlanVersion, UnitPrice, VersionCurrency
+from catalog.models.subscriptions import (
+    Subscription,
+    SubscriptionKey,
+    SubscriptionPeriod,
+    SubscriptionPhase,
+    SubscriptionPlan,
+)
 
 __all__ = [
     "BillableUnit",
     "BillingEntity",
+    "Contract",
+    "ContractPhase",
+    "ContractPrice",
+    "Coupon",
+    "CouponRedemption",
     "Customer",
     "CustomerAlias",
     "Offering",
@@ -19,7 +32,10 @@ __all__ = [
     "RatePlan",
     "RatePlanVersion",
     "Subscription",
+    "SubscriptionKey",
     "SubscriptionPeriod",
+    "SubscriptionPhase",
     "SubscriptionPlan",
     "UnitPrice",
+    "VersionCurrency",
 ]

@@ -12,6 +12,17 @@ class Aggregation(models.TextChoices):
     SUM = "SUM", "sum of quantities"
     MAX = "MAX", "largest quantity"
     UNIQUE = "UNIQUE", "distinct values of a metadata field"
+    LATEST = "LATEST", "quantity of the latest event"
+    AVG = "AVG", "average quantity"
+    PERCENTILE_95 = "PERCENTILE_95", "95th percentile of quantities"
+    WEIGHTED_SUM = "WEIGHTED_SUM", "level, weighted by how long it was held"
+
+
+class Rounding(models.TextChoices):
+    NONE = "", "not rounded"
+    ROUND = "ROUND", "half to even"
+    CEIL = "CEIL", "up"
+    FLOOR = "FLOOR", "down"
 
 
 class BillableUnit(TenantOwned):
@@ -20,7 +31,7 @@ class BillableUnit(TenantOwned):
     name = models.CharField(max_length=200, help_text="`metricName` on the wire")
     unit_label = models.CharField(max_length=40, blank=True, help_text="token, call, GB ...")
     description = models.TextField(blank=True)
-    aggregation = models.CharField(max_length=8, choices=Aggregation, default=Aggregation.COUNT)
+    aggregation = models.CharField(max_length=16, choices=Aggregation, default=Aggregation.COUNT)
     event_field = models.CharField(
         max_length=200, blank=True, help_text="metadata key whose distinct values UNIQUE counts"
     )
@@ -40,6 +51,23 @@ class BillableUnit(TenantOwned):
         blank=True,
         help_text="fields that make the key of an event which comes without one",
     )
+    divide_by = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=1,
+        db_default=1,
+        help_text="what the aggregated quantity is divided by before it is priced",
+    )
+    rounding = models.CharField(
+        max_length=8, choices=Rounding, blank=True, default=Rounding.NONE, db_default=""
+    )
+    rounding_places = models.PositiveSmallIntegerField(default=0, db_default=0)
+    recurring = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="the level carries into the next period: seats, storage",
+    )
+    tax_code = models.CharField(max_length=40, blank=True, default="", db_default="")
     unit_cost = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="what one unit costs the seller"
     )
@@ -58,6 +86,9 @@ class BillableUnit(TenantOwned):
             models.CheckConstraint(
                 name="unique_names_the_field_it_counts",
                 condition=~Q(aggregation="UNIQUE") | ~Q(event_field=""),
+            ),
+            models.CheckConstraint(
+                name="quantities_are_divided_by_more_than_nothing", condition=Q(divide_by__gt=0)
             ),
         )
 

@@ -13,7 +13,28 @@ class BillingEntity(TenantOwned):
     legal_name = models.CharField(max_length=200)
     currency = models.CharField(max_length=3)
     time_zone = models.CharField(max_length=64, default="UTC")
+
+    class TaxEngine(models.TextChoices):
+        NONE = "NONE", "no tax"
+        TABLE = "TABLE", "rate table"
+        HTTP = "HTTP", "external engine over HTTP"
+
     country = models.CharField(max_length=2, blank=True)
+    region = models.CharField(max_length=40, blank=True, default="", db_default="")
+    tax_engine = models.CharField(
+        max_length=8, choices=TaxEngine, default=TaxEngine.NONE, db_default="NONE"
+    )
+    tax_url = models.URLField(blank=True, default="", db_default="")
+    tax_secret = models.BinaryField(null=True, blank=True, editable=False, help_text="sealed")
+    tax_inclusive = models.BooleanField(
+        default=False, db_default=False, help_text="whether prices include the tax"
+    )
+    grace_days = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="how long invoices stay drafts"
+    )
+    accent_color = models.CharField(max_length=7, blank=True, default="", db_default="")
+    footer = models.TextField(blank=True, default="", db_default="")
+    logo = models.BinaryField(null=True, blank=True, editable=True, help_text="PNG or SVG")
     address = models.TextField(blank=True)
     tax_number = models.CharField(max_length=40, blank=True)
     invoice_prefix = models.CharField(max_length=20, default="INV")

@@ -14,7 +14,17 @@ class Customer(TenantOwned):
     currency = models.CharField(max_length=3, blank=True)
     country = models.CharField(max_length=2, blank=True)
     address = models.TextField(blank=True)
+    region = models.CharField(max_length=40, blank=True, default="", db_default="")
     tax_number = models.CharField(max_length=40, blank=True)
+    tax_exempt = models.BooleanField(default=False, db_default=False)
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="children",
+        help_text="who is invoiced for this customer as well",
+    )
     language = models.CharField(max_length=10, default="en")
     created_at = models.DateTimeField(editable=False)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)

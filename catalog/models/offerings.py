@@ -31,6 +31,7 @@ class Offering(TenantOwned):
         max_length=10, choices=BillingMode, default=BillingMode.POSTPAID
     )
     currency = models.CharField(max_length=3)
+    trial_days = models.PositiveSmallIntegerField(default=0, db_default=0)
     plans = models.ManyToManyField(RatePlan, through="OfferingPlan", related_name="offerings")
     created_at = models.DateTimeField(editable=False)
 

@@ -3,13 +3,14 @@
 from datetime import datetime
 from decimal import Decimal
 
+import pgtrigger
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeBoundary, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q
 
 from aforo.periods import Period
-from aforo.tenancy.models import TenantOwned
+from aforo.tenancy.models import ApiKey, TenantOwned
 from catalog.models.billing_entities import BillingEntity
 from catalog.models.customers import Customer
 from catalog.models.offerings import Offering
@@ -26,8 +27,23 @@ class Subscription(TenantOwned):
     """One customer on one offering from `start_at` until `end_at` (exclusive; null: open)."""
 
     class State(models.TextChoices):
+        CREATED = "CREATED", "Created"
+        TRIALING = "TRIALING", "Trialing"
         ACTIVE = "ACTIVE", "Active"
+        PAST_DUE = "PAST_DUE", "Past due"
+        PAUSED = "PAUSED", "Paused"
+        EXPIRING_SOON = "EXPIRING_SOON", "Expiring soon"
+        SUSPENDED = "SUSPENDED", "Suspended"
+        EXPIRED = "EXPIRED", "Expired"
         CANCELLED = "CANCELLED", "Cancelled"
+
+    class Cycle(models.TextChoices):
+        WEEKLY = "WEEKLY", "Weekly"
+        MONTHLY = "MONTHLY", "Monthly"
+        QUARTERLY = "QUARTERLY", "Quarterly"
+        ANNUAL = "ANNUAL", "Annual"
+        DAYS = "DAYS", "Every so many days"
+        MONTHS = "MONTHS", "Every so many months"
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
     offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="subscriptions")
@@ -39,6 +55,26 @@ class Subscription(TenantOwned):
     start_at = models.DateTimeField()
     end_at = models.DateTimeField(null=True, blank=True)
     anchor_day = models.PositiveSmallIntegerField(help_text="1 to 31; 31 is the last day")
+    billing_cycle = models.CharField(
+        max_length=10, choices=Cycle, default=Cycle.MONTHLY, db_default="MONTHLY"
+    )
+    cycle_count = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="so many days or months per period, of these two cycles"
+    )
+    anchor_month = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="1 to 12: where quarters or years turn"
+    )
+    trial_end_at = models.DateTimeField(null=True, blank=True)
+    auto_convert = models.BooleanField(
+        default=True, db_default=True, help_text="whether it is paid for when its trial ends"
+    )
+    invoice_threshold = models.DecimalField(
+        max_digits=38,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="usage is invoiced before the period ends when it is worth so much",
+    )
     time_zone = models.CharField(max_length=64, help_text="where its periods turn")
     created_at = models.DateTimeField(editable=False)
 
@@ -62,20 +98,27 @@ class Subscription(TenantOwned):
 
 
 class SubscriptionPlan(TenantOwned):
-    """The rate plan version a subscription is pinned to, for good."""
+    """A rate plan version that a subscription is pinned to: for good, or until plans change.
+
+    It holds for periods that start in [start_at, end_at); null is open.
+    """
 
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="plans")
     version = models.ForeignKey(
         RatePlanVersion, on_delete=models.PROTECT, related_name="subscription_plans"
     )
     position = models.PositiveSmallIntegerField(default=0)
+    start_at = models.DateTimeField(null=True, blank=True)
+    end_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "subscription_plans"
         ordering = ("subscription", "position")
         constraints = (
             models.UniqueConstraint(
-                name="subscription_holds_a_version_once", fields=("subscription", "version")
+                name="subscription_holds_a_version_once",
+                fields=("subscription", "version"),
+                condition=Q(end_at__isnull=True),
             ),
         )
 
@@ -86,7 +129,26 @@ class SubscriptionPlan(TenantOwned):
 class SubscriptionPeriod(TenantOwned):
     """One billing period [start_at, end_at), stored when it comes near and never recomputed."""
 
+    class Kind(models.TextChoices):
+        REGULAR = "REGULAR", "Regular"
+        TRIAL = "TRIAL", "Trial"
+
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="periods")
+    kind = models.CharField(
+        max_length=8,
+        choices=Kind,
+        default=Kind.REGULAR,
+        db_default="REGULAR",
+        help_text="usage of a trial is counted and costs nothing",
+    )
+    contract_phase = models.ForeignKey(
+        "catalog.ContractPhase",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="periods",
+        help_text="the customer's own terms, as they were when the period began",
+    )
     start_at = models.DateTimeField()
     end_at = models.DateTimeField()
     whole_start_at = models.DateTimeField(
@@ -138,3 +200,43 @@ class SubscriptionPeriod(TenantOwned):
 
     def _span(self, end: datetime | None = None) -> Period:
         return Period(self.start_at, end or self.end_at, self.whole_start_at)
+
+
+class SubscriptionPhase(TenantOwned):
+    """One state that a subscription was in: written once, when it came into it."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="phases")
+    state = models.CharField(max_length=16, choices=Subscription.State)
+    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(blank=True)
+    actor_name = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "subscription_phases"
+        ordering = ("subscription", "started_at", "id")
+        indexes = (
+            models.Index(name="phases_of_subscription", fields=("subscription", "started_at")),
+        )
+        triggers = (
+            pgtrigger.Protect(
+                name="phases_never_change", operation=pgtrigger.Update | pgtrigger.Delete
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.state} since {self.started_at:%Y-%m-%d}"
+
+
+class SubscriptionKey(TenantOwned):
+    """A key that was given out for one subscription, and is revoked with its cancellation."""
+
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="keys")
+    key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, related_name="subscription")
+
+    class Meta:
+        db_table = "subscription_keys"
+        ordering = ("subscription",)
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.subscription}"

@@ -25,7 +25,15 @@ class RunningTotal(models.Model):
     event_count = models.BigIntegerField(
         default=0, help_text="events that stand: a taken back one does not"
     )
-    state = models.JSONField(null=True, help_text="what a pricing model must remember, if any")
+    state = models.JSONField(
+        null=True, help_text="what a pricing model or an aggregation must remember, if any"
+    )
+    rollover = ExactDecimalField(
+        default=0, db_default=0, help_text="included units carried over from earlier periods"
+    )
+    carried = ExactDecimalField(
+        null=True, help_text="level at the end of the period before, of a recurring unit"
+    )
     revenue = ExactDecimalField(default=0, help_text="sum of marginals, exact")
     cost = ExactDecimalField(default=0)
     position = models.BigIntegerField(default=0)

@@ -5,12 +5,13 @@ from django.test import Client
 
 from aforo.errors import Refused
 from aforo.tenancy.models import Tenant
+from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.keys import issue_key
 from catalog.models import BillableUnit
 from metering.ingest import known
 from metering.models import DeadLetter, UsageEvent
 from metering.services.replays import send_again
-from tests.clients import actor, client_with, operator_client
+from tests.clients import client_with, operator_client
 from tests.factories import ApiKeyFactory
 from tests.metering.conftest import NOW, Seller, catalog_changed, subscribe
 from tests.metering.events import event
@@ -116,7 +117,7 @@ def test_a_key_says_who_sends_with_it(seller):
         kind="METERING",
         name="edge",
         source="GATEWAY",
-        actor=actor(),
+        actor=Actor.system("tests"),
         now=NOW,
     )
     Seller(seller.tenant, Client(), secret).count(event(1))
@@ -130,7 +131,7 @@ def test_no_key_sends_as_aforo_itself(seller):
             kind="METERING",
             name="edge",
             source="REPLAY",
-            actor=actor(),
+            actor=Actor.system("tests"),
             now=NOW,
         )
 

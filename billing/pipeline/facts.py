@@ -1,0 +1,213 @@
+"""Facts: everything that an invoice depends on, read once, before the first stage."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.money import ZERO
+from catalog import pricing
+from catalog.pricing import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFact:
+    """What one pinned rate plan version asks for per full period, whatever the usage."""
+
+    version_id: UUID
+    name: str
+    base_fee: Decimal = ZERO
+    minimum_spend: Decimal = ZERO
+    discount_percent: Decimal = ZERO
+    discount_amount: Decimal = ZERO
+    setup_fee: Decimal = ZERO
+    maximum_spend: Decimal | None = None
+    in_advance: bool = False  # the base fee
+    by_days: bool = False  # how fees are prorated
+    tax_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractFact:
+    """What the customer's own contract asks for and grants in this period.
+
+    Spends are per full period; None leaves the plans' own. `term_spent` is what the earlier periods
+    of the term came to; the spends of the term count in its last period.
+    """
+
+    contract_id: UUID
+    name: str
+    minimum_spend: Decimal | None = None
+    maximum_spend: Decimal | None = None
+    discount_percent: Decimal = ZERO
+    discount_amount: Decimal = ZERO
+    term_minimum: Decimal = ZERO
+    term_maximum: Decimal | None = None
+    term_spent: Decimal = ZERO
+    ends_term: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CouponFact:
+    """A redeemed coupon: a percentage, or an amount in the invoice's currency."""
+
+    redemption_id: UUID
+    code: str
+    percent: Decimal = ZERO
+    amount: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class GrantFact:
+    """Included units that an earlier period left over, and that nobody has used yet."""
+
+    grant_id: UUID
+    period_start: datetime
+    units: Decimal
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TaxRateFact:
+    """A row of the rate table; empty matches any."""
+
+    name: str
+    country: str
+    region: str
+    tax_code: str
+    percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class TaxFact:
+    """Who taxes whom, where. `engine` is NONE, TABLE or HTTP."""
+
+    engine: str = "NONE"
+    inclusive: bool = False
+    seller_country: str = ""
+    seller_region: str = ""
+    seller_number: str = ""
+    buyer_country: str = ""
+    buyer_region: str = ""
+    buyer_number: str = ""
+    exempt: bool = False
+    rates: tuple[TaxRateFact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierFact:
+    """An invoice that has asked for a part of this period's usage already, tax left out."""
+
+    invoice_id: UUID
+    number: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFact:
+    """One running total as it stood, locked, when the run read it."""
+
+    running_total_id: int
+    version_id: UUID
+    unit_id: UUID
+    unit_name: str
+    unit_label: str
+    dimension: str
+    quantity: Decimal
+    event_count: int
+    position: int
+    digest: bytes
+    revenue: Decimal
+    terms: Terms
+    tax_code: str = ""
+    rolls_over: bool = False
+    rollover_cap: Decimal | None = None  # in units
+    grants: tuple[GrantFact, ...] = ()  # the oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class LateFact:
+    """What a total of an earlier period has taken since it was billed, as it stood, locked.
+
+    `before` is what was billed, `after` all there is: both of the earlier period, whose `terms`
+    (already scaled to it) price them. The span is `first_position` to `last_position`.
+    """
+
+    running_total_id: int
+    version_id: UUID
+    plan_name: str
+    unit_id: UUID
+    unit_name: str
+    unit_label: str
+    dimension: str
+    period_start: datetime
+    period_end: datetime
+    before: pricing.Usage
+    after: pricing.Usage
+    first_position: int
+    last_position: int
+    digest: bytes
+    revenue: Decimal
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a subscription's period owes its price to. `seconds / whole_seconds` prorates.
+
+    Plans and usage are put into one order when built, so that no invoice can tell in which order
+    its rows were read: plans by name, usage by plan, unit and dimension, late usage by its period.
+    """
+
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    seconds: Decimal
+    whole_seconds: Decimal
+    billing_mode: str
+    auto_finalize: bool
+    plans: tuple[PlanFact, ...]
+    usage: tuple[UsageFact, ...]
+    late: tuple[LateFact, ...] = ()
+    days: Decimal = ZERO  # of the period in its time zone, where plans prorate by days
+    whole_days: Decimal = ZERO
+    is_first: bool = False  # of the subscription: setup fees are due
+    advance: tuple[datetime, datetime] | None = None  # the period that fees in advance pay for
+    advance_share: tuple[Decimal, Decimal] = (ZERO, ZERO)  # its seconds of the whole ones
+    paid_in_advance: bool = False  # whether this period's own fees were
+    contract: ContractFact | None = None
+    coupons: tuple[CouponFact, ...] = ()  # in order of redemption
+    tax: TaxFact = TaxFact()
+    earlier: tuple[EarlierFact, ...] = ()
+
+    def __post_init__(self) -> None:
+        plans = sorted(self.plans, key=lambda plan: (plan.name, plan.version_id))
+        place = {plan.version_id: number for number, plan in enumerate(plans)}
+        usage = sorted(
+            self.usage,
+            key=lambda fact: (
+                place.get(fact.version_id, len(plans)),
+                fact.unit_name,
+                fact.unit_id,
+                fact.dimension,
+                fact.running_total_id,
+            ),
+        )
+        late = sorted(
+            self.late,
+            key=lambda fact: (
+                fact.period_start,
+                fact.plan_name,
+                fact.unit_name,
+                fact.dimension,
+                fact.running_total_id,
+            ),
+        )
+        object.__setattr__(self, "plans", tuple(plans))
+        object.__setattr__(self, "usage", tuple(usage))
+        object.__setattr__(self, "late", tuple(late))
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the period is shorter (or longer) than the one that prices are stated for."""
+        return self.seconds != self.whole_seconds
