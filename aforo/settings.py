@@ -213,6 +213,8 @@ SPECTACULAR_SETTINGS = {
         "LetterAct": "metering.models.letter_decisions.LetterDecision.Act",
         "OfferingStatus": "catalog.models.offerings.Offering.Status",
         "OfferingType": "catalog.models.offerings.Offering.Type",
+        "TrialVerdict": "metering.api.trials.VERDICTS",
+        "TrialStepVerdict": "metering.api.trials.STEP_VERDICTS",
         "PricingModel": "catalog.api.metric_configs.MODEL_NAMES",
         "ProductStatus": "catalog.models.products.Product.Status",
         "ProductType": "catalog.models.products.ProductType",

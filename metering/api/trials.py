@@ -21,6 +21,8 @@ from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.normalising import Cover
 from metering.services.trials import Trial, key_of, try_compound, try_event
 
+STEP_VERDICTS = ("PASSED", "FLAGGED", "REFUSED")
+VERDICTS = ("COUNTED", "UNBILLED", "HELD", "DUPLICATE", "REFUSED")
 COMPOUND = "/api/v1/ingest/compound"
 _DOORS: Mapping[str, Envelope] = {
     "/v1/ingest": NATIVE,
@@ -35,7 +37,7 @@ _DOORS: Mapping[str, Envelope] = {
 
 class TriedSerializer(WireSerializer):
     step = serializers.CharField()
-    verdict = serializers.ChoiceField(("PASSED", "FLAGGED", "REFUSED"))
+    verdict = serializers.ChoiceField(STEP_VERDICTS)
     code = serializers.CharField(help_text="of the refusal; else empty")
     detail = serializers.CharField()
     microseconds = serializers.IntegerField()
@@ -65,7 +67,7 @@ class EffectSerializer(WireSerializer):
 class MeasuredTrialSerializer(WireSerializer):
     """How far an event came. Nothing of it was kept."""
 
-    verdict = serializers.ChoiceField(("COUNTED", "UNBILLED", "HELD", "DUPLICATE", "REFUSED"))
+    verdict = serializers.ChoiceField(VERDICTS)
     code = serializers.CharField(help_text="why it is refused; else empty")
     event = serializers.SerializerMethodField(help_text="its JSON, as it would be stored")
     idempotency_key = serializers.CharField(help_text="made for it, where it has none")
