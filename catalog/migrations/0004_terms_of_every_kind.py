@@ -8,609 +8,1161 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0003_sources_and_keys'),
-        ('tenancy', '0004_key_source'),
+        ("catalog", "0003_sources_and_keys"),
+        ("tenancy", "0004_key_source"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Contract',
+            name="Contract",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('currency', models.CharField(max_length=3)),
-                ('status', models.CharField(choices=[('DRAFT', 'Draft'), ('ACTIVE', 'Active'), ('ENDED', 'Ended'), ('TERMINATED', 'Terminated')], default='DRAFT', max_length=10)),
-                ('start_at', models.DateTimeField()),
-                ('end_at', models.DateTimeField()),
-                ('minimum_spend', models.DecimalField(decimal_places=12, default=0, help_text='over the whole term; 0: none', max_digits=38)),
-                ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, help_text='over the whole term; empty: none', max_digits=38, null=True)),
-                ('auto_renew', models.BooleanField(default=False)),
-                ('renewal_months', models.PositiveSmallIntegerField(default=12)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('activated_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("currency", models.CharField(max_length=3)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("DRAFT", "Draft"),
+                            ("ACTIVE", "Active"),
+                            ("ENDED", "Ended"),
+                            ("TERMINATED", "Terminated"),
+                        ],
+                        default="DRAFT",
+                        max_length=10,
+                    ),
+                ),
+                ("start_at", models.DateTimeField()),
+                ("end_at", models.DateTimeField()),
+                (
+                    "minimum_spend",
+                    models.DecimalField(
+                        decimal_places=12,
+                        default=0,
+                        help_text="over the whole term; 0: none",
+                        max_digits=38,
+                    ),
+                ),
+                (
+                    "maximum_spend",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=12,
+                        help_text="over the whole term; empty: none",
+                        max_digits=38,
+                        null=True,
+                    ),
+                ),
+                ("auto_renew", models.BooleanField(default=False)),
+                ("renewal_months", models.PositiveSmallIntegerField(default=12)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("activated_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'db_table': 'contracts',
-                'ordering': ('customer', 'start_at'),
+                "db_table": "contracts",
+                "ordering": ("customer", "start_at"),
             },
         ),
         migrations.CreateModel(
-            name='ContractPhase',
+            name="ContractPhase",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('start_at', models.DateTimeField()),
-                ('end_at', models.DateTimeField()),
-                ('minimum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('discount_percent', models.DecimalField(decimal_places=12, default=0, max_digits=15)),
-                ('discount_amount', models.DecimalField(decimal_places=12, default=0, help_text='per period, after the percentage', max_digits=38)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("start_at", models.DateTimeField()),
+                ("end_at", models.DateTimeField()),
+                (
+                    "minimum_spend",
+                    models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True),
+                ),
+                (
+                    "maximum_spend",
+                    models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True),
+                ),
+                (
+                    "discount_percent",
+                    models.DecimalField(decimal_places=12, default=0, max_digits=15),
+                ),
+                (
+                    "discount_amount",
+                    models.DecimalField(
+                        decimal_places=12,
+                        default=0,
+                        help_text="per period, after the percentage",
+                        max_digits=38,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'contract_phases',
-                'ordering': ('contract', 'start_at'),
+                "db_table": "contract_phases",
+                "ordering": ("contract", "start_at"),
             },
         ),
         migrations.CreateModel(
-            name='ContractPrice',
+            name="ContractPrice",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('terms', models.JSONField(blank=True, help_text='null: those of the plan', null=True)),
-                ('included_free', models.DecimalField(blank=True, decimal_places=12, help_text="instead of the plan's", max_digits=38, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "terms",
+                    models.JSONField(blank=True, help_text="null: those of the plan", null=True),
+                ),
+                (
+                    "included_free",
+                    models.DecimalField(
+                        blank=True,
+                        decimal_places=12,
+                        help_text="instead of the plan's",
+                        max_digits=38,
+                        null=True,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'contract_prices',
-                'ordering': ('phase', 'unit__name'),
+                "db_table": "contract_prices",
+                "ordering": ("phase", "unit__name"),
             },
         ),
         migrations.CreateModel(
-            name='Coupon',
+            name="Coupon",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('code', models.CharField(max_length=64)),
-                ('name', models.CharField(blank=True, max_length=200)),
-                ('discount_type', models.CharField(choices=[('PERCENTAGE', 'percentage'), ('FIXED_AMOUNT', 'fixed amount'), ('TRIAL_DAYS', 'free days of trial')], max_length=12)),
-                ('discount_value', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('currency', models.CharField(blank=True, max_length=3)),
-                ('duration', models.CharField(choices=[('ONCE', 'one invoice'), ('REPEATING', 'so many months'), ('FOREVER', 'for good')], default='ONCE', max_length=10)),
-                ('duration_in_months', models.PositiveSmallIntegerField(blank=True, null=True)),
-                ('max_redemptions', models.PositiveIntegerField(blank=True, null=True)),
-                ('max_redemptions_per_customer', models.PositiveIntegerField(default=1)),
-                ('valid_from', models.DateTimeField(blank=True, null=True)),
-                ('valid_until', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('archived_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("code", models.CharField(max_length=64)),
+                ("name", models.CharField(blank=True, max_length=200)),
+                (
+                    "discount_type",
+                    models.CharField(
+                        choices=[
+                            ("PERCENTAGE", "percentage"),
+                            ("FIXED_AMOUNT", "fixed amount"),
+                            ("TRIAL_DAYS", "free days of trial"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("discount_value", models.DecimalField(decimal_places=12, max_digits=38)),
+                ("currency", models.CharField(blank=True, max_length=3)),
+                (
+                    "duration",
+                    models.CharField(
+                        choices=[
+                            ("ONCE", "one invoice"),
+                            ("REPEATING", "so many months"),
+                            ("FOREVER", "for good"),
+                        ],
+                        default="ONCE",
+                        max_length=10,
+                    ),
+                ),
+                ("duration_in_months", models.PositiveSmallIntegerField(blank=True, null=True)),
+                ("max_redemptions", models.PositiveIntegerField(blank=True, null=True)),
+                ("max_redemptions_per_customer", models.PositiveIntegerField(default=1)),
+                ("valid_from", models.DateTimeField(blank=True, null=True)),
+                ("valid_until", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("archived_at", models.DateTimeField(blank=True, editable=False, null=True)),
             ],
             options={
-                'db_table': 'coupons',
-                'ordering': ('code',),
+                "db_table": "coupons",
+                "ordering": ("code",),
             },
         ),
         migrations.CreateModel(
-            name='CouponRedemption',
+            name="CouponRedemption",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('redeemed_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField(blank=True, help_text='of a repeating one', null=True)),
-                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("redeemed_at", models.DateTimeField()),
+                (
+                    "ends_at",
+                    models.DateTimeField(blank=True, help_text="of a repeating one", null=True),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'db_table': 'coupon_redemptions',
-                'ordering': ('redeemed_at', 'id'),
+                "db_table": "coupon_redemptions",
+                "ordering": ("redeemed_at", "id"),
             },
         ),
         migrations.CreateModel(
-            name='SubscriptionKey',
+            name="SubscriptionKey",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
             ],
             options={
-                'db_table': 'subscription_keys',
-                'ordering': ('subscription',),
+                "db_table": "subscription_keys",
+                "ordering": ("subscription",),
             },
         ),
         migrations.CreateModel(
-            name='SubscriptionPhase',
+            name="SubscriptionPhase",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(choices=[('CREATED', 'Created'), ('TRIALING', 'Trialing'), ('ACTIVE', 'Active'), ('PAST_DUE', 'Past due'), ('PAUSED', 'Paused'), ('EXPIRING_SOON', 'Expiring soon'), ('SUSPENDED', 'Suspended'), ('EXPIRED', 'Expired'), ('CANCELLED', 'Cancelled')], max_length=16)),
-                ('reason', models.TextField(blank=True)),
-                ('actor_name', models.CharField(blank=True, max_length=200)),
-                ('started_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("CREATED", "Created"),
+                            ("TRIALING", "Trialing"),
+                            ("ACTIVE", "Active"),
+                            ("PAST_DUE", "Past due"),
+                            ("PAUSED", "Paused"),
+                            ("EXPIRING_SOON", "Expiring soon"),
+                            ("SUSPENDED", "Suspended"),
+                            ("EXPIRED", "Expired"),
+                            ("CANCELLED", "Cancelled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("actor_name", models.CharField(blank=True, max_length=200)),
+                ("started_at", models.DateTimeField()),
             ],
             options={
-                'db_table': 'subscription_phases',
-                'ordering': ('subscription', 'started_at', 'id'),
+                "db_table": "subscription_phases",
+                "ordering": ("subscription", "started_at", "id"),
             },
         ),
         migrations.CreateModel(
-            name='VersionCurrency',
+            name="VersionCurrency",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('currency', models.CharField(max_length=3)),
-                ('base_fee', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('setup_fee', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('minimum_spend', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('discount_amount', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("currency", models.CharField(max_length=3)),
+                ("base_fee", models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ("setup_fee", models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ("minimum_spend", models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                (
+                    "maximum_spend",
+                    models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True),
+                ),
+                (
+                    "discount_amount",
+                    models.DecimalField(decimal_places=12, default=0, max_digits=38),
+                ),
             ],
             options={
-                'verbose_name_plural': 'version currencies',
-                'db_table': 'version_currencies',
-                'ordering': ('version', 'currency'),
+                "verbose_name_plural": "version currencies",
+                "db_table": "version_currencies",
+                "ordering": ("version", "currency"),
             },
         ),
         pgtrigger.migrations.RemoveTrigger(
-            model_name='unitprice',
-            name='published_prices_never_change',
+            model_name="unitprice",
+            name="published_prices_never_change",
         ),
         migrations.RemoveConstraint(
-            model_name='rateplanversion',
-            name='fees_and_discounts_are_not_negative',
+            model_name="rateplanversion",
+            name="fees_and_discounts_are_not_negative",
         ),
         migrations.RemoveConstraint(
-            model_name='subscriptionplan',
-            name='subscription_holds_a_version_once',
+            model_name="subscriptionplan",
+            name="subscription_holds_a_version_once",
         ),
         migrations.RemoveConstraint(
-            model_name='unitprice',
-            name='unit_has_one_price_per_version',
+            model_name="unitprice",
+            name="unit_has_one_price_per_version",
         ),
         migrations.AddField(
-            model_name='billableunit',
-            name='divide_by',
-            field=models.DecimalField(db_default=1, decimal_places=12, default=1, help_text='what the aggregated quantity is divided by before it is priced', max_digits=38),
+            model_name="billableunit",
+            name="divide_by",
+            field=models.DecimalField(
+                db_default=1,
+                decimal_places=12,
+                default=1,
+                help_text="what the aggregated quantity is divided by before it is priced",
+                max_digits=38,
+            ),
         ),
         migrations.AddField(
-            model_name='billableunit',
-            name='recurring',
-            field=models.BooleanField(db_default=False, default=False, help_text='the level carries into the next period: seats, storage'),
+            model_name="billableunit",
+            name="recurring",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="the level carries into the next period: seats, storage",
+            ),
         ),
         migrations.AddField(
-            model_name='billableunit',
-            name='rounding',
-            field=models.CharField(blank=True, choices=[('', 'not rounded'), ('ROUND', 'half to even'), ('CEIL', 'up'), ('FLOOR', 'down')], db_default='', default='', max_length=8),
+            model_name="billableunit",
+            name="rounding",
+            field=models.CharField(
+                blank=True,
+                choices=[
+                    ("", "not rounded"),
+                    ("ROUND", "half to even"),
+                    ("CEIL", "up"),
+                    ("FLOOR", "down"),
+                ],
+                db_default="",
+                default="",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='billableunit',
-            name='rounding_places',
+            model_name="billableunit",
+            name="rounding_places",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='billableunit',
-            name='tax_code',
-            field=models.CharField(blank=True, db_default='', default='', max_length=40),
+            model_name="billableunit",
+            name="tax_code",
+            field=models.CharField(blank=True, db_default="", default="", max_length=40),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='accent_color',
-            field=models.CharField(blank=True, db_default='', default='', max_length=7),
+            model_name="billingentity",
+            name="accent_color",
+            field=models.CharField(blank=True, db_default="", default="", max_length=7),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='footer',
-            field=models.TextField(blank=True, db_default='', default=''),
+            model_name="billingentity",
+            name="footer",
+            field=models.TextField(blank=True, db_default="", default=""),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='grace_days',
-            field=models.PositiveSmallIntegerField(db_default=0, default=0, help_text='how long invoices stay drafts'),
+            model_name="billingentity",
+            name="grace_days",
+            field=models.PositiveSmallIntegerField(
+                db_default=0, default=0, help_text="how long invoices stay drafts"
+            ),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='logo',
-            field=models.BinaryField(blank=True, editable=True, help_text='PNG or SVG', null=True),
+            model_name="billingentity",
+            name="logo",
+            field=models.BinaryField(blank=True, editable=True, help_text="PNG or SVG", null=True),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='region',
-            field=models.CharField(blank=True, db_default='', default='', max_length=40),
+            model_name="billingentity",
+            name="region",
+            field=models.CharField(blank=True, db_default="", default="", max_length=40),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='tax_engine',
-            field=models.CharField(choices=[('NONE', 'no tax'), ('TABLE', 'rate table'), ('HTTP', 'external engine over HTTP')], db_default='NONE', default='NONE', max_length=8),
+            model_name="billingentity",
+            name="tax_engine",
+            field=models.CharField(
+                choices=[
+                    ("NONE", "no tax"),
+                    ("TABLE", "rate table"),
+                    ("HTTP", "external engine over HTTP"),
+                ],
+                db_default="NONE",
+                default="NONE",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='tax_inclusive',
-            field=models.BooleanField(db_default=False, default=False, help_text='whether prices include the tax'),
+            model_name="billingentity",
+            name="tax_inclusive",
+            field=models.BooleanField(
+                db_default=False, default=False, help_text="whether prices include the tax"
+            ),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='tax_secret',
-            field=models.BinaryField(blank=True, help_text='sealed', null=True),
+            model_name="billingentity",
+            name="tax_secret",
+            field=models.BinaryField(blank=True, help_text="sealed", null=True),
         ),
         migrations.AddField(
-            model_name='billingentity',
-            name='tax_url',
-            field=models.URLField(blank=True, db_default='', default=''),
+            model_name="billingentity",
+            name="tax_url",
+            field=models.URLField(blank=True, db_default="", default=""),
         ),
         migrations.AddField(
-            model_name='customer',
-            name='parent',
-            field=models.ForeignKey(blank=True, help_text='who is invoiced for this customer as well', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='children', to='catalog.customer'),
+            model_name="customer",
+            name="parent",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="who is invoiced for this customer as well",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="children",
+                to="catalog.customer",
+            ),
         ),
         migrations.AddField(
-            model_name='customer',
-            name='region',
-            field=models.CharField(blank=True, db_default='', default='', max_length=40),
+            model_name="customer",
+            name="region",
+            field=models.CharField(blank=True, db_default="", default="", max_length=40),
         ),
         migrations.AddField(
-            model_name='customer',
-            name='tax_exempt',
+            model_name="customer",
+            name="tax_exempt",
             field=models.BooleanField(db_default=False, default=False),
         ),
         migrations.AddField(
-            model_name='offering',
-            name='trial_days',
+            model_name="offering",
+            name="trial_days",
             field=models.PositiveSmallIntegerField(db_default=0, default=0),
         ),
         migrations.AddField(
-            model_name='rateplan',
-            name='tax_code',
-            field=models.CharField(blank=True, db_default='', default='', help_text='of its fees', max_length=40),
+            model_name="rateplan",
+            name="tax_code",
+            field=models.CharField(
+                blank=True, db_default="", default="", help_text="of its fees", max_length=40
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='base_fee_timing',
-            field=models.CharField(choices=[('ARREARS', 'in arrears'), ('ADVANCE', 'in advance')], db_default='ARREARS', default='ARREARS', max_length=8),
+            model_name="rateplanversion",
+            name="base_fee_timing",
+            field=models.CharField(
+                choices=[("ARREARS", "in arrears"), ("ADVANCE", "in advance")],
+                db_default="ARREARS",
+                default="ARREARS",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='credits_allowed',
-            field=models.BooleanField(db_default=False, default=False, help_text='whether rates may be below zero'),
+            model_name="rateplanversion",
+            name="credits_allowed",
+            field=models.BooleanField(
+                db_default=False, default=False, help_text="whether rates may be below zero"
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='dimension_key',
-            field=models.CharField(blank=True, db_default='', default='', help_text='metadata key whose values multiply charges', max_length=200),
+            model_name="rateplanversion",
+            name="dimension_key",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="metadata key whose values multiply charges",
+                max_length=200,
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='dimension_pricing',
-            field=models.JSONField(blank=True, default=dict, help_text='{value of the key: multiplier}'),
+            model_name="rateplanversion",
+            name="dimension_pricing",
+            field=models.JSONField(
+                blank=True, default=dict, help_text="{value of the key: multiplier}"
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='maximum_spend',
-            field=models.DecimalField(blank=True, decimal_places=12, help_text='per full period; empty: none', max_digits=38, null=True),
+            model_name="rateplanversion",
+            name="maximum_spend",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=12,
+                help_text="per full period; empty: none",
+                max_digits=38,
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='proration',
-            field=models.CharField(choices=[('SECOND', 'by seconds'), ('DAY', 'by calendar days')], db_default='SECOND', default='SECOND', max_length=8),
+            model_name="rateplanversion",
+            name="proration",
+            field=models.CharField(
+                choices=[("SECOND", "by seconds"), ("DAY", "by calendar days")],
+                db_default="SECOND",
+                default="SECOND",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='rateplanversion',
-            name='setup_fee',
-            field=models.DecimalField(db_default=0, decimal_places=12, default=0, help_text='once, at the start', max_digits=38),
+            model_name="rateplanversion",
+            name="setup_fee",
+            field=models.DecimalField(
+                db_default=0,
+                decimal_places=12,
+                default=0,
+                help_text="once, at the start",
+                max_digits=38,
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='anchor_month',
-            field=models.PositiveSmallIntegerField(blank=True, help_text='1 to 12: where quarters or years turn', null=True),
+            model_name="subscription",
+            name="anchor_month",
+            field=models.PositiveSmallIntegerField(
+                blank=True, help_text="1 to 12: where quarters or years turn", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='auto_convert',
-            field=models.BooleanField(db_default=True, default=True, help_text='whether it is paid for when its trial ends'),
+            model_name="subscription",
+            name="auto_convert",
+            field=models.BooleanField(
+                db_default=True,
+                default=True,
+                help_text="whether it is paid for when its trial ends",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='billing_cycle',
-            field=models.CharField(choices=[('WEEKLY', 'Weekly'), ('MONTHLY', 'Monthly'), ('QUARTERLY', 'Quarterly'), ('ANNUAL', 'Annual'), ('DAYS', 'Every so many days'), ('MONTHS', 'Every so many months')], db_default='MONTHLY', default='MONTHLY', max_length=10),
+            model_name="subscription",
+            name="billing_cycle",
+            field=models.CharField(
+                choices=[
+                    ("WEEKLY", "Weekly"),
+                    ("MONTHLY", "Monthly"),
+                    ("QUARTERLY", "Quarterly"),
+                    ("ANNUAL", "Annual"),
+                    ("DAYS", "Every so many days"),
+                    ("MONTHS", "Every so many months"),
+                ],
+                db_default="MONTHLY",
+                default="MONTHLY",
+                max_length=10,
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='cycle_count',
-            field=models.PositiveSmallIntegerField(db_default=1, default=1, help_text='so many days or months per period, of these two cycles'),
+            model_name="subscription",
+            name="cycle_count",
+            field=models.PositiveSmallIntegerField(
+                db_default=1,
+                default=1,
+                help_text="so many days or months per period, of these two cycles",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='invoice_threshold',
-            field=models.DecimalField(blank=True, decimal_places=4, help_text='usage is invoiced before the period ends when it is worth so much', max_digits=38, null=True),
+            model_name="subscription",
+            name="invoice_threshold",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=4,
+                help_text="usage is invoiced before the period ends when it is worth so much",
+                max_digits=38,
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='trial_end_at',
+            model_name="subscription",
+            name="trial_end_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='subscriptionperiod',
-            name='kind',
-            field=models.CharField(choices=[('REGULAR', 'Regular'), ('TRIAL', 'Trial')], db_default='REGULAR', default='REGULAR', help_text='usage of a trial is counted and costs nothing', max_length=8),
+            model_name="subscriptionperiod",
+            name="kind",
+            field=models.CharField(
+                choices=[("REGULAR", "Regular"), ("TRIAL", "Trial")],
+                db_default="REGULAR",
+                default="REGULAR",
+                help_text="usage of a trial is counted and costs nothing",
+                max_length=8,
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionplan',
-            name='end_at',
+            model_name="subscriptionplan",
+            name="end_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='subscriptionplan',
-            name='start_at',
+            model_name="subscriptionplan",
+            name="start_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='unitprice',
-            name='currency',
-            field=models.CharField(blank=True, db_default='', default='', max_length=3),
+            model_name="unitprice",
+            name="currency",
+            field=models.CharField(blank=True, db_default="", default="", max_length=3),
         ),
         migrations.AddField(
-            model_name='unitprice',
-            name='group_by',
-            field=models.JSONField(blank=True, default=list, help_text='up to two metadata keys: a line per value'),
+            model_name="unitprice",
+            name="group_by",
+            field=models.JSONField(
+                blank=True, default=list, help_text="up to two metadata keys: a line per value"
+            ),
         ),
         migrations.AddField(
-            model_name='unitprice',
-            name='rollover_cap',
-            field=models.DecimalField(blank=True, decimal_places=12, help_text='in units', max_digits=38, null=True),
+            model_name="unitprice",
+            name="rollover_cap",
+            field=models.DecimalField(
+                blank=True, decimal_places=12, help_text="in units", max_digits=38, null=True
+            ),
         ),
         migrations.AddField(
-            model_name='unitprice',
-            name='rollover_cap_percent',
-            field=models.DecimalField(blank=True, decimal_places=12, help_text='of the allowance', max_digits=15, null=True),
+            model_name="unitprice",
+            name="rollover_cap_percent",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=12,
+                help_text="of the allowance",
+                max_digits=15,
+                null=True,
+            ),
         ),
         migrations.AddField(
-            model_name='unitprice',
-            name='rollover_periods',
-            field=models.PositiveSmallIntegerField(db_default=0, default=0, help_text='how many periods unused included units live on'),
+            model_name="unitprice",
+            name="rollover_periods",
+            field=models.PositiveSmallIntegerField(
+                db_default=0, default=0, help_text="how many periods unused included units live on"
+            ),
         ),
         migrations.AlterField(
-            model_name='billableunit',
-            name='aggregation',
-            field=models.CharField(choices=[('COUNT', 'number of events'), ('SUM', 'sum of quantities'), ('MAX', 'largest quantity'), ('UNIQUE', 'distinct values of a metadata field'), ('LATEST', 'quantity of the latest event'), ('AVG', 'average quantity'), ('PERCENTILE_95', '95th percentile of quantities'), ('WEIGHTED_SUM', 'level, weighted by how long it was held')], default='COUNT', max_length=16),
+            model_name="billableunit",
+            name="aggregation",
+            field=models.CharField(
+                choices=[
+                    ("COUNT", "number of events"),
+                    ("SUM", "sum of quantities"),
+                    ("MAX", "largest quantity"),
+                    ("UNIQUE", "distinct values of a metadata field"),
+                    ("LATEST", "quantity of the latest event"),
+                    ("AVG", "average quantity"),
+                    ("PERCENTILE_95", "95th percentile of quantities"),
+                    ("WEIGHTED_SUM", "level, weighted by how long it was held"),
+                ],
+                default="COUNT",
+                max_length=16,
+            ),
         ),
         migrations.AlterField(
-            model_name='subscription',
-            name='state',
-            field=models.CharField(choices=[('CREATED', 'Created'), ('TRIALING', 'Trialing'), ('ACTIVE', 'Active'), ('PAST_DUE', 'Past due'), ('PAUSED', 'Paused'), ('EXPIRING_SOON', 'Expiring soon'), ('SUSPENDED', 'Suspended'), ('EXPIRED', 'Expired'), ('CANCELLED', 'Cancelled')], default='ACTIVE', max_length=16),
+            model_name="subscription",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("CREATED", "Created"),
+                    ("TRIALING", "Trialing"),
+                    ("ACTIVE", "Active"),
+                    ("PAST_DUE", "Past due"),
+                    ("PAUSED", "Paused"),
+                    ("EXPIRING_SOON", "Expiring soon"),
+                    ("SUSPENDED", "Suspended"),
+                    ("EXPIRED", "Expired"),
+                    ("CANCELLED", "Cancelled"),
+                ],
+                default="ACTIVE",
+                max_length=16,
+            ),
         ),
         migrations.AlterField(
-            model_name='unitprice',
-            name='timing',
-            field=models.CharField(choices=[('ARREARS', 'in arrears'), ('ADVANCE', 'in advance')], default='ARREARS', max_length=8),
+            model_name="unitprice",
+            name="timing",
+            field=models.CharField(
+                choices=[("ARREARS", "in arrears"), ("ADVANCE", "in advance")],
+                default="ARREARS",
+                max_length=8,
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='unitprice',
-            trigger=pgtrigger.compiler.Trigger(name='published_prices_never_change', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF EXISTS (\n        SELECT FROM rate_plan_versions v\n        WHERE v.status = 'PUBLISHED'\n          AND v.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.version_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.version_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of a published version never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n", hash='eb395cb6bb7b61e3c9952ae868ddda216129e52f', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_published_prices_never_change_5e7da', table='unit_prices', when='BEFORE')),
+            model_name="unitprice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="published_prices_never_change",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n    IF EXISTS (\n        SELECT FROM rate_plan_versions v\n        WHERE v.status = 'PUBLISHED'\n          AND v.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.version_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.version_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of a published version never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n",
+                    hash="eb395cb6bb7b61e3c9952ae868ddda216129e52f",
+                    operation="INSERT OR UPDATE OR DELETE",
+                    pgid="pgtrigger_published_prices_never_change_5e7da",
+                    table="unit_prices",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='billableunit',
-            constraint=models.CheckConstraint(condition=models.Q(('divide_by__gt', 0)), name='quantities_are_divided_by_more_than_nothing'),
+            model_name="billableunit",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("divide_by__gt", 0)),
+                name="quantities_are_divided_by_more_than_nothing",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rateplanversion',
-            constraint=models.CheckConstraint(condition=models.Q(('maximum_spend__isnull', True), ('maximum_spend__gte', models.F('minimum_spend')), _connector='OR'), name='maximum_spend_is_not_below_the_minimum'),
+            model_name="rateplanversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("maximum_spend__isnull", True),
+                    ("maximum_spend__gte", models.F("minimum_spend")),
+                    _connector="OR",
+                ),
+                name="maximum_spend_is_not_below_the_minimum",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='rateplanversion',
-            constraint=models.CheckConstraint(condition=models.Q(('base_fee__gte', 0), ('discount_amount__gte', 0), ('discount_percent__gte', 0), ('discount_percent__lte', 100), ('minimum_spend__gte', 0), ('setup_fee__gte', 0)), name='fees_and_discounts_are_not_negative'),
+            model_name="rateplanversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("base_fee__gte", 0),
+                    ("discount_amount__gte", 0),
+                    ("discount_percent__gte", 0),
+                    ("discount_percent__lte", 100),
+                    ("minimum_spend__gte", 0),
+                    ("setup_fee__gte", 0),
+                ),
+                name="fees_and_discounts_are_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscriptionplan',
-            constraint=models.UniqueConstraint(condition=models.Q(('end_at__isnull', True)), fields=('subscription', 'version'), name='subscription_holds_a_version_once'),
+            model_name="subscriptionplan",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("end_at__isnull", True)),
+                fields=("subscription", "version"),
+                name="subscription_holds_a_version_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='unitprice',
-            constraint=models.UniqueConstraint(fields=('version', 'unit', 'currency'), name='unit_has_one_price_per_version_and_currency'),
+            model_name="unitprice",
+            constraint=models.UniqueConstraint(
+                fields=("version", "unit", "currency"),
+                name="unit_has_one_price_per_version_and_currency",
+            ),
         ),
         migrations.AddField(
-            model_name='contract',
-            name='customer',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='contracts', to='catalog.customer'),
+            model_name="contract",
+            name="customer",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="contracts",
+                to="catalog.customer",
+            ),
         ),
         migrations.AddField(
-            model_name='contract',
-            name='renewed_from',
-            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='renewal', to='catalog.contract'),
+            model_name="contract",
+            name="renewed_from",
+            field=models.OneToOneField(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="renewal",
+                to="catalog.contract",
+            ),
         ),
         migrations.AddField(
-            model_name='contract',
-            name='subscription',
-            field=models.ForeignKey(blank=True, help_text="empty: all of the customer's", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='contracts', to='catalog.subscription'),
+            model_name="contract",
+            name="subscription",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="empty: all of the customer's",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="contracts",
+                to="catalog.subscription",
+            ),
         ),
         migrations.AddField(
-            model_name='contract',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="contract",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='contractphase',
-            name='contract',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phases', to='catalog.contract'),
+            model_name="contractphase",
+            name="contract",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="phases",
+                to="catalog.contract",
+            ),
         ),
         migrations.AddField(
-            model_name='contractphase',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="contractphase",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionperiod',
-            name='contract_phase',
-            field=models.ForeignKey(blank=True, help_text="the customer's own terms, as they were when the period began", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='periods', to='catalog.contractphase'),
+            model_name="subscriptionperiod",
+            name="contract_phase",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="the customer's own terms, as they were when the period began",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="periods",
+                to="catalog.contractphase",
+            ),
         ),
         migrations.AddField(
-            model_name='contractprice',
-            name='phase',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='prices', to='catalog.contractphase'),
+            model_name="contractprice",
+            name="phase",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="prices",
+                to="catalog.contractphase",
+            ),
         ),
         migrations.AddField(
-            model_name='contractprice',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="contractprice",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='contractprice',
-            name='unit',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.billableunit'),
+            model_name="contractprice",
+            name="unit",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="catalog.billableunit",
+            ),
         ),
         migrations.AddField(
-            model_name='coupon',
-            name='customer',
-            field=models.ForeignKey(blank=True, help_text='empty: everybody', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='coupons', to='catalog.customer'),
+            model_name="coupon",
+            name="customer",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="empty: everybody",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="coupons",
+                to="catalog.customer",
+            ),
         ),
         migrations.AddField(
-            model_name='coupon',
-            name='offerings',
-            field=models.ManyToManyField(blank=True, help_text='empty: all', related_name='coupons', to='catalog.offering'),
+            model_name="coupon",
+            name="offerings",
+            field=models.ManyToManyField(
+                blank=True, help_text="empty: all", related_name="coupons", to="catalog.offering"
+            ),
         ),
         migrations.AddField(
-            model_name='coupon',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="coupon",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='couponredemption',
-            name='coupon',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='redemptions', to='catalog.coupon'),
+            model_name="couponredemption",
+            name="coupon",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="redemptions",
+                to="catalog.coupon",
+            ),
         ),
         migrations.AddField(
-            model_name='couponredemption',
-            name='customer',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='redemptions', to='catalog.customer'),
+            model_name="couponredemption",
+            name="customer",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="redemptions",
+                to="catalog.customer",
+            ),
         ),
         migrations.AddField(
-            model_name='couponredemption',
-            name='subscription',
-            field=models.ForeignKey(blank=True, help_text="empty: all of the customer's", null=True, on_delete=django.db.models.deletion.PROTECT, related_name='redemptions', to='catalog.subscription'),
+            model_name="couponredemption",
+            name="subscription",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="empty: all of the customer's",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="redemptions",
+                to="catalog.subscription",
+            ),
         ),
         migrations.AddField(
-            model_name='couponredemption',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="couponredemption",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionkey',
-            name='key',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='subscription', to='tenancy.apikey'),
+            model_name="subscriptionkey",
+            name="key",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="subscription",
+                to="tenancy.apikey",
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionkey',
-            name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='keys', to='catalog.subscription'),
+            model_name="subscriptionkey",
+            name="subscription",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="keys",
+                to="catalog.subscription",
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionkey',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="subscriptionkey",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionphase',
-            name='offering',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.offering'),
+            model_name="subscriptionphase",
+            name="offering",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.offering"
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionphase',
-            name='subscription',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='phases', to='catalog.subscription'),
+            model_name="subscriptionphase",
+            name="subscription",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="phases",
+                to="catalog.subscription",
+            ),
         ),
         migrations.AddField(
-            model_name='subscriptionphase',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="subscriptionphase",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='versioncurrency',
-            name='tenant',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant'),
+            model_name="versioncurrency",
+            name="tenant",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenancy.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='versioncurrency',
-            name='version',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='currencies', to='catalog.rateplanversion'),
+            model_name="versioncurrency",
+            name="version",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="currencies",
+                to="catalog.rateplanversion",
+            ),
         ),
         migrations.AddIndex(
-            model_name='contract',
-            index=models.Index(fields=['tenant', 'customer'], name='contracts_of_customer'),
+            model_name="contract",
+            index=models.Index(fields=["tenant", "customer"], name="contracts_of_customer"),
         ),
         migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(('end_at__gt', models.F('start_at'))), name='contract_ends_after_its_start'),
+            model_name="contract",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("end_at__gt", models.F("start_at"))),
+                name="contract_ends_after_its_start",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contract',
-            constraint=models.CheckConstraint(condition=models.Q(('minimum_spend__gte', 0), models.Q(('maximum_spend__isnull', True), ('maximum_spend__gte', models.F('minimum_spend')), _connector='OR')), name='contract_spend_is_a_range'),
+            model_name="contract",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("minimum_spend__gte", 0),
+                    models.Q(
+                        ("maximum_spend__isnull", True),
+                        ("maximum_spend__gte", models.F("minimum_spend")),
+                        _connector="OR",
+                    ),
+                ),
+                name="contract_spend_is_a_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contractphase',
-            constraint=models.UniqueConstraint(fields=('contract', 'start_at'), name='contract_phase_starts_once'),
+            model_name="contractphase",
+            constraint=models.UniqueConstraint(
+                fields=("contract", "start_at"), name="contract_phase_starts_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contractphase',
-            constraint=models.CheckConstraint(condition=models.Q(('end_at__gt', models.F('start_at'))), name='contract_phase_ends_after_its_start'),
+            model_name="contractphase",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("end_at__gt", models.F("start_at"))),
+                name="contract_phase_ends_after_its_start",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contractphase',
-            constraint=models.CheckConstraint(condition=models.Q(('discount_amount__gte', 0), ('discount_percent__gte', 0), ('discount_percent__lte', 100)), name='contract_phase_grants_what_can_be'),
+            model_name="contractphase",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("discount_amount__gte", 0),
+                    ("discount_percent__gte", 0),
+                    ("discount_percent__lte", 100),
+                ),
+                name="contract_phase_grants_what_can_be",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='contractphase',
-            trigger=pgtrigger.compiler.Trigger(name='agreed_phases_never_change', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n                    IF EXISTS (\n                        SELECT FROM contracts c\n                        WHERE c.status <> 'DRAFT' AND c.id IN (\n                            CASE WHEN TG_OP <> 'INSERT' THEN OLD.contract_id END,\n                            CASE WHEN TG_OP <> 'DELETE' THEN NEW.contract_id END)\n                    ) THEN\n                        RAISE EXCEPTION 'phases of an agreed contract never change';\n                    END IF;\n                    RETURN COALESCE(NEW, OLD);\n                ", hash='198aebf357f55eb414b6f310294a0d708623696f', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_agreed_phases_never_change_9414e', table='contract_phases', when='BEFORE')),
+            model_name="contractphase",
+            trigger=pgtrigger.compiler.Trigger(
+                name="agreed_phases_never_change",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n                    IF EXISTS (\n                        SELECT FROM contracts c\n                        WHERE c.status <> 'DRAFT' AND c.id IN (\n                            CASE WHEN TG_OP <> 'INSERT' THEN OLD.contract_id END,\n                            CASE WHEN TG_OP <> 'DELETE' THEN NEW.contract_id END)\n                    ) THEN\n                        RAISE EXCEPTION 'phases of an agreed contract never change';\n                    END IF;\n                    RETURN COALESCE(NEW, OLD);\n                ",
+                    hash="198aebf357f55eb414b6f310294a0d708623696f",
+                    operation="INSERT OR UPDATE OR DELETE",
+                    pgid="pgtrigger_agreed_phases_never_change_9414e",
+                    table="contract_phases",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contractprice',
-            constraint=models.UniqueConstraint(fields=('phase', 'unit'), name='unit_has_one_price_per_contract_phase'),
+            model_name="contractprice",
+            constraint=models.UniqueConstraint(
+                fields=("phase", "unit"), name="unit_has_one_price_per_contract_phase"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='contractprice',
-            constraint=models.CheckConstraint(condition=models.Q(('terms__isnull', False), ('included_free__gte', 0), _connector='OR'), name='contract_price_says_something'),
+            model_name="contractprice",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("terms__isnull", False), ("included_free__gte", 0), _connector="OR"
+                ),
+                name="contract_price_says_something",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='contractprice',
-            trigger=pgtrigger.compiler.Trigger(name='agreed_prices_never_change', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF EXISTS (\n        SELECT FROM contract_phases p JOIN contracts c ON c.id = p.contract_id\n        WHERE c.status <> 'DRAFT'\n          AND p.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.phase_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.phase_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of an agreed contract never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n", hash='513dfdbed0b1ad06f144763e21a14e7546e34ddc', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_agreed_prices_never_change_dd2ca', table='contract_prices', when='BEFORE')),
+            model_name="contractprice",
+            trigger=pgtrigger.compiler.Trigger(
+                name="agreed_prices_never_change",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n    IF EXISTS (\n        SELECT FROM contract_phases p JOIN contracts c ON c.id = p.contract_id\n        WHERE c.status <> 'DRAFT'\n          AND p.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.phase_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.phase_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of an agreed contract never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n",
+                    hash="513dfdbed0b1ad06f144763e21a14e7546e34ddc",
+                    operation="INSERT OR UPDATE OR DELETE",
+                    pgid="pgtrigger_agreed_prices_never_change_dd2ca",
+                    table="contract_prices",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='coupon',
-            constraint=models.UniqueConstraint(fields=('tenant', 'code'), name='coupon_code_is_taken_once'),
+            model_name="coupon",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "code"), name="coupon_code_is_taken_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(('discount_value__gt', 0)), name='coupon_takes_something_off'),
+            model_name="coupon",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("discount_value__gt", 0)), name="coupon_takes_something_off"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('discount_type', 'FIXED_AMOUNT'), _negated=True), models.Q(('currency', ''), _negated=True), _connector='OR'), name='coupon_of_an_amount_names_its_currency'),
+            model_name="coupon",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("discount_type", "FIXED_AMOUNT"), _negated=True),
+                    models.Q(("currency", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="coupon_of_an_amount_names_its_currency",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('discount_type', 'PERCENTAGE'), _negated=True), ('discount_value__lte', 100), _connector='OR'), name='coupon_of_a_percentage_takes_all_at_most'),
+            model_name="coupon",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("discount_type", "PERCENTAGE"), _negated=True),
+                    ("discount_value__lte", 100),
+                    _connector="OR",
+                ),
+                name="coupon_of_a_percentage_takes_all_at_most",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='coupon',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('duration', 'REPEATING'), _negated=True), ('duration_in_months__range', (1, 60)), _connector='OR'), name='repeating_coupon_says_how_long'),
+            model_name="coupon",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("duration", "REPEATING"), _negated=True),
+                    ("duration_in_months__range", (1, 60)),
+                    _connector="OR",
+                ),
+                name="repeating_coupon_says_how_long",
+            ),
         ),
         migrations.AddIndex(
-            model_name='couponredemption',
-            index=models.Index(fields=['tenant', 'customer'], name='redemptions_of_customer'),
+            model_name="couponredemption",
+            index=models.Index(fields=["tenant", "customer"], name="redemptions_of_customer"),
         ),
         migrations.AddConstraint(
-            model_name='couponredemption',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__isnull', True), ('ends_at__gt', models.F('redeemed_at')), _connector='OR'), name='redemption_ends_after_it_began'),
+            model_name="couponredemption",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("ends_at__isnull", True),
+                    ("ends_at__gt", models.F("redeemed_at")),
+                    _connector="OR",
+                ),
+                name="redemption_ends_after_it_began",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='couponredemption',
-            trigger=pgtrigger.compiler.Trigger(name='redemptions_are_kept', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='44a8b28aec95639458655c6c311a442198abaea4', operation='DELETE', pgid='pgtrigger_redemptions_are_kept_484f5', table='coupon_redemptions', when='BEFORE')),
+            model_name="couponredemption",
+            trigger=pgtrigger.compiler.Trigger(
+                name="redemptions_are_kept",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
+                    hash="44a8b28aec95639458655c6c311a442198abaea4",
+                    operation="DELETE",
+                    pgid="pgtrigger_redemptions_are_kept_484f5",
+                    table="coupon_redemptions",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddIndex(
-            model_name='subscriptionphase',
-            index=models.Index(fields=['subscription', 'started_at'], name='phases_of_subscription'),
+            model_name="subscriptionphase",
+            index=models.Index(
+                fields=["subscription", "started_at"], name="phases_of_subscription"
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='subscriptionphase',
-            trigger=pgtrigger.compiler.Trigger(name='phases_never_change', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='c0c68abbbb5a2d5c01bca6814653797ded4c2b75', operation='UPDATE OR DELETE', pgid='pgtrigger_phases_never_change_e92f9', table='subscription_phases', when='BEFORE')),
+            model_name="subscriptionphase",
+            trigger=pgtrigger.compiler.Trigger(
+                name="phases_never_change",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
+                    hash="c0c68abbbb5a2d5c01bca6814653797ded4c2b75",
+                    operation="UPDATE OR DELETE",
+                    pgid="pgtrigger_phases_never_change_e92f9",
+                    table="subscription_phases",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='versioncurrency',
-            constraint=models.UniqueConstraint(fields=('version', 'currency'), name='version_has_fees_once_per_currency'),
+            model_name="versioncurrency",
+            constraint=models.UniqueConstraint(
+                fields=("version", "currency"), name="version_has_fees_once_per_currency"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='versioncurrency',
-            constraint=models.CheckConstraint(condition=models.Q(('base_fee__gte', 0), ('discount_amount__gte', 0), ('minimum_spend__gte', 0), ('setup_fee__gte', 0)), name='fees_in_a_currency_are_not_negative'),
+            model_name="versioncurrency",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("base_fee__gte", 0),
+                    ("discount_amount__gte", 0),
+                    ("minimum_spend__gte", 0),
+                    ("setup_fee__gte", 0),
+                ),
+                name="fees_in_a_currency_are_not_negative",
+            ),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='versioncurrency',
-            trigger=pgtrigger.compiler.Trigger(name='published_fees_never_change', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF EXISTS (\n        SELECT FROM rate_plan_versions v\n        WHERE v.status = 'PUBLISHED'\n          AND v.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.version_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.version_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of a published version never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n", hash='ab53fe97a3b83f1d32a85861f1505daac9bc446d', operation='INSERT OR UPDATE OR DELETE', pgid='pgtrigger_published_fees_never_change_0f602', table='version_currencies', when='BEFORE')),
+            model_name="versioncurrency",
+            trigger=pgtrigger.compiler.Trigger(
+                name="published_fees_never_change",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n    IF EXISTS (\n        SELECT FROM rate_plan_versions v\n        WHERE v.status = 'PUBLISHED'\n          AND v.id IN (\n            CASE WHEN TG_OP <> 'INSERT' THEN OLD.version_id END,\n            CASE WHEN TG_OP <> 'DELETE' THEN NEW.version_id END)\n    ) THEN\n        RAISE EXCEPTION 'prices of a published version never change';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n",
+                    hash="ab53fe97a3b83f1d32a85861f1505daac9bc446d",
+                    operation="INSERT OR UPDATE OR DELETE",
+                    pgid="pgtrigger_published_fees_never_change_0f602",
+                    table="version_currencies",
+                    when="BEFORE",
+                ),
+            ),
         ),
     ]

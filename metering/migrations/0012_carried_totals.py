@@ -5,25 +5,32 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('metering', '0011_letters_of_customers'),
+        ("metering", "0011_letters_of_customers"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='runningtotal',
-            name='carried',
-            field=aforo.fields.ExactDecimalField(help_text='level at the end of the period before, of a recurring unit', null=True),
+            model_name="runningtotal",
+            name="carried",
+            field=aforo.fields.ExactDecimalField(
+                help_text="level at the end of the period before, of a recurring unit", null=True
+            ),
         ),
         migrations.AddField(
-            model_name='runningtotal',
-            name='rollover',
-            field=aforo.fields.ExactDecimalField(db_default=0, default=0, help_text='included units carried over from earlier periods'),
+            model_name="runningtotal",
+            name="rollover",
+            field=aforo.fields.ExactDecimalField(
+                db_default=0,
+                default=0,
+                help_text="included units carried over from earlier periods",
+            ),
         ),
         migrations.AlterField(
-            model_name='runningtotal',
-            name='state',
-            field=models.JSONField(help_text='what a pricing model or an aggregation must remember, if any', null=True),
+            model_name="runningtotal",
+            name="state",
+            field=models.JSONField(
+                help_text="what a pricing model or an aggregation must remember, if any", null=True
+            ),
         ),
     ]
