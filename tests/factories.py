@@ -26,6 +26,11 @@ from catalog import aliases
 from catalog.models import (
     BillableUnit,
     BillingEntity,
+    Contract,
+    ContractPhase,
+    ContractPrice,
+    Coupon,
+    CouponRedemption,
     Customer,
     CustomerAlias,
     Offering,
@@ -301,6 +306,83 @@ class SubscriptionPeriodFactory(OwnedFactory):
 
     class Meta:
         model = SubscriptionPeriod
+
+
+class ContractFactory(OwnedFactory):
+    """A draft of 2026 for all of a customer's; `phases=[{...}]` makes them, `agreed=True` holds."""
+
+    customer = same_tenant(CustomerFactory)
+    name = factory.Sequence(lambda number: f"Contract {number}")
+    currency = "USD"
+    start_at = datetime(2026, 1, 1, tzinfo=UTC)
+    end_at = datetime(2027, 1, 1, tzinfo=UTC)
+    created_at = NOW
+
+    class Meta:
+        model = Contract
+        skip_postgeneration_save = True
+
+    @factory.post_generation
+    def phases(contract, create, extracted, **kwargs):
+        for fields in extracted or ():
+            ContractPhaseFactory(contract=contract, **fields)
+
+    @factory.post_generation
+    def agreed(contract, create, extracted, **kwargs):
+        if extracted:
+            contract.status = Contract.Status.ACTIVE
+            contract.activated_at = NOW
+            contract.save()
+
+
+class ContractPhaseFactory(OwnedFactory):
+    """The whole term; `prices={unit: terms}` replaces the plan's."""
+
+    contract = factory.SubFactory(ContractFactory)
+    tenant = factory.SelfAttribute("contract.tenant")
+    start_at = factory.SelfAttribute("contract.start_at")
+    end_at = factory.SelfAttribute("contract.end_at")
+
+    class Meta:
+        model = ContractPhase
+        skip_postgeneration_save = True
+
+    @factory.post_generation
+    def prices(phase, create, extracted, **kwargs):
+        for unit, terms in (extracted or {}).items():
+            ContractPriceFactory(phase=phase, unit=unit, terms=terms)
+
+
+class ContractPriceFactory(OwnedFactory):
+    phase = factory.SubFactory(ContractPhaseFactory)
+    tenant = factory.SelfAttribute("phase.tenant")
+    unit = same_tenant(BillableUnitFactory)
+    terms = PER_UNIT
+
+    class Meta:
+        model = ContractPrice
+
+
+class CouponFactory(OwnedFactory):
+    """Ten percent off one invoice, for everybody."""
+
+    code = factory.Sequence(lambda number: f"COUPON-{number}")
+    discount_type = Coupon.DiscountType.PERCENTAGE
+    discount_value = 10
+    created_at = NOW
+
+    class Meta:
+        model = Coupon
+
+
+class CouponRedemptionFactory(OwnedFactory):
+    coupon = factory.SubFactory(CouponFactory)
+    tenant = factory.SelfAttribute("coupon.tenant")
+    customer = same_tenant(CustomerFactory)
+    redeemed_at = NOW
+
+    class Meta:
+        model = CouponRedemption
 
 
 class DeadLetterFactory(OwnedFactory):
