@@ -23,6 +23,7 @@ class BillRun(TenantOwned):
         COMPLETED = "COMPLETED", "Completed"
         PARTIALLY_FAILED = "PARTIALLY_FAILED", "Partially failed"
         FAILED = "FAILED", "Failed"
+        CANCELLED = "CANCELLED", "Cancelled"
 
     UNFINISHED = (Status.CREATED, Status.WAITING, Status.RUNNING)
 

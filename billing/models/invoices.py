@@ -54,7 +54,13 @@ class Invoice(TenantOwned):
     billing_entity = models.ForeignKey(
         BillingEntity, on_delete=models.PROTECT, related_name="invoices"
     )
-    bill_run = models.ForeignKey(BillRun, on_delete=models.PROTECT, related_name="invoices")
+    bill_run = models.ForeignKey(
+        BillRun,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="invoices",
+        help_text="null: made on demand, or because usage was worth the threshold",
+    )
     part_of = models.ForeignKey(
         "self",
         null=True,
@@ -101,12 +107,32 @@ class Invoice(TenantOwned):
         indexes = (
             models.Index(name="invoices_of_customer", fields=("tenant", "customer", "-created_at")),
             models.Index(name="invoices_by_status", fields=("tenant", "status", "-created_at")),
+            models.Index(
+                name="open_invoices_by_due_date",
+                fields=("tenant", "due_at"),
+                condition=Q(status="OPEN"),
+            ),
+            models.Index(
+                name="drafts_in_grace",
+                fields=("tenant", "draft_until"),
+                condition=Q(status="DRAFT", draft_until__isnull=False),
+            ),
         )
         constraints = (
             models.UniqueConstraint(
                 name="period_is_billed_once",
                 fields=("period",),
                 condition=Q(kind="PERIOD") & ~Q(status="VOID"),
+            ),
+            models.UniqueConstraint(
+                name="period_is_opened_once",
+                fields=("period",),
+                condition=Q(kind="OPENING") & ~Q(status="VOID"),
+            ),
+            models.UniqueConstraint(
+                name="void_invoice_is_replaced_once",
+                fields=("replaces",),
+                condition=~Q(status="VOID"),
             ),
             models.UniqueConstraint(
                 name="invoice_number_is_given_once", fields=("billing_entity", "number")
