@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from billing.api.attribution import LineEvents
 from billing.api.bill_runs import BillRunDetail, BillRunExecution, BillRuns
 from billing.api.invoices import (
     InvoiceDetail,
@@ -19,5 +20,6 @@ urlpatterns = [
     path("invoices/<uuid:id>", InvoiceDetail.as_view()),
     path("invoices/<uuid:id>/finalize", InvoiceFinalization.as_view()),
     path("invoices/<uuid:id>/html", InvoiceHTML.as_view()),
+    path("invoices/<uuid:id>/lines/<uuid:line_id>/events", LineEvents.as_view()),
     path("invoices/<uuid:id>/pdf", InvoicePDF.as_view()),
 ]

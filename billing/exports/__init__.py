@@ -1,0 +1,1 @@
+"""What leaves the house: events of a line, invoices in bulk, and the export that auditors check."""
