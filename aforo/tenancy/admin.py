@@ -86,7 +86,7 @@ class ApiKeyAdmin(TenantScopedAdmin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
-        written = ("tenant", "kind", "name", "role", "prefix", "last_four")
+        written = ("tenant", "kind", "name", "role", "source", "prefix", "last_four")
         times = ("created_at", "last_used_at", "revoked_at")
         return () if obj is None else (*written, *times)
 
@@ -100,6 +100,7 @@ class ApiKeyAdmin(TenantScopedAdmin):
             kind=obj.kind,
             name=obj.name,
             role=obj.role,
+            source=obj.source,
             rate_limit=obj.rate_limit,
             actor=actor_of(request, obj.tenant),
             now=clock.now(obj.tenant),

@@ -20,7 +20,7 @@ from metering.admin.base import as_json
 from metering.ingest.envelopes import EVENTS, METER, NATIVE
 from metering.ingest.normalising import Cover
 from metering.services.trial_effects import Effect
-from metering.services.trials import Trial, try_event
+from metering.services.trials import Trial, sender_of, try_event
 
 EXAMPLE = """{
   "customerId": "cust_1",
@@ -67,7 +67,10 @@ class TrialForm(forms.Form):
         cover = Cover(tenant_id=tenant.pk, envelope=_DOORS[given["door"]])
         try:
             return try_event(
-                tenant=tenant, body=given["event"].encode(), cover=cover, now=clock.now(tenant)
+                sender=sender_of(tenant),
+                body=given["event"].encode(),
+                cover=cover,
+                now=clock.now(tenant),
             )
         except AforoError as error:
             self.add_error("event", error.detail)

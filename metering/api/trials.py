@@ -19,7 +19,7 @@ from metering.api.ingest import body_of
 from metering.api.translations import translate_of
 from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.normalising import Cover
-from metering.services.trials import Trial, key_of, try_compound, try_event
+from metering.services.trials import Trial, sender_of, try_compound, try_event
 
 STEP_VERDICTS = ("PASSED", "FLAGGED", "REFUSED")
 VERDICTS = ("COUNTED", "UNBILLED", "HELD", "DUPLICATE", "REFUSED")
@@ -106,7 +106,7 @@ class IngestTest(AnyKeyAPIView):
     )
     def post(self, request: Request) -> Response:
         key = cast(ApiKey, request.auth)
-        sender = key_of(key)
+        sender = sender_of(key.tenant, key.source)
         door = request.query_params.get("door", "/v1/ingest")
         envelope = _spoken_at(door)
         headers = request.headers

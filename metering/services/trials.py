@@ -12,7 +12,7 @@ from uuid import UUID
 
 from aforo.errors import AforoError, Refused
 from aforo.ids import new_id
-from aforo.tenancy.models import ApiKey, Tenant
+from aforo.tenancy.models import Tenant
 from metering.ingest import arrivals, compounds, enrichment, events, gates, killed, known
 from metering.ingest.arrivals import Arrival
 from metering.ingest.door import keyed
@@ -226,18 +226,17 @@ def _priced(
     return PASSED, "priced" if trial.effects else "nothing to price"
 
 
-def key_of(key: ApiKey) -> KnownKey:
-    """A key of any kind as the door knows them; it opens nothing."""
-    tenant = key.tenant
+def sender_of(tenant: Tenant, source: str = "API") -> KnownKey:
+    """Somebody who sends with a key of this source, as the door knows them; it opens nothing."""
     return KnownKey(
-        id=key.pk,
+        id=tenant.pk,
         tenant_id=tenant.pk,
         slug=tenant.slug,
         is_sandbox=tenant.is_sandbox,
         accepts_unknown_metrics=tenant.unknown_metric != Tenant.UnknownMetric.REJECT,
         bucket=bucket_of(tenant.pk),
         rate_limit=None,
-        source=key.source,
+        source=source,
         read_at=time.monotonic(),
     )
 

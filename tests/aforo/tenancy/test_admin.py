@@ -96,13 +96,19 @@ def test_who_is_a_member_of_nothing_sees_nothing():
 def test_a_key_made_in_the_admin_is_shown_once():
     tenant = TenantFactory()
     browser = member_browser(tenant)
-    form = {"tenant": tenant.pk, "kind": "METERING", "name": "shop", "role": "MEMBER"}
+    form = {
+        "tenant": tenant.pk,
+        "kind": "METERING",
+        "name": "shop",
+        "role": "MEMBER",
+        "source": "SDK",
+    }
 
     page = text_of(browser.post(url(ApiKey, "add"), form, follow=True))
 
     shown = re.search(r"sk_live_[A-Za-z0-9]{40}", page)[0]
     key = ApiKey.objects.get(name="shop")
-    assert bytes(key.digest) == digest_of(shown)
+    assert (bytes(key.digest), key.source) == (digest_of(shown), "SDK")
     assert shown not in text_of(browser.get(url(ApiKey)))
     entry = AuditEntry.objects.get(action="API_KEY_ISSUED")
     assert (entry.actor_type, entry.role, entry.address) == ("USER", "OWNER", "127.0.0.1")
@@ -111,7 +117,13 @@ def test_a_key_made_in_the_admin_is_shown_once():
 
 def test_a_key_cannot_be_made_for_a_tenant_of_others():
     browser, other = member_browser(TenantFactory()), TenantFactory()
-    form = {"tenant": other.pk, "kind": "METERING", "name": "shop", "role": "MEMBER"}
+    form = {
+        "tenant": other.pk,
+        "kind": "METERING",
+        "name": "shop",
+        "role": "MEMBER",
+        "source": "SDK",
+    }
 
     answer = browser.post(url(ApiKey, "add"), form)
 
@@ -123,7 +135,13 @@ def test_a_key_cannot_be_made_for_a_tenant_of_others():
 def test_what_a_service_refuses_is_said_on_the_form():
     tenant = TenantFactory()
     browser = member_browser(tenant, Role.DEVELOPER)
-    form = {"tenant": tenant.pk, "kind": "OPERATOR", "name": "mighty", "role": "OWNER"}
+    form = {
+        "tenant": tenant.pk,
+        "kind": "OPERATOR",
+        "name": "mighty",
+        "role": "OWNER",
+        "source": "API",
+    }
 
     answer = browser.post(url(ApiKey, "add"), form)
 
