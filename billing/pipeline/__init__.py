@@ -10,12 +10,15 @@ from billing.pipeline.commit import apply_commitment
 from billing.pipeline.discount import apply_discounts
 from billing.pipeline.draft import Draft, Line, LineType, Usage
 from billing.pipeline.facts import (
+    AdvanceFact,
     ContractFact,
     CouponFact,
     EarlierFact,
     Facts,
+    FeeFact,
     GrantFact,
     LateFact,
+    PaidFact,
     PlanFact,
     TaxFact,
     TaxRateFact,
@@ -27,22 +30,27 @@ from billing.pipeline.records import Record, snapshot
 from billing.pipeline.rollover import add_rollover
 from billing.pipeline.route import route_total
 from billing.pipeline.settle import settle_invoice
+from billing.pipeline.shares import Share
 from billing.pipeline.tax import add_tax
 
 __all__ = [
     "STAGES",
+    "AdvanceFact",
     "ContractFact",
     "CouponFact",
     "Draft",
     "EarlierFact",
     "Facts",
+    "FeeFact",
     "GrantFact",
     "LateFact",
     "Line",
     "LineType",
+    "PaidFact",
     "PlanFact",
     "Record",
     "Result",
+    "Share",
     "StageFailed",
     "TaxFact",
     "TaxRateFact",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aforo.money import ZERO, Money, exact
 from billing.pipeline.facts import LateFact, UsageFact
-from catalog.pricing import Charge
+from catalog.pricing import Charge, Terms
 
 
 class LineType(StrEnum):
@@ -26,13 +26,17 @@ class LineType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Usage of one total on its way to a price: what is capped, free and billable of it."""
+    """Usage of one total on its way to a price: what is capped, free and billable of it.
+
+    `quantity` is as counted; all else is measured as the terms do it: divided, rounded.
+    """
 
     fact: UsageFact
     cap: Decimal | None = None
     allowance: Decimal = ZERO
     rollover: Decimal = ZERO
     quantity: Decimal = ZERO
+    measured: Decimal = ZERO
     free: Decimal = ZERO
     capped: Decimal = ZERO
     billable: Decimal = ZERO
@@ -42,7 +46,8 @@ class Usage:
 class Line:
     """One invoice line: made by `stage`, exact before it was rounded, explained by charges.
 
-    `fact` or `late` is the usage it bills: of the invoice's own period, or of an earlier one.
+    `fact` or `late` is the usage it bills: of the invoice's own period, or of an earlier one. Its
+    `terms`, of gross usage, come to the exact amount.
     """
 
     stage: str
@@ -60,6 +65,7 @@ class Line:
     tax_percent: Decimal | None = None
     of_line: int | None = None  # number, from 1, of the line that a tax or a discount is of
     covers: tuple[datetime, datetime] | None = None  # of a fee in advance
+    terms: Terms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,7 @@ class Draft:
     ) -> Decimal:
         """The sum of rounded lines: of the given types, of one plan, of all when none is named.
 
-        `own_period` leaves out what earlier periods are billed for.
+        `own_period` leaves out what earlier and later periods are billed for.
         """
         with exact():
             return sum(
@@ -104,7 +110,7 @@ class Draft:
                     for line in self.lines
                     if (not types or line.type in types)
                     and (version_id is None or line.version_id == version_id)
-                    and not (own_period and line.late)
+                    and not (own_period and (line.late or line.covers))
                 ),
                 ZERO,
             )

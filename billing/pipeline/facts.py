@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import ZERO
+from billing.pipeline.shares import Share, share_of
 from catalog import pricing
 from catalog.pricing import Terms
 
@@ -32,7 +33,8 @@ class ContractFact:
     """What the customer's own contract asks for and grants in this period.
 
     Spends are per full period; None leaves the plans' own. `term_spent` is what the earlier periods
-    of the term came to; the spends of the term count in its last period.
+    of the term came to, before discounts. The minimum of the term is asked for in its last period,
+    its maximum holds in each.
     """
 
     contract_id: UUID
@@ -68,19 +70,69 @@ class GrantFact:
 
 
 @dataclass(frozen=True, slots=True)
+class FeeFact:
+    """What is due in advance per full period: a base fee, or a flat rate of a unit."""
+
+    version_id: UUID
+    plan_name: str
+    subject: str
+    amount: Decimal
+    unit_id: UUID | None = None
+    by_days: bool = False
+    tax_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdvanceFact:
+    """The next period [start, end), whose fees in advance are due now, and its share."""
+
+    start: datetime
+    end: datetime
+    seconds: Decimal
+    whole_seconds: Decimal
+    fees: tuple[FeeFact, ...]
+    days: Decimal = ZERO
+    whole_days: Decimal = ZERO
+
+    def share(self, *, by_days: bool = False) -> Share:
+        return share_of(
+            seconds=(self.seconds, self.whole_seconds),
+            days=(self.days, self.whole_days),
+            by_days=by_days,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PaidFact:
+    """A fee that an earlier invoice asked for in advance, for this period as it was then.
+
+    `unused` is the share of it that the period did not live to see; `amount` is as asked, exact.
+    """
+
+    fee: FeeFact
+    amount: Decimal
+    unused: Share
+
+
+@dataclass(frozen=True, slots=True)
 class TaxRateFact:
-    """A row of the rate table; empty matches any."""
+    """A row of the rate table; empty matches any. It holds in [valid_from, valid_until)."""
 
     name: str
     country: str
     region: str
     tax_code: str
     percent: Decimal
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TaxFact:
-    """Who taxes whom, where. `engine` is NONE, TABLE or HTTP."""
+    """Who taxes whom, where. `engine` is NONE, TABLE or HTTP.
+
+    `buyer_number` is empty unless it is a valid number of the buyer's country.
+    """
 
     engine: str = "NONE"
     inclusive: bool = False
@@ -120,9 +172,12 @@ class UsageFact:
     revenue: Decimal
     terms: Terms
     tax_code: str = ""
-    rolls_over: bool = False
-    rollover_cap: Decimal | None = None  # in units
-    grants: tuple[GrantFact, ...] = ()  # the oldest first
+    parts: tuple[pricing.Part, ...] = ()  # where the terms price single events
+    rollover: Decimal = ZERO  # units carried over, as its events were priced with
+    grants: tuple[GrantFact, ...] = ()  # where those come from, the oldest first
+    expires_at: datetime | None = None  # of what it leaves over; None: nothing rolls over
+    rollover_cap: Decimal | None = None  # in units, of all that is carried over together
+    is_paid: bool = False  # its flat rate, in advance
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +204,7 @@ class LateFact:
     digest: bytes
     revenue: Decimal
     terms: Terms
+    tax_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +228,9 @@ class Facts:
     days: Decimal = ZERO  # of the period in its time zone, where plans prorate by days
     whole_days: Decimal = ZERO
     is_first: bool = False  # of the subscription: setup fees are due
-    advance: tuple[datetime, datetime] | None = None  # the period that fees in advance pay for
-    advance_share: tuple[Decimal, Decimal] = (ZERO, ZERO)  # its seconds of the whole ones
-    paid_in_advance: bool = False  # whether this period's own fees were
+    is_opening: bool = False  # nothing but what is due when the period begins
+    advance: AdvanceFact | None = None  # the next period, where fees are due in advance
+    paid: tuple[PaidFact, ...] = ()  # in advance, for this period
     contract: ContractFact | None = None
     coupons: tuple[CouponFact, ...] = ()  # in order of redemption
     tax: TaxFact = TaxFact()
@@ -211,3 +267,11 @@ class Facts:
     def is_partial(self) -> bool:
         """Whether the period is shorter (or longer) than the one that prices are stated for."""
         return self.seconds != self.whole_seconds
+
+    def share(self, *, by_days: bool = False) -> Share:
+        """The part of a full period that this one is."""
+        return share_of(
+            seconds=(self.seconds, self.whole_seconds),
+            days=(self.days, self.whole_days),
+            by_days=by_days,
+        )
