@@ -4,7 +4,7 @@ Nothing here divides, rounds or reads the ambient decimal context: amounts are e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Self
@@ -31,8 +31,9 @@ class Part:
 class Usage:
     """Gross usage of one billable unit: aggregated quantity, transactions, and kept parts.
 
-    `parts` holds what models need that price single events, as little of it as they can do with.
-    Quantities are finite; one below zero is priced as zero.
+    `parts` holds what models need that price single events, as little of it as they can do with;
+    without any, a quantity is a single part of no transactions. Quantities are finite; one below
+    zero is priced as zero.
     """
 
     quantity: Decimal
@@ -71,6 +72,25 @@ def usage_of(usage: Decimal | Usage) -> Usage:
     return Usage(usage, 0, (Part(usage, count=0),) if usage else ())
 
 
+def parts_of(usage: Decimal | Usage) -> tuple[Part, ...]:
+    """The parts that `usage` is made of: those it keeps, else all of it as a single one."""
+    if isinstance(usage, Usage):
+        return usage.parts or usage_of(usage.quantity).parts
+    return usage_of(usage).parts
+
+
+class InvalidPart(ValueError):
+    """An event that its terms cannot price; `field` is the metadata key, `reason` what is wrong."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field, reason)
+        self.field = field
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"
+
+
 class Terms(ABC):
     """The terms of one pricing model: frozen, and free of contradictions once built."""
 
@@ -78,6 +98,8 @@ class Terms(ABC):
     model: ClassVar[str]
     counts_transactions: ClassVar[bool] = False
     """Whether the charge looks at `Usage.count`; where not, a bare quantity says as much."""
+    keeps_parts: ClassVar[bool] = False
+    """Whether the charge looks at `Usage.parts`, which `add` and `remove` keep."""
 
     @classmethod
     @abstractmethod
@@ -134,7 +156,44 @@ class Terms(ABC):
         """
         return self
 
+    @property
+    def part_keys(self) -> tuple[str, ...]:
+        """Metadata keys that `part_of` reads."""
+        return ()
+
+    @property
+    def dimension_keys(self) -> tuple[str, ...]:
+        """Metadata keys whose every combination of values has a total of its own, sorted."""
+        return ()
+
+    def of_dimension(self, dimension: str) -> "Terms":
+        """The terms for one total, by its `dimension_of` the keys; the same terms when asked twice.
+
+        Tiers and allowance begin anew in every dimension.
+        """
+        return self
+
+    def measured(self, quantity: Decimal) -> Decimal:
+        """What an aggregated quantity is priced as: converted and rounded as its unit asks."""
+        return quantity
+
+    def unmeasured(self) -> "Terms":
+        """The same terms for quantities that are measured already."""
+        return self
+
+    def part_of(self, quantity: Decimal, fields: Mapping[str, object]) -> Part:
+        """One event as a part: what it changes the quantity by, and what `part_keys` say of it.
+
+        Raises InvalidPart when the event lacks what it is priced by.
+        """
+        return Part(quantity)
+
     def add(self, usage: Decimal | Usage, event: Part) -> Usage:
         """`usage` after `event`. Models that price single events keep here what they need of it."""
         held = usage_of(usage)
         return Usage(EXACT.add(held.quantity, event.quantity), held.count + event.count)
+
+    def remove(self, usage: Decimal | Usage, event: Part) -> Usage:
+        """`usage` as if `event` had never been added to it."""
+        held = usage_of(usage)
+        return Usage(EXACT.subtract(held.quantity, event.quantity), held.count - event.count)

@@ -8,6 +8,7 @@ from aforo.money import EXACT, ZERO, plain
 
 DECIMALS = 12
 WHOLE_DIGITS = 26
+LONGEST_NAME = 100
 _QUANTUM = Decimal(1).scaleb(-DECIMALS)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
@@ -80,6 +81,46 @@ class WireObject:
     def optional_number(self, key: str) -> Decimal | None:
         value = self._unread.pop(key, None)
         return None if value is None else self._number(key, value)
+
+    def text(self, key: str, *, longest: int = LONGEST_NAME) -> str:
+        """A text of 1 to `longest` characters."""
+        value = self._take(key)
+        if not isinstance(value, str) or not 0 < len(value) <= longest or "\0" in value:
+            raise self.refused(key, f"must be a text of 1 to {longest} characters")
+        return value
+
+    def names(self, key: str, *, most: int) -> tuple[str, ...]:
+        """A list of at most `most` names, each only once; absent is empty."""
+        names = self._unread.pop(key, ())
+        if not isinstance(names, list | tuple) or len(names) > most:
+            raise self.refused(key, f"must be a list of at most {most} names")
+        for index, name in enumerate(names):
+            if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or "\0" in name:
+                reason = f"must be a name of 1 to {LONGEST_NAME} characters"
+                raise self.refused(f"{key}[{index}]", reason)
+        if len(set(names)) != len(names):
+            raise self.refused(key, "must name each only once")
+        return tuple(names)
+
+    def mapping(self, key: str) -> dict[str, object]:
+        """An object whose keys the caller judges; absent is empty."""
+        members = self._unread.pop(key, {})
+        if not isinstance(members, Mapping):
+            raise self.refused(key, "must be an object")
+        return {str(name): value for name, value in members.items()}
+
+    def rates(self, key: str) -> dict[str, Decimal]:
+        """An object of names and prices (or factors), in the order of names; absent is empty."""
+        found = {}
+        for name, value in sorted(self.mapping(key).items()):
+            if not name or "\0" in name:
+                raise self.refused(key, "must not have an empty name")
+            found[name] = self._not_a_credit(f"{key}.{name}", self._number(f"{key}.{name}", value))
+        return found
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of `keys` is there and nobody has read it yet."""
+        return any(key in self._unread for key in keys)
 
     def objects(self, key: str) -> list["WireObject"]:
         """A list of objects, at least one."""
