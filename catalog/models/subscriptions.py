@@ -17,6 +17,17 @@ from catalog.models.offerings import Offering
 from catalog.models.rate_plans import RatePlanVersion
 
 
+_BILLED_NEVER_MOVE = """
+    IF EXISTS (
+        SELECT FROM invoices i
+        WHERE i.period_id = OLD.id AND i.kind = 'PERIOD' AND i.status <> 'VOID'
+    ) THEN
+        RAISE EXCEPTION 'a billed period never moves';
+    END IF;
+    RETURN COALESCE(NEW, OLD);
+"""
+
+
 class TsTzRange(Func):
     """`tstzrange(start, end, bounds)` over two columns of a row."""
 
@@ -76,6 +87,18 @@ class Subscription(TenantOwned):
         help_text="usage is invoiced before the period ends when it is worth so much",
     )
     time_zone = models.CharField(max_length=64, help_text="where its periods turn")
+    cancels_at_end = models.BooleanField(
+        default=False, db_default=False, help_text="whether somebody has cancelled it to its end"
+    )
+    next_offering = models.ForeignKey(
+        Offering,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="what it changes to at a later time",
+    )
+    next_offering_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(editable=False)
 
     class Meta:
@@ -91,10 +114,20 @@ class Subscription(TenantOwned):
                 name="subscription_ends_after_its_start",
                 condition=Q(end_at__isnull=True) | Q(end_at__gt=F("start_at")),
             ),
+            models.CheckConstraint(
+                name="a_later_offering_says_when",
+                condition=Q(next_offering__isnull=True, next_offering_at__isnull=True)
+                | Q(next_offering__isnull=False, next_offering_at__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.customer} on {self.offering}"
+
+    @property
+    def paid_from(self) -> datetime:
+        """When its first period that costs something begins."""
+        return self.trial_end_at or self.start_at
 
 
 class SubscriptionPlan(TenantOwned):
@@ -184,6 +217,14 @@ class SubscriptionPeriod(TenantOwned):
                 ),
             ),
         )
+        triggers = (
+            pgtrigger.Trigger(
+                name="billed_periods_never_move",
+                when=pgtrigger.Before,
+                operation=pgtrigger.UpdateOf("start_at", "end_at", "kind") | pgtrigger.Delete,
+                func=_BILLED_NEVER_MOVE,
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.start_at:%Y-%m-%d} to {self.end_at:%Y-%m-%d}"
@@ -191,15 +232,25 @@ class SubscriptionPeriod(TenantOwned):
     @property
     def seconds(self) -> Decimal:
         """How long it lasts. Prices per period are due for `seconds / whole_seconds` of it."""
-        return self._span().seconds
+        return self.span.seconds
 
     @property
     def whole_seconds(self) -> Decimal:
         """How long the full period lasts that this one is, or is a part of."""
-        return self._span(self.whole_end_at).whole_seconds
+        return self.span.whole_seconds
 
-    def _span(self, end: datetime | None = None) -> Period:
-        return Period(self.start_at, end or self.end_at, self.whole_start_at)
+    def days(self, zone: str) -> int:
+        """Its calendar days in `zone`: a day belongs to the period that begins on it."""
+        return self.span.days(zone)
+
+    def whole_days(self, zone: str) -> int:
+        """The calendar days in `zone` of the full period that this one is, or is a part of."""
+        return self.span.whole_days(zone)
+
+    @property
+    def span(self) -> Period:
+        """Its times as a value."""
+        return Period(self.start_at, self.end_at, self.whole_start_at, self.whole_end_at)
 
 
 class SubscriptionPhase(TenantOwned):
