@@ -19,7 +19,7 @@ class Reason(NamedTuple):
 _ALL = (
     Reason(
         "INVALID_EVENT",
-        "door",
+        "door, drain",
         "a field is missing, of the wrong type, empty, too long, nested too deep, or holds a nul",
         "mend the sender; edit the letter, then replay it",
     ),
@@ -72,9 +72,15 @@ _ALL = (
         "subscribe them from an earlier date, then replay",
     ),
     Reason(
+        "SUBSCRIPTION_PAUSED",
+        "drain",
+        "the customer's subscription was paused at that time: it counts nothing",
+        "discard it, or let it occur after the subscription was resumed; then replay it",
+    ),
+    Reason(
         "MISSING_FIELD",
         "drain",
-        "a unit counts distinct values of a field that the event does not have",
+        "a unit counts distinct values of a field, or prices by one, that the event does not have",
         "mend the sender; edit the letter, then replay it",
     ),
     Reason(

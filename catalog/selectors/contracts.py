@@ -17,6 +17,7 @@ from django.db.models import Q
 from catalog import aliases
 from catalog.models import (
     BillableUnit,
+    ContractPrice,
     Customer,
     CustomerAlias,
     Subscription,
@@ -24,6 +25,7 @@ from catalog.models import (
     SubscriptionPlan,
     UnitPrice,
 )
+from catalog.selectors.prices import in_currency, is_pinned, share_of
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -43,11 +45,18 @@ class UnitContract(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PeriodSpan(msgspec.Struct, frozen=True, array_like=True):
-    """One stored period [start, end)."""
+    """One stored period [start, end), and what of its prices is its own.
+
+    `share` is the part of an allowance that it grants, None for all; `phase_id` that of the
+    customer's contract.
+    """
 
     id: UUID
     start: datetime
     end: datetime
+    is_trial: bool = False
+    share: tuple[int, int] | None = None
+    phase_id: UUID | None = None
 
 
 class PriceContract(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +65,23 @@ class PriceContract(msgspec.Struct, frozen=True, array_like=True):
     version_id: UUID
     unit_id: UUID
     terms: dict[str, object]
+
+
+class PlanSpan(msgspec.Struct, frozen=True, array_like=True):
+    """A version that prices the periods which begin in [start, end); None is open."""
+
+    version_id: UUID
+    start: datetime | None
+    end: datetime | None
+
+
+class AgreedPrice(msgspec.Struct, frozen=True, array_like=True):
+    """What a phase of the customer's contract says of one unit; None: as the plan says."""
+
+    phase_id: UUID
+    unit_id: UUID
+    terms: dict[str, object] | None
+    included_free: Decimal | None
 
 
 class SubscriptionContract(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +93,23 @@ class SubscriptionContract(msgspec.Struct, frozen=True, array_like=True):
     end: datetime | None
     periods: tuple[PeriodSpan, ...]
     prices: tuple[PriceContract, ...]
+    plans: tuple[PlanSpan, ...] = ()
+    agreed: tuple[AgreedPrice, ...] = ()
+    is_paused: bool = False
+
+    def prices_in(self, period: PeriodSpan) -> list[PriceContract]:
+        """The prices of the versions that are pinned for this period."""
+        pinned = {
+            plan.version_id for plan in self.plans if is_pinned(plan.start, plan.end, period.start)
+        }
+        return [price for price in self.prices if price.version_id in pinned]
+
+    def agreed_in(self, period: PeriodSpan, unit_id: UUID) -> AgreedPrice | None:
+        """What the contract says of a unit in this period, if anything."""
+        for price in self.agreed if period.phase_id else ():
+            if price.phase_id == period.phase_id and price.unit_id == unit_id:
+                return price
+        return None
 
 
 class CustomerContract(msgspec.Struct, frozen=True, array_like=True):
@@ -101,7 +144,7 @@ def contract_of_unit(unit: BillableUnit) -> UnitContract:
 def contracts_of(
     tenant_id: UUID, names: Collection[str], *, since: datetime
 ) -> dict[str, CustomerContract]:
-    """The contracts of customers by the names that events gave, in six statements at most.
+    """The contracts of customers by the names that events gave, in seven statements at most.
 
     A name is an external id, a customer's own id, an alias, or the stand-in of a secret alias
     (`alias:<hash>`), looked for in that order. Unknown names are absent. Subscriptions and periods
@@ -161,73 +204,130 @@ def _subscriptions_by_customer(
 ) -> Mapping[UUID, list[SubscriptionContract]]:
     if not customer_ids:
         return {}
-    rows = (
+    rows = list(
         Subscription.objects.for_tenant(tenant_id)
         .filter(customer_id__in=customer_ids)
         .exclude(end_at__lt=since)
         .order_by("start_at", "id")
-        .values_list("id", "customer_id", "currency", "start_at", "end_at")
     )
-    ids = [row[0] for row in rows]
-    periods = _periods(tenant_id, ids, since)
-    prices = _prices(tenant_id, ids)
+    by_id = {row.pk: row for row in rows}
+    periods = _periods(tenant_id, by_id, since)
+    plans = _plans(tenant_id, by_id)
+    prices = _prices(tenant_id, plans, by_id)
+    agreed = _agreed(tenant_id, periods)
     found = defaultdict(list)
-    for subscription_id, customer_id, currency, start, end in rows:
-        found[customer_id].append(
+    for row in rows:
+        found[row.customer_id].append(
             SubscriptionContract(
-                id=subscription_id,
-                currency=currency,
-                start=start,
-                end=end,
-                periods=tuple(periods[subscription_id]),
-                prices=tuple(prices[subscription_id]),
+                id=row.pk,
+                currency=row.currency,
+                start=row.start_at,
+                end=row.end_at,
+                periods=tuple(periods[row.pk]),
+                prices=tuple(prices[row.pk]),
+                plans=tuple(plans[row.pk]),
+                agreed=tuple(agreed[row.pk]),
+                is_paused=row.state == Subscription.State.PAUSED,
             )
         )
     return found
 
 
 def _periods(
-    tenant_id: UUID, subscription_ids: Collection[UUID], since: datetime
+    tenant_id: UUID, subscriptions: Mapping[UUID, Subscription], since: datetime
 ) -> Mapping[UUID, list[PeriodSpan]]:
     rows = (
         SubscriptionPeriod.objects.for_tenant(tenant_id)
-        .filter(subscription_id__in=subscription_ids, end_at__gte=since)
+        .filter(subscription_id__in=subscriptions, end_at__gte=since)
         .order_by("start_at")
-        .values_list("subscription_id", "id", "start_at", "end_at")
     )
     found = defaultdict(list)
-    for subscription_id, *span in rows:
-        found[subscription_id].append(PeriodSpan(*span))
+    for row in rows:
+        span = PeriodSpan(
+            id=row.pk,
+            start=row.start_at,
+            end=row.end_at,
+            is_trial=row.kind == SubscriptionPeriod.Kind.TRIAL,
+            share=share_of(row, subscriptions[row.subscription_id]),
+            phase_id=row.contract_phase_id,
+        )
+        found[row.subscription_id].append(span)
+    return found
+
+
+def _plans(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Mapping[UUID, list[PlanSpan]]:
+    rows = (
+        SubscriptionPlan.objects.for_tenant(tenant_id)
+        .filter(subscription_id__in=subscription_ids)
+        .order_by("position", "id")
+        .values_list("subscription_id", "version_id", "start_at", "end_at")
+    )
+    found = defaultdict(list)
+    for subscription_id, *plan in rows:
+        found[subscription_id].append(PlanSpan(*plan))
     return found
 
 
 def _prices(
-    tenant_id: UUID, subscription_ids: Collection[UUID]
+    tenant_id: UUID,
+    plans: Mapping[UUID, list[PlanSpan]],
+    subscriptions: Mapping[UUID, Subscription],
 ) -> Mapping[UUID, list[PriceContract]]:
-    """Prices per subscription; subscriptions of one version share the very same values."""
-    pinned = list(
-        SubscriptionPlan.objects.for_tenant(tenant_id)
-        .filter(subscription_id__in=subscription_ids)
-        .order_by("position", "id")
-        .values_list("subscription_id", "version_id")
+    """Prices per subscription; those of one version and currency share the very same values."""
+    rows = _prices_by_version(
+        tenant_id, {plan.version_id for own in plans.values() for plan in own}
     )
-    by_version = _prices_by_version(tenant_id, {version_id for _, version_id in pinned})
+    in_currencies: dict[tuple[UUID, str], list[PriceContract]] = {}
     found: defaultdict[UUID, list[PriceContract]] = defaultdict(list)
-    for subscription_id, version_id in pinned:
-        found[subscription_id] += by_version[version_id]
+    for subscription_id, own in plans.items():
+        currency = subscriptions[subscription_id].currency
+        for version_id in dict.fromkeys(plan.version_id for plan in own):
+            key = (version_id, currency)
+            if key not in in_currencies:
+                units = rows[version_id].values()
+                paid = (in_currency(by_currency, currency) for by_currency in units)
+                in_currencies[key] = [price for price in paid if price is not None]
+            found[subscription_id] += in_currencies[key]
     return found
 
 
 def _prices_by_version(
     tenant_id: UUID, version_ids: Iterable[UUID]
-) -> Mapping[UUID, list[PriceContract]]:
+) -> Mapping[UUID, Mapping[UUID, Mapping[str, PriceContract]]]:
+    """By version, unit and currency."""
     rows = (
         UnitPrice.objects.for_tenant(tenant_id)
         .filter(version_id__in=version_ids)
         .order_by("position", "id")
-        .values_list("version_id", "unit_id", "terms")
+        .values_list("version_id", "unit_id", "currency", "terms")
     )
-    found = defaultdict(list)
-    for version_id, unit_id, terms in rows:
-        found[version_id].append(PriceContract(version_id, unit_id, terms))
+    found: defaultdict[UUID, dict[UUID, dict[str, PriceContract]]] = defaultdict(dict)
+    for version_id, unit_id, currency, terms in rows:
+        units = found[version_id].setdefault(unit_id, {})
+        units[currency] = PriceContract(version_id, unit_id, terms)
+    return found
+
+
+def _agreed(
+    tenant_id: UUID, periods: Mapping[UUID, list[PeriodSpan]]
+) -> Mapping[UUID, list[AgreedPrice]]:
+    """By subscription, what the phases that are pinned to its periods say; none is the rule."""
+    phases = {
+        (span.phase_id, subscription_id)
+        for subscription_id, spans in periods.items()
+        for span in spans
+        if span.phase_id
+    }
+    found: defaultdict[UUID, list[AgreedPrice]] = defaultdict(list)
+    if not phases:
+        return found
+    rows = ContractPrice.objects.for_tenant(tenant_id).filter(
+        phase_id__in={phase_id for phase_id, _ in phases}
+    )
+    by_phase: defaultdict[UUID | None, list[AgreedPrice]] = defaultdict(list)
+    for row in rows.order_by("id"):
+        price = AgreedPrice(row.phase_id, row.unit_id, row.terms, row.included_free)
+        by_phase[row.phase_id].append(price)
+    for phase_id, subscription_id in sorted(phases, key=str):
+        found[subscription_id] += by_phase[phase_id]
     return found

@@ -24,7 +24,7 @@ def contracts(
     tenant_id: UUID, version: int, names: Collection[str], *, since: datetime
 ) -> dict[str, CustomerContract]:
     """The contracts of customers by name; unknown names are absent. Redis may be down."""
-    prefix = f"contract:{tenant_id}:{version}:{since:%Y%m%d}"
+    prefix = f"contract:2:{tenant_id}:{version}:{since:%Y%m%d}"
     found = _remembered(prefix, names)
     missing = [name for name in names if name not in found]
     if missing:

@@ -5,26 +5,32 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from aforo.money import ZERO
 from aforo.periods import month_start
 from aforo.tenancy.models import Tenant
 from catalog.conditions import compile_conditions
-from catalog.pricing import InvalidTerms, Terms, parse_terms
+from catalog.pricing import InvalidPart, InvalidTerms, Terms
+from catalog.pricing.dimensions import dimension_of
 from catalog.selectors.contracts import (
     CustomerContract,
     PeriodSpan,
+    PriceContract,
     SubscriptionContract,
     UnitContract,
     units_of,
 )
+from catalog.selectors.prices import terms_in_period
 from metering.counted_values import UnreadableMetadata
 from metering.ingest import contract_cache
 from metering.ingest.arrivals import Arrival
 from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY, Event, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
 from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
+from metering.proof import microseconds
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
+MAX_DIMENSIONS = 200_000  # totals that senders make by what they put into metadata
 REJECT = Tenant.UnknownMetric.REJECT
 CREATE = Tenant.UnknownMetric.CREATE
 SENDER = "\0sender"  # among the fields of an event; no name of the outside holds a nul
@@ -51,7 +57,8 @@ class TenantContracts:
         self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
         for unit in units_of(tenant_id):
             self.units[unit.metric].append((unit, _acceptance(unit)))
-        self.terms: dict[tuple[UUID, UUID], Terms] = {}
+        self.terms: dict[object, Terms] = {}
+        self.dimensions = 0  # of all targets that are remembered
         self.undefined: set[str] = set()  # metrics that units are to be drafted for
 
     def treat_unknown_metrics(self, policy: str) -> None:
@@ -71,9 +78,11 @@ class TenantContracts:
         missing = [name for name in names if name not in self.customers]
         is_full = len(self.customers) + len(missing) > MAX_CUSTOMERS
         # A sandbox's clock may be set back once: then older periods count again.
+        is_full = is_full or self.dimensions > MAX_DIMENSIONS
         if since < self.since or is_full or len(self.routes) > MAX_ROUTES:
             self.customers.clear()
             self.routes.clear()
+            self.dimensions = 0
             self.since, missing = since, list(names)
         if missing:
             self.customers |= contract_cache.contracts(
@@ -118,10 +127,25 @@ class TenantContracts:
         met = (target for target in route.targets if not target.accepts or target.accepts(named))
         targets = tuple(met)
         for target in targets:
-            name = target.unique_field if isinstance(target, Target) else None
-            if name is not None and fields.get(name) is None:
-                return Refusal("MISSING_FIELD", f"metadata has no {name!r}, which is counted")
-        return targets or (self._unbilled(self._name_in(arrival.event)),)
+            flaw = _flaw(target, fields) if isinstance(target, Target) else None
+            if flaw is not None:
+                return flaw
+        if not targets:
+            return (self._unbilled(self._name_in(arrival.event)),)
+        return tuple(self._of_dimension(target, fields) for target in targets)
+
+    def _of_dimension(
+        self, target: Target | Unbilled, fields: Mapping[str, object]
+    ) -> Target | Unbilled:
+        keys = target.terms.dimension_keys if isinstance(target, Target) else ()
+        if isinstance(target, Unbilled) or not keys:
+            return target
+        dimension = dimension_of(keys, fields)
+        found = target.by_dimension.get(dimension)
+        if found is None:
+            found = target.of_dimension(dimension)
+            self.dimensions += 1
+        return found
 
     def _unbilled(self, name: str) -> Unbilled:
         customer = self.customers.get(name)
@@ -143,11 +167,7 @@ class TenantContracts:
                     return self._priced(customer, subscription, period, metric)
                 except InvalidTerms as error:
                     return Refusal("UNPRICEABLE", f"the terms of {metric!r} do not hold: {error}")
-        when = occurred.isoformat()
-        return Refusal(
-            "NO_SUBSCRIPTION",
-            f"customer {customer.external_id!r} has no subscription in force at {when}",
-        )
+        return _without_period(customer, occurred)
 
     def _priced(
         self,
@@ -158,8 +178,8 @@ class TenantContracts:
     ) -> Route:
         """A target per unit of the metric and plan version that prices it; unbilled where none."""
         targets: list[Target | Unbilled] = []
+        prices = subscription.prices_in(period)
         for unit, accepts in self.units.get(metric, ()):
-            prices = [price for price in subscription.prices if price.unit_id == unit.unit_id]
             targets += [
                 Target(
                     self.tenant_id,
@@ -168,10 +188,12 @@ class TenantContracts:
                     price.version_id,
                     period.id,
                     unit,
-                    self._terms(price.version_id, unit.unit_id, price.terms),
+                    self._terms(subscription, period, price),
                     accepts,
+                    span=(microseconds(period.start), microseconds(period.end)),
                 )
                 for price in prices
+                if price.unit_id == unit.unit_id
             ] or [
                 Unbilled(
                     self.tenant_id,
@@ -188,18 +210,43 @@ class TenantContracts:
                 self.undefined.add(metric)
         end = min(period.end, subscription.end) if subscription.end else period.end
         looks_inside = any(
-            target.accepts or (isinstance(target, Target) and target.unique_field)
+            target.accepts or (isinstance(target, Target) and target.looks_inside)
             for target in targets
         )
         start = max(period.start, subscription.start)
         return Route(start, end, tuple(targets), has_conditions=looks_inside)
 
-    def _terms(self, version_id: UUID, unit_id: UUID, wire: dict[str, object]) -> Terms:
-        """Terms of a published version, parsed once: subscriptions of one version share them."""
-        key = (version_id, unit_id)
+    def _terms(
+        self, subscription: SubscriptionContract, period: PeriodSpan, price: PriceContract
+    ) -> Terms:
+        """The terms of a unit in a period, parsed once: subscriptions of one version share them."""
+        agreed = subscription.agreed_in(period, price.unit_id)
+        wire_of = agreed.phase_id if agreed else subscription.currency
+        key = (price.version_id, price.unit_id, wire_of, period.is_trial, period.share)
         if key not in self.terms:
-            self.terms[key] = parse_terms(wire)
+            self.terms[key] = terms_in_period(
+                price.terms,
+                is_trial=period.is_trial,
+                agreed_wire=agreed.terms if agreed else None,
+                agreed_allowance=agreed.included_free if agreed else None,
+                share=period.share,
+            )
         return self.terms[key]
+
+
+def _flaw(target: Target, fields: Mapping[str, object]) -> Refusal | None:
+    """What an event lacks that this unit counts or prices, if anything."""
+    name = target.unique_field
+    if name is not None and fields.get(name) is None:
+        return Refusal("MISSING_FIELD", f"metadata has no {name!r}, which is counted")
+    if not target.terms.part_keys:
+        return None
+    try:
+        target.terms.part_of(ZERO, fields)
+    except InvalidPart as error:
+        is_missing = fields.get(error.field) is None
+        return Refusal("MISSING_FIELD" if is_missing else "INVALID_EVENT", f"metadata.{error}")
+    return None
 
 
 def _acceptance(unit: UnitContract) -> Accepts | None:
@@ -227,3 +274,24 @@ def _period_at(subscription: SubscriptionContract, occurred: datetime) -> Period
         if period.start <= occurred < period.end:
             return period
     return None
+
+
+def _without_period(customer: CustomerContract, occurred: datetime) -> Refusal:
+    """Why no subscription of theirs takes an event of that moment."""
+    when = occurred.isoformat()
+    name = customer.external_id
+    if any(_is_paused_at(one, occurred) for one in customer.subscriptions):
+        return Refusal(
+            "SUBSCRIPTION_PAUSED", f"the subscription of customer {name!r} was paused at {when}"
+        )
+    return Refusal("NO_SUBSCRIPTION", f"customer {name!r} has no subscription in force at {when}")
+
+
+def _is_paused_at(subscription: SubscriptionContract, occurred: datetime) -> bool:
+    """Whether it is in force then, but in none of its periods: between two, or paused since."""
+    if occurred < subscription.start or (subscription.end and occurred >= subscription.end):
+        return False
+    if not any(period.end <= occurred for period in subscription.periods):
+        return False
+    goes_on = any(period.start > occurred for period in subscription.periods)
+    return goes_on or subscription.is_paused

@@ -1,15 +1,18 @@
 """Where an event is counted: one unit under one plan version in one period, or nowhere."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Terms
 from catalog.selectors.contracts import UnitContract
+from catalog.selectors.prices import with_rollover
 from metering import counted_values
+from metering.aggregation import Span
 from metering.ingest.arrivals import Arrival
 from metering.ingest.rows import RowMaker
 
@@ -18,7 +21,10 @@ Accepts = Callable[[Mapping[str, object]], bool]
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """A unit with a price: it has a running total, remembered once it is surely committed."""
+    """A unit with a price: it has a running total, remembered once it is surely committed.
+
+    Where terms have dimensions it stands for all of them: `of_dimension` gives those that count.
+    """
 
     tenant_id: UUID
     customer_id: UUID
@@ -28,11 +34,15 @@ class Target:
     unit: UnitContract
     terms: Terms
     accepts: Accepts | None
+    span: Span = (0, 0)  # of the period
+    dimension: str = ""
     total_id: int | None = None
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
     unique_field: str | None = field(init=False)  # whose distinct values are counted, if any are
     maker: RowMaker | None = None  # the one that was used last
+    by_dimension: dict[str, "Target"] = field(default_factory=dict, repr=False)
+    _rolled: tuple[Decimal, Terms] | None = None  # the rollover that was asked for last
 
     def __post_init__(self) -> None:
         customer, subscription = str(self.customer_id), str(self.subscription_id)
@@ -41,6 +51,27 @@ class Target:
         self.hashed_context = (version, subscription, customer, unit)
         is_unique = self.unit.aggregation == Aggregation.UNIQUE
         self.unique_field = self.unit.event_field if is_unique else None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether an event must be opened before it is counted here."""
+        terms = self.terms
+        return bool(self.unique_field or terms.dimension_keys or terms.part_keys)
+
+    def of_dimension(self, dimension: str) -> "Target":
+        """The target of one dimension value, remembered in `by_dimension`."""
+        terms = self.terms.of_dimension(dimension)
+        found = replace(self, terms=terms, dimension=dimension, maker=None, by_dimension={})
+        self.by_dimension[dimension] = found
+        return found
+
+    def terms_of(self, rollover: Decimal) -> Terms:
+        """The terms of a total that grants so many units beside those included."""
+        if not rollover:
+            return self.terms
+        if self._rolled is None or self._rolled[0] != rollover:
+            self._rolled = rollover, with_rollover(self.terms, rollover)
+        return self._rolled[1]
 
     def maker_of(self, total_id: int, secret: bytes) -> RowMaker:
         """What makes the rows of one total of this target."""
