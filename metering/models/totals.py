@@ -42,6 +42,10 @@ class RunningTotal(models.Model):
     billed_quantity = ExactDecimalField(null=True, help_text="quantity at the watermark")
     billed_event_count = models.BigIntegerField(null=True, help_text="event_count at the watermark")
     billed_revenue = ExactDecimalField(null=True, help_text="revenue at the watermark")
+    billed_state = models.JSONField(null=True, help_text="state at the watermark")
+    billed_adjustments = ExactDecimalField(
+        null=True, help_text="sum of rating adjustments at the watermark"
+    )
 
     class Meta:
         db_table = "running_totals"
@@ -116,6 +120,9 @@ class UniqueValue(models.Model):
     id = models.BigAutoField(primary_key=True)
     running_total_id = models.BigIntegerField()
     value = models.UUIDField(help_text="blake2b-128 of the value")
+    is_carried = models.BooleanField(
+        default=False, db_default=False, help_text="came with the level of the period before"
+    )
 
     class Meta:
         db_table = "unique_values"
@@ -130,7 +137,11 @@ class UniqueValue(models.Model):
 
 
 class RatingAdjustment(models.Model):
-    """A change of what a total owes that no event brought, such as a new allowance."""
+    """A change of what a total owes that no event brought, such as a new allowance.
+
+    It was written when the total stood at `position`; quantity, rollover and carried are those of
+    the total from there on, until its next event or adjustment.
+    """
 
     id = models.BigAutoField(primary_key=True)
     tenant_id = models.UUIDField()
@@ -139,6 +150,10 @@ class RatingAdjustment(models.Model):
     )
     amount = ExactDecimalField()
     reason = models.TextField()
+    position = models.BigIntegerField(null=True)
+    quantity = ExactDecimalField(null=True)
+    rollover = ExactDecimalField(null=True)
+    carried = ExactDecimalField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:
