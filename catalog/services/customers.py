@@ -12,6 +12,7 @@ from aforo.tenancy.services.actors import Actor
 from catalog import aliases
 from catalog.models import Customer, CustomerAlias, Subscription
 from catalog.services import changes
+from catalog.tax_numbers import checked_tax_number
 
 EDITABLE = frozenset({"name", "email", "currency", "country", "address", "tax_number", "language"})
 _SHOWN = EDITABLE | {"external_id"}
@@ -45,7 +46,7 @@ def create_customer(
         currency=currency,
         country=country,
         address=address,
-        tax_number=tax_number,
+        tax_number=checked_tax_number(country, tax_number),
         language=language,
         created_at=now,
     )
@@ -67,6 +68,7 @@ def edit_customer(
     locked = _locked(customer)
     if edits.get("currency"):
         changes.require_currency(str(edits["currency"]))
+    edits = _with_checked_number(locked, edits)
     changes.edit(locked, edits, editable=EDITABLE, action="CUSTOMER_UPDATED", actor=actor, now=now)
     return locked
 
@@ -140,6 +142,15 @@ def _locked(customer: Customer) -> Customer:
     rows = Customer.objects.for_tenant(customer.tenant_id).select_for_update()
     locked: Customer = rows.get(pk=customer.pk)
     return locked
+
+
+def _with_checked_number(locked: Customer, edits: Mapping[str, object]) -> Mapping[str, object]:
+    """`edits` with the tax number as its country spells it: another country judges it anew."""
+    if not edits.keys() & {"country", "tax_number"}:
+        return edits
+    country = str(edits.get("country", locked.country))
+    number = checked_tax_number(country, str(edits.get("tax_number", locked.tax_number)))
+    return {**edits, "tax_number": number}
 
 
 def _require_sound(customer: Customer) -> None:

@@ -160,3 +160,24 @@ def test_a_removed_alias_is_on_record(customer, actor):
     assert CustomerAlias.objects.count() == 0
     entry = AuditEntry.objects.get(action="CUSTOMER_ALIAS_REMOVED")
     assert entry.changes["label"] == {"before": "app", "after": None}
+
+
+def change(customer, edits, actor):
+    return customers.edit_customer(customer=customer, edits=edits, actor=actor, now=NOW)
+
+
+def test_a_vat_number_is_spelt_as_its_country_does(create, actor):
+    customer = create(country="DE", tax_number="de 136 695 976")
+    assert customer.tax_number == "DE136695976"
+    again = {"tax_number": "DE 136 695 976"}
+    assert change(customer, again, actor).tax_number == "DE136695976"
+
+
+def test_what_is_no_vat_number_is_refused_and_changes_nothing(create, actor):
+    customer = create(country="DE", tax_number="DE136695976")
+    with pytest.raises(Refused, match="taxNumber: 'DE1' is no VAT number of DE"):
+        change(customer, {"tax_number": "DE1"}, actor)
+    with pytest.raises(Refused, match="'DE136695976' is no VAT number of FR"):
+        change(customer, {"country": "FR"}, actor)
+    customer.refresh_from_db()
+    assert (customer.country, customer.tax_number) == ("DE", "DE136695976")
