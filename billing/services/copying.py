@@ -80,7 +80,9 @@ class NewInvoice:
         return zip(self.line_ids, self.result.draft.lines, strict=True)
 
 
-def write_drafts(invoices: Sequence[NewInvoice], *, run_id: UUID, created_at: datetime) -> None:
+def write_drafts(
+    invoices: Sequence[NewInvoice], *, run_id: UUID | None, created_at: datetime
+) -> None:
     """Insert invoices as drafts, with lines, spans and stage records, in four statements."""
     _copy("invoices", _INVOICE, (_invoice(one, run_id, created_at) for one in invoices))
     _copy("invoice_lines", _LINE, (row for one in invoices for row in _lines(one)))
@@ -97,7 +99,7 @@ def _copy(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
             copy.write_row(row)
 
 
-def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
+def _invoice(new: NewInvoice, run_id: UUID | None, created_at: datetime) -> Row:
     subscription, draft = new.period.subscription, new.result.draft
     return (
         new.id,
@@ -117,7 +119,7 @@ def _invoice(new: NewInvoice, run_id: UUID, created_at: datetime) -> Row:
         new.facts.period_start,
         new.facts.period_end,
         Jsonb(_seller(subscription.billing_entity)),
-        Jsonb(_buyer(subscription.customer)),
+        Jsonb(buyer_of(subscription.customer)),
         _digest(draft),
         Invoice.TaxStatus.PENDING if draft.tax_pending else Invoice.TaxStatus.SETTLED,
         created_at,
@@ -142,7 +144,8 @@ def _seller(entity: BillingEntity) -> dict[str, str]:
     }
 
 
-def _buyer(customer: Customer) -> dict[str, str]:
+def buyer_of(customer: Customer) -> dict[str, str]:
+    """The customer as the paper shows it."""
     return {
         "externalId": customer.external_id,
         "name": customer.name,
