@@ -71,6 +71,8 @@ NAVIGATION = [
         _item("Invoices", "request_quote", "billing_invoice"),
         _item("Bill runs", "play_circle", "billing_billrun"),
         _item("Event index", "fingerprint", "billing_billruneventindex"),
+        _page("Simulate", "science", "admin:billing_simulate"),
+        _item("Simulations", "experiment", "billing_simulation"),
         _item("Billing entities", "account_balance", "catalog_billingentity"),
     ),
     _group(

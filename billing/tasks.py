@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from billing import invariants
 from billing.services import bill_pages, bill_runs, closing
+from billing.simulations import requests as simulations
 
 _POLICY: dict[str, Any] = {
     "acks_late": True,
@@ -44,3 +45,8 @@ def resume_bill_runs() -> int:
 def check_invariants() -> int:
     """The number of broken truths; each is logged as an error."""
     return invariants.check_and_log()
+
+
+@shared_task(name="billing.run_simulation", **_POLICY)
+def run_simulation(simulation_id: str) -> str:
+    return simulations.run_simulation(simulation_id=UUID(simulation_id), now=timezone.now())

@@ -3,6 +3,7 @@
 from billing.admin.bill_runs import BillRunAdmin, BillRunItemAdmin
 from billing.admin.invoices import InvoiceAdmin
 from billing.admin.proof import BillRunEventIndexAdmin, InvoiceLineAdmin, StageRecordAdmin
+from billing.admin.simulations import SimulationAdmin
 
 __all__ = [
     "BillRunAdmin",
@@ -10,5 +11,6 @@ __all__ = [
     "BillRunItemAdmin",
     "InvoiceAdmin",
     "InvoiceLineAdmin",
+    "SimulationAdmin",
     "StageRecordAdmin",
 ]

@@ -4,6 +4,7 @@ from django.urls import path
 
 from billing.api.attribution import LineEvents
 from billing.api.bill_runs import BillRunDetail, BillRunExecution, BillRuns
+from billing.api.exports import AuditExport
 from billing.api.invoices import (
     InvoiceDetail,
     InvoiceFinalization,
@@ -11,13 +12,18 @@ from billing.api.invoices import (
     InvoicePDF,
     Invoices,
 )
+from billing.api.simulations import Scenarios, SimulationDetail, Simulations
 
 urlpatterns = [
+    path("sandbox/scenarios", Scenarios.as_view()),
+    path("sandbox/simulations", Simulations.as_view()),
+    path("sandbox/simulations/<uuid:id>", SimulationDetail.as_view()),
     path("bill-runs", BillRuns.as_view()),
     path("bill-runs/<uuid:id>", BillRunDetail.as_view()),
     path("bill-runs/<uuid:id>/execute", BillRunExecution.as_view()),
     path("invoices", Invoices.as_view()),
     path("invoices/<uuid:id>", InvoiceDetail.as_view()),
+    path("invoices/<uuid:id>/audit-export", AuditExport.as_view()),
     path("invoices/<uuid:id>/finalize", InvoiceFinalization.as_view()),
     path("invoices/<uuid:id>/html", InvoiceHTML.as_view()),
     path("invoices/<uuid:id>/lines/<uuid:line_id>/events", LineEvents.as_view()),

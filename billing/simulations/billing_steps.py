@@ -1,0 +1,32 @@
+"""What Beat and workers do once a clock has moved, done at once: bill runs from start to end."""
+
+from datetime import timedelta
+
+from aforo.tenancy.services.actors import Actor
+from billing.models import BillRun
+from billing.services.bill_pages import bill_page
+from billing.services.bill_runs import advance_run, create_run, execute_run
+from billing.simulations.world import World
+
+_ACTOR = Actor.system("simulation")
+_AGES = timedelta(days=365 * 50)
+
+
+def bill_everything(world: World, *, finalize: bool) -> BillRun:
+    """Bill whatever has ended by now, as a run over all time does."""
+    now = world.now
+    run = create_run(
+        tenant=world.tenant,
+        window_start=now - _AGES,
+        window_end=now,
+        auto_finalize=finalize,
+        actor=_ACTOR,
+        now=now,
+    )
+    execute_run(run=run, actor=_ACTOR, now=now)
+    advance_run(run_id=run.id, now=now, look_again=False)
+    page = 0
+    while BillRun.objects.for_tenant(world.tenant).get(pk=run.pk).status == BillRun.Status.RUNNING:
+        bill_page(run_id=run.id, page=page, now=now)
+        page += 1
+    return run
