@@ -26,6 +26,7 @@ app.conf.beat_schedule = {
     "sum-activity": {"task": "metering.sum_activity", "schedule": 60.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
+    "renew-contracts": {"task": "catalog.renew_contracts", "schedule": 600.0},
     "close-periods": {"task": "billing.close_periods", "schedule": 60.0},
     "resume-bill-runs": {"task": "billing.resume_bill_runs", "schedule": 10.0},
     "resume-uploads": {"task": "metering.sweep_uploads", "schedule": 10.0},

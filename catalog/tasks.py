@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
-from catalog.services import periods
+from catalog.services import contract_renewals, periods
 
 
 @shared_task(
@@ -19,3 +19,17 @@ from catalog.services import periods
 def extend_periods() -> int:
     """Store the periods that come near, for all tenants; what is stored already stays."""
     return periods.extend_all_periods(now=timezone.now())
+
+
+@shared_task(
+    name="catalog.renew_contracts",
+    autoretry_for=(OperationalError,),  # a deadlock or a lost connection; bugs must surface
+    retry_backoff=True,
+    retry_jitter=True,
+    max_retries=3,
+    time_limit=600,
+    soft_time_limit=570,
+)
+def renew_contracts() -> int:
+    """Renew contracts whose end comes near and end those that are over; what is done stays."""
+    return contract_renewals.sweep_contracts(now=timezone.now())

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services import clocks
 from aforo.tenancy.services.actors import Actor
+from catalog.services.contract_renewals import renew_until
 from catalog.services.periods import AHEAD, extend_tenant_periods
 from metering.services import partitions
 
@@ -16,7 +18,7 @@ def freeze(*, tenant: Tenant, at: datetime, actor: Actor) -> Tenant:
 
 
 def advance(*, tenant: Tenant, to: datetime, actor: Actor) -> Tenant:
-    """Move the clock of a sandbox on to `to`: partitions and periods are there before it is."""
+    """Move the clock of a sandbox on to `to`: all that its new time needs is there before."""
     _make_room(tenant, to)
     return clocks.advance_clock(tenant=tenant, to=to, actor=actor)
 
@@ -32,3 +34,4 @@ def _make_room(tenant: Tenant, moment: datetime) -> None:
     if tenant.is_sandbox and is_possible:
         partitions.make_around([moment])
         extend_tenant_periods(tenant, moment + AHEAD)
+        renew_until(tenant, moment, now=clock.now(tenant))
