@@ -31,8 +31,11 @@ def valid_vat_number(country: str, text: str) -> str:
     if country not in EU_COUNTRIES or not text:
         return ""
     prefix = _PREFIXES.get(country, country)
+    rules = get_cc_module(country, "vat")
+    if rules is None:
+        return ""
     try:
-        number = str(get_cc_module(country, "vat").validate(text))
+        number = rules.validate(text)
     except ValidationError:
         return ""
     return prefix + number.removeprefix(country).removeprefix(prefix)

@@ -10,6 +10,7 @@ from aforo.money import EXACT, ZERO
 from billing.pipeline import Facts, LateFact, StageFailed, UsageFact
 from billing.services.contracts import READING, Contract, Price, contracts_for
 from billing.services.late_facts import late_facts
+from billing.taxes.facts import tax_facts
 from catalog.models import SubscriptionPeriod
 from metering.services.watermarks import (
     LockedTotal,
@@ -48,6 +49,7 @@ def facts_for(
         totals[total.period_id].append(total)
     others = [one for key, found in totals.items() if key not in own_ids for one in found]
     late = dict(late_facts(tenant_id, others))
+    taxes = tax_facts(tenant_id, [*periods, *adjusted])
     facts = {}
     for period in periods:
         contract = _contract(period, contracts)
@@ -57,7 +59,7 @@ def facts_for(
         contract = _contract(period, contracts)
         nothing = _facts(period, contract, (), auto_finalize)
         facts[period.id] = _late_alone(nothing, tuple(late.pop(period.subscription_id, ())))
-    return facts
+    return {period_id: replace(one, tax=taxes[period_id]) for period_id, one in facts.items()}
 
 
 def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:

@@ -1,0 +1,1 @@
+"""Taxes: the built-in table, and engines over HTTP that know better."""
