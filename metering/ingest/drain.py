@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from itertools import chain, count
+from itertools import chain
+from itertools import count as numbers
 
 from django.db import transaction
 
@@ -32,7 +33,7 @@ from metering.ingest.write import Tally
 
 EVENTS_PER_DRAIN = 20_000  # merges of 20,000 are about a fifth faster than merges of 5,000
 LOOK_AGAIN = 200  # drains between two looks for rings at everything that a process holds
-_drains = count(1)
+_drains = numbers(1)
 
 
 class Steps:

@@ -15,6 +15,7 @@ from metering.counted_values import value_hash
 from metering.ingest import enrichment, totals
 from metering.ingest.arrivals import Arrival, Fate
 from metering.ingest.enrichment import Routed
+from metering.ingest.kept import Kept, kept_by
 from metering.ingest.rows import RowMaker, TakeRows, unbilled
 from metering.ingest.targets import Target, Unbilled, fields_of
 from metering.ingest.totals import Total
@@ -108,17 +109,26 @@ def _open(groups: dict[Target, list[Arrival]], locked: Locked) -> dict[Target, l
 
 def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked) -> list[str]:
     """The rows of one total's events; `total` stands after the last of them."""
-    charge, by_count = target.terms.charge, target.terms.counts_transactions
+    terms = target.terms_of(total.rollover)
+    charge, by_count = terms.charge, terms.counts_transactions
+    kept = kept_by(target, terms, total)
+    with_parts = kept if terms.keeps_parts else None
     unit_cost = target.unit.unit_cost
     maker = _row_maker(target, total)
     quantity, count, position = total.quantity, total.event_count, total.position
-    charged = first = charge(Usage(quantity, count)) if by_count else charge(quantity)
+    if with_parts and with_parts.usage:
+        charged = first = charge(with_parts.usage)
+    else:
+        charged = first = charge(Usage(quantity, count)) if by_count else charge(quantity)
     lines = []
-    levels = _levels(target, total, arrivals, locked.new_values)
+    levels = _levels(target, total, arrivals, locked.new_values, kept)
     for arrival, after in zip(arrivals, levels, strict=True):
         count += 1
         position += 1
-        price = charge(Usage(after, count)) if by_count else charge(after)
+        if with_parts:
+            price = charge(with_parts.add(arrival, after - quantity))
+        else:
+            price = charge(Usage(after, count)) if by_count else charge(after)
         cost = unit_cost * (after - quantity) if unit_cost else ZERO
         revenue = price - charged
         lines.append(maker.priced(arrival, position, revenue, cost))
@@ -129,6 +139,8 @@ def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked)
             arrival.fate = Fate.COUNTED
     if unit_cost:
         total.cost += unit_cost * (quantity - total.quantity)
+    if kept:
+        total.state = kept.text()
     total.revenue += charged - first
     total.quantity, total.event_count, total.position = quantity, count, position
     total.digest = maker.chain.digest
@@ -147,9 +159,15 @@ def _row_maker(target: Target, total: Total) -> RowMaker:
 
 
 def _levels(
-    target: Target, total: Total, arrivals: list[Arrival], new_values: set[tuple[int, str]]
+    target: Target,
+    total: Total,
+    arrivals: list[Arrival],
+    new_values: set[tuple[int, str]],
+    kept: Kept | None,
 ) -> Iterator[Decimal]:
     """The aggregated quantity after each event, from where the total stands."""
+    if kept and kept.measure:
+        return kept.levels(arrivals)
     join: Callable[[Decimal, Decimal], Decimal] | None = None  # adds
     match target.unit.aggregation:
         case "COUNT":

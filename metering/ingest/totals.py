@@ -5,28 +5,30 @@ from decimal import Decimal
 
 import msgspec
 
-from aforo.money import plain
+from aforo.money import ZERO, plain
 from metering.ingest.connection import PackedArray, digests, hot_cursor, uuids
 from metering.ingest.targets import Target
 
 _CREATE = """
     INSERT INTO running_totals (tenant_id, subscription_id, plan_version_id, unit_id, dimension,
         period_id, quantity, event_count, revenue, cost, "position", digest)
-    SELECT t, s, v, u, '', p, 0, 0, 0, 0, 0, %s
-    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u, t, s)
+    SELECT t, s, v, u, d, p, 0, 0, 0, 0, 0, %s
+    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[])
+        AS given(p, v, u, d, t, s)
     ON CONFLICT DO NOTHING
     RETURNING id, uuid_send(period_id) || uuid_send(plan_version_id) || uuid_send(unit_id)
+        || convert_to(dimension, 'UTF8')
 """
 _FIND = """
-    SELECT r.id, uuid_send(p) || uuid_send(v) || uuid_send(u)
-    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) AS given(p, v, u)
+    SELECT r.id, uuid_send(p) || uuid_send(v) || uuid_send(u) || convert_to(d, 'UTF8')
+    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[]) AS given(p, v, u, d)
     JOIN running_totals r
-      ON r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = ''
+      ON r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = d
 """
 # Locked in id order by everybody: two drains, or a drain and a bill run, cannot deadlock.
 _LOCK = """
     SELECT id, quantity::text, event_count, revenue::text, cost::text, "position", digest,
-           billed_position
+           billed_position, state::text, rollover::text, carried::text
     FROM running_totals WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE
 """
 _WRITE = """
@@ -34,6 +36,14 @@ _WRITE = """
         cost = g.cost, "position" = g.at, digest = g.digest
     FROM unnest(%s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[], %s::numeric[],
                 %s::bigint[], %s::bytea[]) AS g(id, quantity, n, revenue, cost, at, digest)
+    WHERE r.id = g.id
+"""
+_WRITE_WITH_STATE = """
+    UPDATE running_totals r SET quantity = g.quantity, event_count = g.n, revenue = g.revenue,
+        cost = g.cost, "position" = g.at, digest = g.digest, state = g.state::jsonb
+    FROM unnest(%s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[], %s::numeric[],
+                %s::bigint[], %s::bytea[], %s::text[])
+        AS g(id, quantity, n, revenue, cost, at, digest, state)
     WHERE r.id = g.id
 """
 # Under the lock of the total, which the bill run holds when it takes its row away again.
@@ -62,6 +72,9 @@ class Total(msgspec.Struct, gc=False, eq=False):
     position: int
     digest: bytes
     billed_position: int | None
+    state: str | None = None  # JSON
+    rollover: Decimal = ZERO
+    carried: Decimal | None = None
 
 
 def ids_of(targets: Iterable[Target]) -> dict[Target, int]:
@@ -90,12 +103,14 @@ def _made(missing: dict[bytes, Target]) -> dict[bytes, int]:
 
 
 def _key(target: Target) -> bytes:
-    return target.period_id.bytes + target.version_id.bytes + target.unit.unit_id.bytes
+    ids = target.period_id.bytes + target.version_id.bytes + target.unit.unit_id.bytes
+    return ids + target.dimension.encode()
 
 
-def _parts(keys: Sequence[bytes]) -> tuple[PackedArray, ...]:
-    """Periods, plan versions and units."""
-    return tuple(uuids([key[at : at + 16] for key in keys]) for at in (0, 16, 32))
+def _parts(keys: Sequence[bytes]) -> tuple[PackedArray | list[str], ...]:
+    """Periods, plan versions, units and dimensions."""
+    ids = (uuids([key[at : at + 16] for key in keys]) for at in (0, 16, 32))
+    return (*ids, [key[48:].decode() for key in keys])
 
 
 def lock(ids: Iterable[int]) -> dict[int, Total]:
@@ -103,8 +118,32 @@ def lock(ids: Iterable[int]) -> dict[int, Total]:
     with hot_cursor() as cursor:
         rows = cursor.execute(_LOCK, (_array(sorted(set(ids))),)).fetchall()
     return {  # numbers come as text: 0.7 us less per total than in psycopg's binary form
-        total_id: Total(total_id, Decimal(quantity), count, Decimal(revenue), Decimal(cost), *rest)
-        for total_id, quantity, count, revenue, cost, *rest in rows
+        total_id: Total(
+            total_id,
+            Decimal(quantity),
+            count,
+            Decimal(revenue),
+            Decimal(cost),
+            position,
+            digest,
+            billed,
+            state,
+            ZERO if rollover == "0" else Decimal(rollover),
+            None if carried is None else Decimal(carried),
+        )
+        for (
+            total_id,
+            quantity,
+            count,
+            revenue,
+            cost,
+            position,
+            digest,
+            billed,
+            state,
+            rollover,
+            carried,
+        ) in rows
     }
 
 
@@ -116,19 +155,22 @@ def write(totals: Sequence[Total]) -> None:
     if not totals:
         return
     late = [total.id for total in totals if total.billed_position is not None]
+    columns: list[object] = [
+        _array([total.id for total in totals]),
+        _array([plain(total.quantity) for total in totals]),
+        _array([total.event_count for total in totals]),
+        _array([plain(total.revenue) for total in totals]),
+        _array([plain(total.cost) for total in totals]),
+        _array([total.position for total in totals]),
+        digests([total.digest for total in totals]),
+    ]
+    states = [total.state for total in totals]
+    with_state = any(states)  # seldom: most totals remember nothing but their quantity
     with hot_cursor() as cursor:
-        cursor.execute(
-            _WRITE,
-            (
-                _array([total.id for total in totals]),
-                _array([plain(total.quantity) for total in totals]),
-                _array([total.event_count for total in totals]),
-                _array([plain(total.revenue) for total in totals]),
-                _array([plain(total.cost) for total in totals]),
-                _array([total.position for total in totals]),
-                digests([total.digest for total in totals]),
-            ),
-        )
+        if with_state:
+            cursor.execute(_WRITE_WITH_STATE, [*columns, states])
+        else:
+            cursor.execute(_WRITE, columns)
         if late:
             cursor.execute(_LATE, (_array(late),))
 

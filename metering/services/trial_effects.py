@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
 from aforo.money import EXACT, ZERO
 from catalog.models import BillableUnit, RatePlanVersion, Subscription, SubscriptionPeriod
 from catalog.pricing import Usage
+from metering.aggregation.state import usage_in
 from metering.counted_values import value_hash
 from metering.ingest import enrichment, rating
 from metering.ingest.arrivals import Arrival
@@ -38,7 +41,9 @@ class Effect:
 def effect_of(arrival: Arrival, target: Target) -> Effect:
     """What counting the event would change, as the total stands now; it is read without a lock."""
     total, new_values = _read(arrival, target)
-    quantity, count, revenue, cost = total.quantity, total.event_count, total.revenue, total.cost
+    quantity, revenue, cost = total.quantity, total.revenue, total.cost
+    terms = target.terms_of(total.rollover)
+    price_before = terms.charge(_usage(total))
     is_billed = total.billed_position is not None
     locked = Locked(
         groups={target: [arrival]},
@@ -50,7 +55,6 @@ def effect_of(arrival: Arrival, target: Target) -> Effect:
     tenant_id = target.tenant_id
     subscriptions = Subscription.objects.for_tenant(tenant_id).select_related("customer")
     versions = RatePlanVersion.objects.for_tenant(tenant_id).select_related("rate_plan")
-    charge = target.terms.charge
     return Effect(
         unit=BillableUnit.objects.for_tenant(tenant_id).get(pk=target.unit.unit_id),
         subscription=subscriptions.get(pk=target.subscription_id),
@@ -59,11 +63,16 @@ def effect_of(arrival: Arrival, target: Target) -> Effect:
         is_held=is_billed and not enrichment.bills_late_usage(tenant_id),
         quantity_before=quantity,
         quantity_after=total.quantity,
-        price_before=charge(Usage(quantity, count)),
-        price_after=charge(Usage(total.quantity, total.event_count)),
+        price_before=price_before,
+        price_after=terms.charge(_usage(total)),
         revenue=EXACT.subtract(total.revenue, revenue),
         cost=EXACT.subtract(total.cost, cost),
     )
+
+
+def _usage(total: Total) -> Usage:
+    state = None if total.state is None else msgspec.json.decode(total.state)
+    return usage_in(total.quantity, total.event_count, state)
 
 
 def _read(arrival: Arrival, target: Target) -> tuple[Total, set[tuple[int, str]]]:
@@ -72,7 +81,7 @@ def _read(arrival: Arrival, target: Target) -> tuple[Total, set[tuple[int, str]]
         period_id=target.period_id,
         plan_version_id=target.version_id,
         unit_id=target.unit.unit_id,
-        dimension="",
+        dimension=target.dimension,
     ).first()
     seen = _has_seen(row, arrival, target)
     new_values = {(_NO_TOTAL, _value(arrival, target))} if seen is False else set()
@@ -87,6 +96,9 @@ def _read(arrival: Arrival, target: Target) -> tuple[Total, set[tuple[int, str]]
         row.position,
         bytes(row.digest),
         row.billed_position,
+        None if row.state is None else msgspec.json.encode(row.state).decode(),
+        row.rollover,
+        row.carried,
     )
     return total, new_values
 
