@@ -229,7 +229,13 @@ def tool(name: str) -> list[str]:
 AMONG_SERVERS = [*tool("python"), "-m", "aforo.embedded.throwaway"]
 DJANGO = [*tool("python"), "manage.py"]
 # Seen and meant: what they tighten came with the same version, so no running release writes it.
-TIGHTENED = ["0006_late_usage", "0003_adjustments"]
+TIGHTENED = [
+    "0006_late_usage",
+    "0003_adjustments",
+    "0003_sources_and_keys",
+    "0004_terms_of_every_kind",
+    "0004_every_invoice",
+]
 LINTER = ["--settings", "tests.settings", "--quiet", "ok", "ignore", "--ignore-name", *TIGHTENED]
 CHECKS = {
     "ruff format": [*tool("ruff"), "format", "--check", "."],

@@ -208,6 +208,7 @@ SPECTACULAR_SETTINGS = {
         "HeldEventStatus": "metering.models.letters.HeldEvent.Status",
         "InvoiceKind": "billing.models.invoices.Invoice.Kind",
         "DeadLetterStatus": "metering.models.letters.DeadLetter.Status",
+        "SimulationStatus": "billing.models.simulations.Simulation.Status",
         "IngestionHealth": "metering.selectors.ingestion.Health",
         "InvoiceStatus": "billing.models.invoices.Invoice.Status",
         "LetterAct": "metering.models.letter_decisions.LetterDecision.Act",

@@ -10,8 +10,8 @@ from report import Report, Target
 from sellers import Seller
 from sql import row
 
-# Before a measurement: after a checkpoint, each page of the ledger is written whole into the log once, which
-# is once in many millions of events and not what is measured.
+# Before a measurement: after a checkpoint, each page of the ledger is written whole into the log
+# once, which is once in many millions of events and not what is measured.
 WARM = 120_000
 PIECES = 10  # that keys are made in
 LEAST, LIKED = 0.75, 0.85  # of the speed into empty tables
@@ -68,4 +68,4 @@ def grow(connection: psycopg.Connection, rows: int) -> None:
         )
     connection.execute("VACUUM ANALYZE usage_events")
     connection.execute("VACUUM ANALYZE event_keys")
-    connection.execute("CHECKPOINT")  # or the load itself is written while its successors are measured
+    connection.execute("CHECKPOINT")  # or the load is written while its successors are measured

@@ -221,10 +221,10 @@ def _require_sound(unit: BillableUnit) -> None:
 
 
 def _require_names(field: str, names: object, *, longest: int) -> None:
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not is_list or not all(0 < len(name) <= longest and "\0" not in name for name in names):
+    given = names if isinstance(names, list) else [None]
+    if not all(isinstance(name, str) and 0 < len(name) <= longest for name in given):
         raise changes.refused(field, "INVALID", f"a list of names of 1 to {longest} characters")
-    if len(set(names)) != len(names):
+    if len(set(given)) != len(given):
         raise changes.refused(field, "INVALID", "names each only once")
 
 

@@ -33,8 +33,10 @@ def with_keys(
     keyed = list(arrivals)
     raws = [bytes(raw) for raw in events.split(array)]
     for index, key in made.items():
-        keyed[index] = event = msgspec.structs.replace(keyed[index], idempotencyKey=key)
-        raws[index] = _encode(event)
+        event = keyed[index]
+        assert isinstance(event, Event)  # noqa: S101 - keys were made of no others
+        keyed[index] = with_key = msgspec.structs.replace(event, idempotencyKey=key)
+        raws[index] = _encode(with_key)
     return events.join(raws), keyed, made
 
 

@@ -35,7 +35,7 @@ class NewApiKey(WireSerializer):
     environment = serializers.ChoiceField(
         ["live", "test"], required=False, help_text="the tenant decides; it must agree"
     )
-    source = serializers.RegexField(
+    source = serializers.RegexField(  # type: ignore[assignment]  # a name on the wire
         r"^[A-Z][A-Z0-9_]*$",
         max_length=16,
         default="API",
