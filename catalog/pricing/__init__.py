@@ -6,15 +6,18 @@ Amounts are not rounded here; an invoice line rounds once.
 from collections.abc import Mapping
 
 from catalog.pricing.dimensioned import dimensioned, multiplied
+from catalog.pricing.dynamic import Dynamic
 from catalog.pricing.flat_rate import FlatRate
 from catalog.pricing.free import FREE
 from catalog.pricing.graduated import Graduated
 from catalog.pricing.graduated_percentage import GraduatedPercentage
 from catalog.pricing.included_quota import IncludedQuota
+from catalog.pricing.matrix import Matrix
 from catalog.pricing.measured import measured
 from catalog.pricing.parts import parts_from_json, parts_to_json
 from catalog.pricing.per_unit import PerUnit
 from catalog.pricing.percentage import Percentage
+from catalog.pricing.percentage_per_transaction import KEYS, PercentagePerTransaction
 from catalog.pricing.stairstep import Stairstep
 from catalog.pricing.terms import Charge, InvalidPart, Part, Terms, Usage, usage_of
 from catalog.pricing.volume_tiered import VolumeTiered
@@ -47,7 +50,9 @@ MODELS: dict[str, type[Terms]] = {
         Graduated,
         VolumeTiered,
         Stairstep,
+        Matrix,
         GraduatedPercentage,
+        Dynamic,
     )
 }
 
@@ -75,7 +80,8 @@ def parse_terms(mapping: Mapping[str, object], *, credits_allowed: bool = False)
     credited = mapping.get("creditsAllowed") is True
     wire = WireObject(mapping, credits_allowed=credits_allowed or credited)
     model = wire.choice("model", MODELS)
-    terms = MODELS[model].parse(wire)
+    per_transaction = model == PercentagePerTransaction.model and wire.has(*KEYS)
+    terms = (PercentagePerTransaction if per_transaction else MODELS[model]).parse(wire)
     terms = measured(terms, wire)
     terms = dimensioned(multiplied(terms, wire), wire)
     if wire.flag("creditsAllowed"):

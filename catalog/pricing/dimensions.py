@@ -6,7 +6,7 @@ what totals are kept by.
 
 import json
 from collections.abc import Mapping, Sequence
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from hashlib import blake2b
 
 from aforo.money import plain
@@ -14,7 +14,7 @@ from aforo.money import plain
 LONGEST_VALUE = 120  # characters; three of them, escaped, still fit into an index row
 _KEPT_OF_LONGER = 100
 _PLAIN_MAGNITUDE = 40  # beyond this a number's exponent is shorter than its zeros
-_ANY_DIGITS = Context(prec=20_000)
+_ANY_DIGITS = Context(prec=20_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 
 
 def dimension_of(keys: Sequence[str], fields: Mapping[str, object]) -> str:
@@ -29,17 +29,18 @@ def dimension_of(keys: Sequence[str], fields: Mapping[str, object]) -> str:
 
 
 def values_in(dimension: str) -> dict[str, str]:
-    """The inverse of `dimension_of`: {key: value}, empty for ''."""
-    if not dimension:
+    """The inverse of `dimension_of`: {key: value}, empty for '' and for text that is no object."""
+    try:
+        values = json.loads(dimension or "{}")
+    except ValueError:
         return {}
-    values: dict[str, str] = json.loads(dimension)
-    return values
+    return dict(values) if isinstance(values, dict) else {}
 
 
 def label_of(dimension: str) -> str:
-    """A dimension for people: `model: gpt-4, region: eu`; '' for ''."""
+    """A dimension for people: `model: gpt-4, region: eu`; '' for '', other text as it is."""
     pairs = values_in(dimension).items()
-    return ", ".join(f"{key}: {value or '(none)'}" for key, value in pairs)
+    return ", ".join(f"{key}: {value or '(none)'}" for key, value in pairs) or dimension
 
 
 def text_of(value: object) -> str:

@@ -9,8 +9,6 @@ from aforo.money import EXACT, ZERO, plain
 from catalog.pricing.terms import Charge, Terms, Usage
 from catalog.pricing.wire import InvalidTerms, WireObject
 
-PER_TRANSACTION = ("minPerTransaction", "maxPerTransaction")
-
 
 @dataclass(frozen=True, slots=True)
 class Percentage(Terms):
@@ -38,7 +36,6 @@ class Percentage(Terms):
 
     @classmethod
     def parse(cls, wire: WireObject) -> Self:
-        wire.refuse(PER_TRANSACTION, "is not available yet: price the period as a whole")
         return cls(
             rate_percent=wire.money("ratePercent"),
             min_fee=wire.optional_money("minFee"),

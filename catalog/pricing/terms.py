@@ -66,10 +66,10 @@ class Charge:
 
 
 def usage_of(usage: Decimal | Usage) -> Usage:
-    """`usage` itself; a bare Decimal becomes a single part without transactions."""
+    """`usage` itself; a bare Decimal above zero becomes a single part without transactions."""
     if isinstance(usage, Usage):
         return usage
-    return Usage(usage, 0, (Part(usage, count=0),) if usage else ())
+    return Usage(usage, 0, (Part(usage, count=0),) if usage > ZERO else ())
 
 
 def parts_of(usage: Decimal | Usage) -> tuple[Part, ...]:

@@ -124,9 +124,19 @@ class WireObject:
 
     def objects(self, key: str) -> list["WireObject"]:
         """A list of objects, at least one."""
-        items = self._take(key)
-        if not isinstance(items, list | tuple) or not items:
+        self.require(key)
+        objects = self.some_objects(key)
+        if not objects:
             raise self.refused(key, "must be a list of at least one object")
+        return objects
+
+    def some_objects(self, key: str, *, most: int | None = None) -> list["WireObject"]:
+        """A list of at most so many objects; absent is empty."""
+        items = self._unread.pop(key, ())
+        if not isinstance(items, list | tuple):
+            raise self.refused(key, "must be a list of at least one object")
+        if most is not None and len(items) > most:
+            raise self.refused(key, f"must be at most {most}")
         return [self._member(f"{key}[{index}]", item) for index, item in enumerate(items)]
 
     def require(self, key: str) -> None:

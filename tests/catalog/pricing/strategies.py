@@ -42,6 +42,27 @@ def stairsteps(draw):
     return {"model": "STAIRSTEP", "steps": steps, "overageRate": overage_rate}
 
 
+VALUES = ["small", "large", "eu", "us", "*", ""]
+values = st.sampled_from(VALUES)
+keys = st.lists(st.sampled_from(["model", "region", "tier"]), min_size=1, max_size=3, unique=True)
+
+
+@st.composite
+def matrices(draw):
+    dimensions = draw(keys)
+    cells = st.fixed_dictionaries({key: st.sampled_from(VALUES[:-1]) for key in dimensions})
+    by_values = {
+        tuple(cell[key] for key in dimensions): cell for cell in draw(st.lists(cells, max_size=6))
+    }
+    catches_all = ("*",) * len(dimensions) in by_values
+    return {
+        "model": "MATRIX",
+        "dimensions": dimensions,
+        "cells": [{"values": cell, "rate": draw(prices)} for cell in by_values.values()] or None,
+        "defaultRate": None if catches_all else draw(prices),
+    }
+
+
 def wire(model, **fields):
     return st.fixed_dictionaries({"model": st.just(model), **fields})
 
@@ -57,6 +78,15 @@ WIRE = {
         fixedFee=st.none() | prices,
         freeTransactions=st.none() | counts,
         freeAmount=st.none() | small,
+    )
+    | wire(
+        "PERCENTAGE",
+        ratePercent=percentages,
+        minPerTransaction=st.none() | st.integers(0, 3),
+        maxPerTransaction=st.integers(3, 10),
+        minFee=st.none() | st.integers(0, 10),
+        maxFee=st.none() | st.integers(10, 30),
+        fixedFee=st.none() | prices,
     ),
     "INCLUDED_QUOTA": wire(
         "INCLUDED_QUOTA",
@@ -70,12 +100,23 @@ WIRE = {
         "VOLUME_TIERED", tiers=tiers("unitPrice", prices), billZeroTier=st.booleans()
     ),
     "STAIRSTEP": stairsteps(),
+    "MATRIX": matrices(),
+    "DYNAMIC": wire(
+        "DYNAMIC", amountField=st.just("amount"), markupPercent=st.none() | percentages
+    ),
     "GRADUATED_PERCENTAGE": wire(
         "GRADUATED_PERCENTAGE",
         tiers=tiers("ratePercent", percentages),
         billZeroTier=st.booleans(),
     ),
 }
+
+
+def event_fields():
+    """Metadata of events that every model can price."""
+    return st.fixed_dictionaries(
+        {"amount": quantities}, optional=dict.fromkeys(["model", "region", "tier"], values)
+    )
 
 
 def terms_of(*models):

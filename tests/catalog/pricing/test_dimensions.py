@@ -49,6 +49,11 @@ def test_an_absent_key_is_an_empty_value():
     assert label_of(dimension_of(("region",), {})) == "region: (none)"
 
 
+def test_text_that_is_no_dimension_is_its_own_label():
+    assert values_in("east") == values_in("7") == {}
+    assert label_of("east") == "east"
+
+
 @given(st.dictionaries(texts, texts, min_size=1, max_size=3))
 def test_short_values_survive(fields):
     values = values_in(dimension_of(tuple(fields), fields))

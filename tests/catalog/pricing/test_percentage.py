@@ -67,13 +67,6 @@ def test_a_minimum_above_the_maximum_is_refused():
         parse_terms({**PLAIN, "minFee": 10, "maxFee": 9})
 
 
-@pytest.mark.parametrize("key", ["minPerTransaction", "maxPerTransaction"])
-def test_per_transaction_terms_are_not_taken_for_something_else(key):
-    with pytest.raises(InvalidTerms, match=f"{key}: is not available yet"):
-        parse_terms({**PLAIN, key: 1})
-    assert parse_terms({**PLAIN, key: None}) == parse_terms(PLAIN)
-
-
 @pytest.mark.parametrize(
     ("value", "reason"), [("1.5", "must be a whole number"), (-1, "must not be negative")]
 )

@@ -2,14 +2,33 @@
 
 import json
 from decimal import ROUND_UP, Context, Decimal, localcontext
+from functools import reduce
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aforo.money import EXACT, exact
-from catalog.pricing import MODELS, Charge, InvalidTerms, Part, Usage, parse_terms, usage_of
-from tests.catalog.pricing.strategies import WIRE, counts, quantities, terms_of, usages
+from catalog.pricing import (
+    MODELS,
+    Charge,
+    InvalidTerms,
+    Part,
+    Usage,
+    parse_terms,
+    parts_from_json,
+    parts_to_json,
+    usage_of,
+)
+from tests.catalog.pricing.strategies import (
+    WIRE,
+    counts,
+    event_fields,
+    prices,
+    quantities,
+    terms_of,
+    usages,
+)
 
 ZERO = Decimal(0)
 TIERS = [{"tierEnd": 10, "unitPrice": 2, "flatFee": 7}, {"tierEnd": -1, "unitPrice": 1}]
@@ -35,6 +54,36 @@ def test_charge_of_nothing_and_the_marginals_make_the_charge(terms, events):
     assert total == terms.charge(usage)
 
 
+events = st.lists(st.tuples(quantities, event_fields()), max_size=8)
+wrappers = st.fixed_dictionaries(
+    {},
+    optional={
+        "divideBy": st.integers(1, 5000),
+        "rounding": st.sampled_from(["ROUND", "CEIL", "FLOOR"]),
+        "multiplier": prices,
+    },
+)
+
+
+@given(st.one_of(*WIRE.values()), wrappers, events, st.randoms())
+def test_parts_are_bounded_and_know_no_order(wire, beside, events, chance):
+    terms = parse_terms({**wire, **beside})
+    parts = [terms.part_of(quantity, fields) for quantity, fields in events]
+    usage = used = reduce(terms.add, parts, Usage(ZERO))
+    assert used.parts == parts_from_json(parts_to_json(used.parts))
+    assert len(used.parts) <= (7 if terms.keeps_parts else 0)
+    chance.shuffle(parts)
+    assert reduce(terms.add, parts, Usage(ZERO)) == used
+    due = terms.charge(Usage(ZERO))
+    with exact():
+        for part in parts:
+            before = terms.remove(usage, part)
+            due += terms.marginal(before, usage)
+            usage = before
+        assert usage == Usage(ZERO)
+        assert due == terms.charge(used) == sum((line.amount for line in terms.charges(used)), ZERO)
+
+
 @given(terms_of(), usages)
 def test_the_charge_is_the_sum_of_its_lines(terms, usage):
     lines = terms.charges(usage)
@@ -51,8 +100,9 @@ def test_a_bare_quantity_is_usage_without_transactions(terms, quantity):
     assert terms.marginal(ZERO, quantity) == terms.marginal(Usage(ZERO), Usage(quantity))
 
 
-@given(terms_of("PER_UNIT", "FLAT_RATE", "PERCENTAGE", "INCLUDED_QUOTA", "GRADUATED",
-                "GRADUATED_PERCENTAGE"), quantities, quantities, counts, counts)  # fmt: skip
+@given(terms_of("PER_UNIT", "FLAT_RATE", "PERCENTAGE", "INCLUDED_QUOTA", "GRADUATED", "MATRIX",
+                "DYNAMIC", "GRADUATED_PERCENTAGE"), quantities, quantities, counts,
+       counts)  # fmt: skip
 def test_using_more_never_costs_less(terms, some, more, few, many):
     less = Usage(min(some, more), min(few, many))
     greater = Usage(max(some, more), max(few, many))
@@ -60,7 +110,7 @@ def test_using_more_never_costs_less(terms, some, more, few, many):
 
 
 @given(terms_of("PER_UNIT", "FLAT_RATE", "INCLUDED_QUOTA", "GRADUATED", "VOLUME_TIERED",
-                "STAIRSTEP", "GRADUATED_PERCENTAGE"), quantities)  # fmt: skip
+                "STAIRSTEP", "MATRIX", "GRADUATED_PERCENTAGE"), quantities)  # fmt: skip
 def test_every_unit_is_on_exactly_one_line(terms, quantity):
     with exact():
         assert sum((line.quantity for line in terms.charges(quantity)), ZERO) == quantity
@@ -89,8 +139,8 @@ def test_an_allowance_can_be_replaced(terms, allowance):
     assert replaced.with_allowance(terms.included_free) == terms
 
 
-@given(terms_of("FLAT_RATE", "PERCENTAGE", "GRADUATED", "VOLUME_TIERED", "STAIRSTEP",
-                "GRADUATED_PERCENTAGE"), quantities)  # fmt: skip
+@given(terms_of("FLAT_RATE", "PERCENTAGE", "GRADUATED", "VOLUME_TIERED", "STAIRSTEP", "MATRIX",
+                "DYNAMIC", "GRADUATED_PERCENTAGE"), quantities)  # fmt: skip
 def test_models_without_an_allowance_refuse_one(terms, allowance):
     with pytest.raises(InvalidTerms, match=f"includedFree: {terms.model} has no allowance"):
         terms.with_allowance(allowance)
@@ -136,6 +186,10 @@ def same_under_a_hostile_context(wire, before, after):
         {"model": "VOLUME_TIERED", "tiers": [{**tier, "flatFee": "1.234"} for tier in TIERS]},
         {"model": "STAIRSTEP", "steps": [{"tierEnd": "1.23", "price": 1}], "overageRate": "1.23"},
         {"model": "GRADUATED_PERCENTAGE", "tiers": [{**tier, "flatFee": "1.2"} for tier in SHARES]},
+        {"model": "MATRIX", "dimensions": ["a"], "defaultRate": "1.234"},
+        {"model": "DYNAMIC", "amountField": "a", "markupPercent": "12.34"},
+        {"model": "PERCENTAGE", "ratePercent": "12.3456", "minPerTransaction": "1.234"},
+        {"model": "PER_UNIT", "rate": "1.234", "divideBy": 7, "rounding": "CEIL", "multiplier": 3},
     ],
 )
 def test_the_ambient_decimal_context_changes_no_digit(wire):
@@ -163,6 +217,9 @@ def test_the_ambient_decimal_context_changes_nothing(model, data, before, after)
         ({"model": "VOLUME_TIERED", "tiers": TIERS}, "0"),
         ({"model": "VOLUME_TIERED", "tiers": TIERS, "billZeroTier": True}, "7"),
         ({"model": "STAIRSTEP", "steps": [{"tierEnd": -1, "price": 9}]}, "0"),
+        ({"model": "MATRIX", "dimensions": ["a"], "defaultRate": 1}, "0"),
+        ({"model": "DYNAMIC", "amountField": "a"}, "0"),
+        ({"model": "PERCENTAGE", "ratePercent": 1, "minPerTransaction": 1}, "0"),
         ({"model": "GRADUATED_PERCENTAGE", "tiers": SHARES}, "0"),
         ({"model": "GRADUATED_PERCENTAGE", "tiers": SHARES, "billZeroTier": True}, "7"),
     ],
