@@ -94,6 +94,12 @@ class Invoice(TenantOwned):
         max_length=8, choices=TaxStatus, default=TaxStatus.SETTLED, db_default="SETTLED"
     )
     tax_error = models.TextField(blank=True, default="", db_default="")
+    tax_attempts = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="how often the engine was asked"
+    )
+    tax_retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the engine is asked again"
+    )
     draft_until = models.DateTimeField(
         null=True, blank=True, help_text="when its days of grace end and it is issued by itself"
     )
@@ -111,6 +117,11 @@ class Invoice(TenantOwned):
                 name="open_invoices_by_due_date",
                 fields=("tenant", "due_at"),
                 condition=Q(status="OPEN"),
+            ),
+            models.Index(
+                name="drafts_without_tax",
+                fields=("created_at",),
+                condition=Q(status="DRAFT", tax_status__in=("PENDING", "FAILED")),
             ),
             models.Index(
                 name="drafts_in_grace",
