@@ -8,8 +8,9 @@ from uuid import UUID
 from aforo.tenancy.services.tenants import bump_catalog
 from catalog.models import Contract, ContractPhase, Subscription, SubscriptionPeriod
 
-# Usage is taken so long before it happens: a period that begins sooner may have been used already.
-_FORETOLD = timedelta(minutes=5)
+# Doors take events that happen within ten minutes; twice that is room for a drain on its way. A
+# period that begins sooner may have been used already.
+_FORETOLD = timedelta(minutes=10)
 _IN_FORCE = (Contract.Status.ACTIVE, Contract.Status.ENDED)  # one that has ended held its term
 
 
@@ -35,7 +36,7 @@ def pin_phases(rows: Sequence[SubscriptionPeriod]) -> None:
 def pin_unbegun(*, contract: Contract, now: datetime) -> int:
     """Pin anew the stored periods that `contract` may bear on and that nobody has used yet.
 
-    Returns how many have another phase now. Periods that have begun, or begin within five minutes,
+    Returns how many have another phase now. Periods that have begun, or begin within ten minutes,
     keep theirs: their usage may be priced already.
     """
     rows = list(

@@ -65,7 +65,7 @@ def renew_contract(*, contract: Contract, actor: Actor, now: datetime) -> Contra
     successor = Contract.objects.for_tenant(locked.tenant_id).filter(renewed_from=locked).first()
     if successor is not None or not _is_to_be_renewed(locked):
         return successor
-    zone = contracts.zone_of(locked)
+    zone, maximum = contracts.zone_of(locked), locked.maximum_spend
     successor = Contract.objects.create(
         tenant_id=locked.tenant_id,
         customer=locked.customer,
@@ -75,7 +75,7 @@ def renew_contract(*, contract: Contract, actor: Actor, now: datetime) -> Contra
         start_at=locked.end_at,
         end_at=months_after(locked.end_at, locked.renewal_months, zone),
         minimum_spend=_of_months(locked, locked.minimum_spend),
-        maximum_spend=_of_months(locked, locked.maximum_spend),
+        maximum_spend=None if maximum is None else _of_months(locked, maximum),
         auto_renew=True,
         renewal_months=locked.renewal_months,
         renewed_from=locked,
@@ -125,10 +125,8 @@ def _is_to_be_renewed(contract: Contract) -> bool:
     return contract.status == Contract.Status.ACTIVE and contract.auto_renew
 
 
-def _of_months(contract: Contract, spend: Decimal | None) -> Decimal | None:
+def _of_months(contract: Contract, spend: Decimal) -> Decimal:
     """A spend over the term, as much of it as falls to the months of the renewal."""
-    if not spend:
-        return spend
     months = months_in(contract.start_at, contract.end_at, contracts.zone_of(contract))
     if months == contract.renewal_months:
         return spend

@@ -100,9 +100,9 @@ def test_the_number_of_statements_is_a_constant(django_assert_num_queries):
 def test_only_periods_that_nobody_can_have_used_are_pinned_anew():
     subscription = SubscriptionFactory()
     spans = [
-        (NOW - timedelta(days=1), NOW + timedelta(minutes=5)),
-        (NOW + timedelta(minutes=5), NOW + timedelta(minutes=6)),
-        (NOW + timedelta(minutes=6), NOW + timedelta(days=30)),
+        (NOW - timedelta(days=1), NOW + timedelta(minutes=10)),
+        (NOW + timedelta(minutes=10), NOW + timedelta(minutes=11)),
+        (NOW + timedelta(minutes=11), NOW + timedelta(days=30)),
     ]
     rows = [
         SubscriptionPeriodFactory(subscription=subscription, start_at=start, end_at=end)
