@@ -19,7 +19,14 @@ def aggregate_usage(draft: Draft, facts: Facts) -> Draft:
         return draft
     _refuse_strangers(facts)
     _refuse_twins(facts)
-    usage = tuple(replace(usage, quantity=usage.fact.quantity) for usage in draft.usage)
+    usage = tuple(
+        replace(
+            usage,
+            quantity=usage.fact.quantity,
+            measured=usage.fact.terms.measured(usage.fact.quantity),
+        )
+        for usage in draft.usage
+    )
     notes = (
         f"{label(fact, facts)}: {fact.event_count} events up to position {fact.position}"
         for fact in facts.usage

@@ -1,45 +1,75 @@
-"""Commit: nobody who promised a minimum spend is invoiced for less."""
+"""Commit: nobody who promised a minimum spend is invoiced for less, nobody for more than a cap."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, plain
+from billing.pipeline.commitments import Commitment, commitments_in
 from billing.pipeline.draft import Draft, Line, LineType
-from billing.pipeline.facts import Facts, PlanFact
-from billing.pipeline.lines import plan_line, prorated, proration_clause, short
+from billing.pipeline.facts import Facts
+from billing.pipeline.lines import line_of, short
 
 
 def apply_commitment(draft: Draft, facts: Facts) -> Draft:
-    """Lift each plan's own lines to its minimum, prorated with the period; no line when met.
+    """Lift what a plan or all of them come to, to its minimum; take off what is above a maximum.
 
-    Late usage of an earlier period helps nobody to meet the minimum of this one.
+    Each plan by its own lines first, then what the contract says of all lines together. Late usage
+    of an earlier period helps nobody to meet the minimum of this one, and no maximum of this one
+    holds for it. A credit never goes below a minimum, nor below an invoice of zero.
     """
-    committed = [plan for plan in facts.plans if plan.minimum_spend > ZERO]
-    if not committed:
-        return draft
-    return draft.adding(*_true_ups(committed, draft, facts)).noting(
-        *(
-            f"{short(plan.name)}: spent {plain(_spent(plan, draft))} "
-            f"of a minimum of {plain(prorated(plan.minimum_spend, facts))}"
-            for plan in committed
+    for commitment in commitments_in(facts):
+        draft = _topped(draft, commitment, facts)
+    return draft
+
+
+def _topped(draft: Draft, commitment: Commitment, facts: Facts) -> Draft:
+    spent = commitment.spent(draft)
+    if commitment.minimum > ZERO:
+        draft = draft.noting(_note(commitment, spent, "minimum", commitment.minimum))
+        true_up = _line(
+            commitment,
+            facts,
+            LineType.CHARGE,
+            "true-up to minimum spend",
+            EXACT.subtract(commitment.minimum, spent),
         )
+        if true_up.amount.amount > ZERO:  # less than half a minor unit short is met
+            draft = draft.adding(true_up)
+    if commitment.maximum is None:
+        return draft
+    draft = draft.noting(_note(commitment, spent, "maximum", commitment.maximum))
+    return _capped(draft, commitment, facts)
+
+
+def _capped(draft: Draft, commitment: Commitment, facts: Facts) -> Draft:
+    assert commitment.maximum is not None  # noqa: S101 - the caller looked
+    limit = max(commitment.maximum, commitment.floor)
+    excess = EXACT.subtract(commitment.spent(draft), limit)
+    room = max(ZERO, min(draft.total(), draft.total(version_id=commitment.version_id)))
+    credit = _line(
+        commitment,
+        facts,
+        LineType.CREDIT,
+        "above the maximum spend",
+        EXACT.minus(min(excess, room)),
+    )
+    return draft.adding(credit) if credit.amount.amount < ZERO else draft
+
+
+def _line(
+    commitment: Commitment, facts: Facts, line_type: LineType, subject: str, amount: Decimal
+) -> Line:
+    return line_of(
+        commitment.owner,
+        facts,
+        stage="Commit",
+        line_type=line_type,
+        subject=f"{subject}{commitment.scope}{commitment.clause}",
+        exact_amount=amount,
+        version_id=commitment.version_id,
+        tax_code=commitment.tax_code,
     )
 
 
-def _true_ups(committed: list[PlanFact], draft: Draft, facts: Facts) -> Iterator[Line]:
-    for plan in committed:
-        minimum = prorated(plan.minimum_spend, facts)
-        line = plan_line(
-            plan,
-            facts,
-            stage="Commit",
-            line_type=LineType.CHARGE,
-            subject=f"true-up to minimum spend{proration_clause(facts)}",
-            exact_amount=EXACT.subtract(minimum, _spent(plan, draft)),
-        )
-        if line.amount.amount > ZERO:  # less than half a minor unit short is met
-            yield line
-
-
-def _spent(plan: PlanFact, draft: Draft) -> Decimal:
-    return draft.total(version_id=plan.version_id, own_period=True)
+def _note(commitment: Commitment, spent: Decimal, bound: str, amount: Decimal) -> str:
+    said = f"spent {plain(spent)} of a {bound} of {plain(amount)}"
+    return f"{short(commitment.owner)}: {said}{commitment.scope}"

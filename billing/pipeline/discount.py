@@ -1,70 +1,141 @@
-"""Discount: each plan's own, first the percentage, then the fixed amount, never below nothing."""
+"""Discount: of each plan, of the contract, then coupons as they were redeemed; never below zero."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from uuid import UUID
 
 from aforo.money import EXACT, ZERO, Money, plain
 from billing.pipeline.draft import Draft, LineType
-from billing.pipeline.facts import Facts, PlanFact
-from billing.pipeline.lines import plan_line
+from billing.pipeline.earlier import take_off_earlier
+from billing.pipeline.facts import Facts
+from billing.pipeline.lines import line_of
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """A percentage, or an amount, off the lines of one plan or (None) off all that is left.
+
+    `per_period` amounts are granted in their own period and leave late usage of others alone.
+    """
+
+    owner: str
+    version_id: UUID | None = None
+    percent: Decimal = ZERO
+    amount: Decimal = ZERO
+    per_period: bool = True
+    redemption_id: UUID | None = None
+    tax_code: str = ""
+
+    @property
+    def subject(self) -> str:
+        return f"discount of {plain(self.percent)} %" if self.percent else "discount"
 
 
 def apply_discounts(draft: Draft, facts: Facts) -> Draft:
-    """Take each discount off what its plan's lines, true-up included, still come to.
+    """Take each discount off what its lines, true-ups included, still come to.
 
     A fixed amount is granted in full, also in a partial period, as far as there is something to
-    take it off. One plan's discount never eats into what another plan's lines come to.
-    Percentages hold for late usage too; a fixed amount is per period, and was granted in its own.
+    take it off. One plan's discount never eats into what another plan's lines come to. Percentages
+    hold for late usage too; a fixed amount per period does not, it was granted in its own. What
+    earlier invoices of the same period asked for is taken off last: they granted theirs.
     """
+    late = _late_by_plan(draft)
+    for discount in _in_order(facts):
+        if facts.is_opening and discount.per_period and discount.amount:
+            continue  # it comes with the invoice of the period
+        spared = ZERO
+        if discount.per_period and discount.amount:
+            spared = _sum_of(late, discount.version_id)
+        draft = _granting(draft, facts, discount, spared=max(ZERO, spared))
+        late = _reduced(late, discount, facts)
+    return take_off_earlier(draft, facts)
+
+
+def _in_order(facts: Facts) -> Iterator[Discount]:
     for plan in facts.plans:
-        late = _late(draft, plan)
-        if plan.discount_percent > ZERO:
-            subtotal = draft.total(version_id=plan.version_id)
-            share = _share(subtotal, plan)
-            subject = f"discount of {plain(plan.discount_percent)} %"
-            draft = _granting(draft, facts, plan, subject=subject, wanted=share)
-            late = Money(EXACT.subtract(late, _share(late, plan)), facts.currency).rounded().amount
-        if plan.discount_amount > ZERO:
-            draft = _granting(
-                draft,
-                facts,
-                plan,
-                subject="discount",
-                wanted=plan.discount_amount,
-                spared=max(ZERO, late),
-            )
-    return draft
+        common = Discount(plan.name, plan.version_id, tax_code=plan.tax_code)
+        yield replace(common, percent=plan.discount_percent)
+        yield replace(common, amount=plan.discount_amount)
+    if facts.contract is not None:
+        yield Discount(facts.contract.name, percent=facts.contract.discount_percent)
+        yield Discount(facts.contract.name, amount=facts.contract.discount_amount)
+    for coupon in facts.coupons:
+        yield Discount(
+            f"coupon {coupon.code}",
+            percent=coupon.percent,
+            amount=ZERO if coupon.percent else coupon.amount,
+            per_period=False,
+            redemption_id=coupon.redemption_id,
+        )
 
 
-def _late(draft: Draft, plan: PlanFact) -> Decimal:
-    """What the plan's lines of earlier periods come to."""
-    everything = draft.total(version_id=plan.version_id)
-    return EXACT.subtract(everything, draft.total(version_id=plan.version_id, own_period=True))
-
-
-def _share(amount: Decimal, plan: PlanFact) -> Decimal:
-    return EXACT.multiply(amount, EXACT.scaleb(plan.discount_percent, -2))
-
-
-def _granting(
-    draft: Draft,
-    facts: Facts,
-    plan: PlanFact,
-    *,
-    subject: str,
-    wanted: Decimal,
-    spared: Decimal = ZERO,
-) -> Draft:
-    """Grant what is wanted as far as the plan's lines, but for what is spared, come to it."""
-    own = EXACT.subtract(draft.total(version_id=plan.version_id), spared)
-    left = max(ZERO, min(draft.total(), own))
-    line = plan_line(
-        plan,
+def _granting(draft: Draft, facts: Facts, discount: Discount, *, spared: Decimal) -> Draft:
+    """Grant what is wanted as far as its lines, but for what is spared, come to it."""
+    subtotal = draft.total(version_id=discount.version_id)
+    wanted = discount.amount or _share(subtotal, discount.percent)
+    if wanted <= ZERO:
+        return draft
+    left = max(ZERO, min(draft.total(), EXACT.subtract(subtotal, spared)))
+    line = line_of(
+        discount.owner,
         facts,
         stage="Discount",
         line_type=LineType.DISCOUNT,
-        subject=subject,
+        subject=discount.subject,
         exact_amount=EXACT.minus(min(wanted, left)),
+        version_id=discount.version_id,
+        tax_code=discount.tax_code,
     )
     if wanted > left:
         draft = draft.noting(f"{line.description}: {plain(wanted)} held to {plain(left)}")
-    return draft.adding(line) if line.amount.amount < ZERO else draft
+    if not line.amount.amount:
+        return draft
+    return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
+
+
+def _redeeming(draft: Draft, discount: Discount, amount: Decimal) -> Draft:
+    if discount.redemption_id is None:
+        return draft
+    return replace(draft, redeemed=(*draft.redeemed, (discount.redemption_id, amount)))
+
+
+def _share(amount: Decimal, percent: Decimal) -> Decimal:
+    return EXACT.multiply(amount, EXACT.scaleb(percent, -2))
+
+
+def _late_by_plan(draft: Draft) -> dict[UUID | None, Decimal]:
+    """What lines of earlier periods come to, by plan."""
+    late: dict[UUID | None, Decimal] = {}
+    for line in draft.lines:
+        if line.late is not None:
+            known = late.get(line.version_id, ZERO)
+            late[line.version_id] = EXACT.add(known, line.amount.amount)
+    return late
+
+
+def _sum_of(late: dict[UUID | None, Decimal], version_id: UUID | None) -> Decimal:
+    if version_id is not None:
+        return late.get(version_id, ZERO)
+    total = ZERO
+    for amount in late.values():
+        total = EXACT.add(total, amount)
+    return total
+
+
+def _reduced(
+    late: dict[UUID | None, Decimal], discount: Discount, facts: Facts
+) -> dict[UUID | None, Decimal]:
+    """What a percentage leaves of late lines."""
+    if not discount.percent or not late:
+        return late
+    return {
+        version_id: (
+            Money(EXACT.subtract(amount, _share(amount, discount.percent)), facts.currency)
+            .rounded()
+            .amount
+            if discount.version_id in {None, version_id}
+            else amount
+        )
+        for version_id, amount in late.items()
+    }

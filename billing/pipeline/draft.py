@@ -40,6 +40,7 @@ class Usage:
     free: Decimal = ZERO
     capped: Decimal = ZERO
     billable: Decimal = ZERO
+    granted: Decimal = ZERO  # units left over, for later periods
 
 
 @dataclass(frozen=True, slots=True)

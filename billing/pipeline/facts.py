@@ -101,6 +101,10 @@ class AdvanceFact:
             by_days=by_days,
         )
 
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        return self.start, self.end
+
 
 @dataclass(frozen=True, slots=True)
 class PaidFact:
@@ -228,9 +232,10 @@ class Facts:
     days: Decimal = ZERO  # of the period in its time zone, where plans prorate by days
     whole_days: Decimal = ZERO
     is_first: bool = False  # of the subscription: setup fees are due
-    is_opening: bool = False  # nothing but what is due when the period begins
+    is_opening: bool = False  # nothing but what is due when the period begins: `fees`, setup fees
+    fees: tuple[FeeFact, ...] = ()  # that this period owes in advance
+    paid: tuple[PaidFact, ...] = ()  # those of them that were asked for
     advance: AdvanceFact | None = None  # the next period, where fees are due in advance
-    paid: tuple[PaidFact, ...] = ()  # in advance, for this period
     contract: ContractFact | None = None
     coupons: tuple[CouponFact, ...] = ()  # in order of redemption
     tax: TaxFact = TaxFact()

@@ -7,45 +7,35 @@ invoice holds; one below zero (taken back usage, a cheaper volume tier) is a lin
 from dataclasses import replace
 from decimal import Decimal
 
-from aforo.money import EXACT, ZERO, Money, divide, plain
+from aforo.money import EXACT, ZERO, Money, plain
 from billing.pipeline.draft import Draft, Line, LineType
-from billing.pipeline.facts import Facts, LateFact, PlanFact
-from billing.pipeline.lines import prorated, short, unit_subject
+from billing.pipeline.facts import Facts, LateFact
+from billing.pipeline.lines import short, unit_subject
+from billing.pipeline.room import room_for
 from catalog.pricing import Charge
 
 
-def add_late_usage(draft: Draft, facts: Facts) -> Draft:
-    """Add what adds first, then every credit for which the lines of its plan leave room.
+def add_late_charges(draft: Draft, facts: Facts) -> Draft:
+    """Add the adjustments that are not below zero."""
+    return draft.adding(*(line for line in _lines(facts) if not _is_credit(line)))
+
+
+def add_late_credits(draft: Draft, facts: Facts) -> Draft:
+    """Add every credit for which the lines of its plan, and all lines together, leave room.
 
     No invoice can ask for less than nothing. A credit without room is left out as a whole, and
     waits for the next invoice of the subscription: its events stay above the watermark.
     """
-    lines = [_line(fact, facts.currency) for fact in facts.late]
-    for line in sorted(lines, key=_is_credit):
-        if _is_credit(line) and _room(line, draft, facts) + line.amount.amount < ZERO:
+    for line in filter(_is_credit, _lines(facts)):
+        if EXACT.add(room_for(line, draft, facts), line.amount.amount) < ZERO:
             draft = _deferring(draft, line)
         else:
             draft = draft.adding(line)
     return draft
 
 
-def _room(line: Line, draft: Draft, facts: Facts) -> Decimal:
-    """What a credit may take away without eating into a discount that is still to be granted."""
-    for plan in facts.plans:
-        if plan.version_id == line.version_id:
-            own = draft.total(version_id=plan.version_id, own_period=True)
-            late = EXACT.subtract(draft.total(version_id=plan.version_id), own)
-            lifted = max(own, prorated(plan.minimum_spend, facts))
-            return EXACT.subtract(EXACT.add(lifted, late), _before_percent(plan))
-    return draft.total()
-
-
-def _before_percent(plan: PlanFact) -> Decimal:
-    """The part of a plan's lines that its fixed discount will take, its percentage taken before."""
-    kept = EXACT.subtract(Decimal(100), plan.discount_percent)
-    if not plan.discount_amount or not kept:
-        return ZERO
-    return divide(EXACT.multiply(plan.discount_amount, Decimal(100)), kept)
+def _lines(facts: Facts) -> tuple[Line, ...]:
+    return tuple(_line(fact, facts.currency) for fact in facts.late)
 
 
 def _is_credit(line: Line) -> bool:
@@ -72,6 +62,8 @@ def _line(fact: LateFact, currency: str) -> Line:
         quantity=EXACT.subtract(fact.after.quantity, fact.before.quantity),
         charges=_charges(fact, after, before),
         late=fact,
+        terms=fact.terms,
+        tax_code=fact.tax_code,
     )
 
 

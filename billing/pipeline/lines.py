@@ -1,12 +1,37 @@
-"""What the stages that make lines share: their wording, their share of a period, their rounding."""
+"""What the stages that make lines share: their wording and their rounding."""
 
 from decimal import Decimal
+from uuid import UUID
 
-from aforo.money import EXACT, Money, divide
+from aforo.money import Money
 from billing.pipeline.draft import Line, LineType
 from billing.pipeline.facts import Facts, LateFact, PlanFact, UsageFact
+from catalog.pricing.dimensions import label_of
 
 NAME_LENGTH = 100  # three names and a proration clause stay below the 400 of a stored description
+
+
+def line_of(
+    owner: str,
+    facts: Facts,
+    *,
+    stage: str,
+    line_type: LineType,
+    subject: str,
+    exact_amount: Decimal,
+    version_id: UUID | None = None,
+    tax_code: str = "",
+) -> Line:
+    """A line about `subject` of a plan, a contract or a coupon; rounded once, here."""
+    return Line(
+        stage=stage,
+        type=line_type,
+        description=f"{short(owner)}: {subject}",
+        amount=Money(exact_amount, facts.currency).rounded(),
+        exact_amount=exact_amount,
+        version_id=version_id,
+        tax_code=tax_code,
+    )
 
 
 def plan_line(
@@ -18,24 +43,17 @@ def plan_line(
     subject: str,
     exact_amount: Decimal,
 ) -> Line:
-    """A line of `plan` about `subject`, rounded once, here."""
-    amount = Money(exact_amount, facts.currency).rounded()
-    description = f"{short(plan.name)}: {subject}"
-    return Line(stage, line_type, description, amount, exact_amount, version_id=plan.version_id)
-
-
-def prorated(amount: Decimal, facts: Facts) -> Decimal:
-    """The part of a full period's `amount` that this period owes, to 12 decimals."""
-    if not facts.is_partial:
-        return amount
-    return divide(EXACT.multiply(amount, facts.seconds), facts.whole_seconds)
-
-
-def proration_clause(facts: Facts) -> str:
-    """How a line names its share of the period; empty when the period is whole."""
-    if not facts.is_partial:
-        return ""
-    return f", prorated to {facts.seconds:,f} of {facts.whole_seconds:,f} seconds"
+    """A line of `plan` about `subject`."""
+    return line_of(
+        plan.name,
+        facts,
+        stage=stage,
+        line_type=line_type,
+        subject=subject,
+        exact_amount=exact_amount,
+        version_id=plan.version_id,
+        tax_code=plan.tax_code,
+    )
 
 
 def unit_subject(fact: UsageFact | LateFact) -> str:
@@ -51,10 +69,10 @@ def _words(name: str) -> str:
 
 
 def unit_name(fact: UsageFact | LateFact) -> str:
-    """The unit and, where usage is split by one, its dimension value."""
+    """The unit and, where usage is split by some, its dimension values."""
     if not fact.dimension:
         return short(fact.unit_name)
-    return f"{short(fact.unit_name)}, {short(fact.dimension)}"
+    return f"{short(fact.unit_name)}, {short(label_of(fact.dimension))}"
 
 
 def label(fact: UsageFact, facts: Facts) -> str:

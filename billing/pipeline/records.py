@@ -9,7 +9,7 @@ from billing.pipeline.lines import label
 
 Snapshot = dict[str, object]
 
-_QUANTITIES = ("rollover", "quantity", "free", "capped", "billable")
+_QUANTITIES = ("rollover", "quantity", "measured", "free", "capped", "billable", "granted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +54,7 @@ def snapshot(draft: Draft, facts: Facts) -> Snapshot:
 def _known(usage: Usage) -> dict[str, str]:
     cap = {} if usage.cap is None else {"cap": plain(usage.cap)}
     quantities = ((name, getattr(usage, name)) for name in _QUANTITIES)
-    return cap | {name: plain(quantity) for name, quantity in quantities if quantity}
+    known = {name: plain(quantity) for name, quantity in quantities if quantity}
+    if usage.measured == usage.quantity:
+        known.pop("measured", None)
+    return cap | known

@@ -34,7 +34,7 @@ def usage_facts(number):
         st.integers(0, 20),
         of=st.integers(1, 2),
         unit=st.sampled_from(["calls", "tokens"]),
-        dimension=st.sampled_from(["", "eu"]),
+        dimension=st.sampled_from(["", '{"region":"eu"}']),
     )
 
 

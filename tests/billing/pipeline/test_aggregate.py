@@ -30,8 +30,8 @@ def test_usage_stands_by_plan_then_unit_then_dimension():
         usage=[
             usage_fact("1", of=1, unit="calls", number=1),
             usage_fact("2", of=2, unit="tokens", number=2),
-            usage_fact("3", of=2, unit="calls", number=3, dimension="us"),
-            usage_fact("4", of=2, unit="calls", number=3, dimension="eu"),
+            usage_fact("3", of=2, unit="calls", number=3, dimension='{"region":"us"}'),
+            usage_fact("4", of=2, unit="calls", number=3, dimension='{"region":"eu"}'),
         ],
     )
     usage = aggregate_usage(opened(given), given).usage

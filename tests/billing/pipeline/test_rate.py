@@ -9,6 +9,7 @@ from aforo.money import EXACT, ZERO
 from billing.pipeline import LineType, run
 from catalog import pricing
 from catalog.pricing import Charge
+from catalog.pricing.dimensions import dimension_of
 from tests.billing.pipeline.build import BLOCK, MONTH, PER_UNIT, facts, plan, shown, usage_fact
 from tests.billing.pipeline.strategies import any_facts
 
@@ -163,7 +164,7 @@ def test_long_names_leave_room_for_the_rest():
                 "1",
                 {"model": "FLAT_RATE", "flatRate": 2},
                 unit="u" * 200,
-                dimension="d" * 900,
+                dimension=dimension_of(["region", "zone"], {"region": "d" * 900, "zone": "e" * 900}),
                 unit_label="l" * 40,
             )
         ],

@@ -1,0 +1,123 @@
+"""Fees: what is due whatever the usage, for this period, for the next one, or once.
+
+Part of the Rate stage. A fee in advance stands on the invoice of the period before, or on an
+opening one; the usage beside it is in arrears.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+from aforo.money import EXACT, ZERO, plain
+from billing.pipeline.draft import Draft, Line, LineType
+from billing.pipeline.facts import AdvanceFact, Facts, FeeFact, PaidFact, PlanFact
+from billing.pipeline.lines import line_of, plan_line
+
+
+def fees_of(plan: PlanFact, facts: Facts) -> Iterator[Line]:
+    """The setup fee once, and the base fee of this period unless it was paid in advance."""
+    if plan.setup_fee and facts.is_first and _is_setup_due(plan, facts):
+        yield plan_line(
+            plan,
+            facts,
+            stage="Rate",
+            line_type=LineType.SETUP_FEE,
+            subject="setup fee",
+            exact_amount=plan.setup_fee,
+        )
+    if plan.base_fee and not facts.is_opening and not _is_paid(plan, facts):
+        share = facts.share(by_days=plan.by_days)
+        yield plan_line(
+            plan,
+            facts,
+            stage="Rate",
+            line_type=LineType.CHARGE,
+            subject=f"base fee{share.clause}",
+            exact_amount=share.of(plan.base_fee),
+        )
+
+
+def fees_in_advance(facts: Facts) -> Iterator[Line]:
+    """The next period's fees, or an opening period's own, each with the span that it covers."""
+    advance = _opening(facts) if facts.is_opening else facts.advance
+    if advance is not None:
+        for fee in advance.fees:
+            yield _in_advance(fee, advance, facts)
+
+
+def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
+    """Give back what was paid for time that the period did not live to see.
+
+    As far as there are lines to take it off: no invoice is below zero. The rest is noted.
+    """
+    for paid in () if facts.is_opening else facts.paid:
+        wanted = paid.unused.of(paid.amount)
+        if wanted <= ZERO:
+            continue
+        left = max(ZERO, draft.total())
+        line = _fee_line(
+            paid.fee,
+            facts,
+            LineType.PRORATION,
+            f"{paid.fee.subject}, unused part of what was paid{_unused(paid)}",
+            EXACT.minus(min(wanted, left)),
+        )
+        if wanted > left:
+            held = f"{line.description}: {plain(wanted)} held to {plain(left)}"
+            draft = draft.noting(f"{held}, the rest waits for a credit note")
+        if line.amount.amount < ZERO:
+            draft = draft.adding(line)
+    return draft
+
+
+def _opening(facts: Facts) -> AdvanceFact:
+    """The period's own fees that nobody has asked for yet."""
+    paid = {(one.fee.version_id, one.fee.unit_id) for one in facts.paid}
+    return AdvanceFact(
+        start=facts.period_start,
+        end=facts.period_end,
+        seconds=facts.seconds,
+        whole_seconds=facts.whole_seconds,
+        fees=tuple(fee for fee in facts.fees if (fee.version_id, fee.unit_id) not in paid),
+        days=facts.days,
+        whole_days=facts.whole_days,
+    )
+
+
+def _is_setup_due(plan: PlanFact, facts: Facts) -> bool:
+    """On the opening invoice with the first fee in advance; with the first period otherwise."""
+    return plan.in_advance if facts.is_opening else not _is_paid(plan, facts)
+
+
+def _is_paid(plan: PlanFact, facts: Facts) -> bool:
+    return any(
+        paid.fee.version_id == plan.version_id and paid.fee.unit_id is None for paid in facts.paid
+    )
+
+
+def _in_advance(fee: FeeFact, advance: AdvanceFact, facts: Facts) -> Line:
+    share = advance.share(by_days=fee.by_days)
+    subject = f"{fee.subject}, in advance{share.clause}"
+    line = _fee_line(fee, facts, LineType.CHARGE, subject, share.of(fee.amount))
+    return replace(line, covers=advance.span)
+
+
+def _fee_line(
+    fee: FeeFact, facts: Facts, line_type: LineType, subject: str, exact_amount: Decimal
+) -> Line:
+    line = line_of(
+        fee.plan_name,
+        facts,
+        stage="Rate",
+        line_type=line_type,
+        subject=subject,
+        exact_amount=exact_amount,
+        version_id=fee.version_id,
+        tax_code=fee.tax_code,
+    )
+    return replace(line, unit_id=fee.unit_id)
+
+
+def _unused(paid: PaidFact) -> str:
+    share = paid.unused
+    return f", {share.part:,f} of {share.whole:,f} {share.measure}"

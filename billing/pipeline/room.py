@@ -1,0 +1,92 @@
+"""Room: how much a credit may take off an invoice without eating into what is still to be granted.
+
+A fixed discount is lost where nothing is left to take it off; a credit that can wait is not.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from aforo.money import EXACT, ZERO, divide
+from billing.pipeline.commitments import Commitment, commitments_in
+from billing.pipeline.draft import Draft, Line
+from billing.pipeline.facts import Facts, PlanFact
+
+HUNDRED = Decimal(100)
+
+
+def room_for(line: Line, draft: Draft, facts: Facts) -> Decimal:
+    """What a credit may take away: of its own plan's lines, if it still has that plan, and of all.
+
+    Lines are seen as the Commit stage will leave them. Below zero where discounts take all.
+    """
+    rooms = [EXACT.subtract(_coming(draft, facts), _granted_on_all(facts))]
+    for plan in facts.plans:
+        if plan.version_id == line.version_id:
+            own = _of_plan(plan, draft, facts)
+            rooms.append(EXACT.subtract(own, _before_percent(plan)))
+    return min(rooms)
+
+
+def _coming(draft: Draft, facts: Facts) -> Decimal:
+    """What all lines come to once minimum and maximum are seen to."""
+    by_plan = _sum(_of_plan(plan, draft, facts) for plan in facts.plans)
+    known = _sum(draft.total(version_id=plan.version_id) for plan in facts.plans)
+    others = EXACT.subtract(draft.total(), known)
+    elsewhere = EXACT.subtract(draft.total(), draft.total(own_period=True))
+    own = EXACT.subtract(EXACT.add(by_plan, others), elsewhere)
+    for one in commitments_in(facts):
+        if one.version_id is None:
+            own = _held(own, one)
+    return EXACT.add(own, elsewhere)
+
+
+def _of_plan(plan: PlanFact, draft: Draft, facts: Facts) -> Decimal:
+    own = draft.total(version_id=plan.version_id, own_period=True)
+    elsewhere = EXACT.subtract(draft.total(version_id=plan.version_id), own)
+    for one in commitments_in(facts):
+        if one.version_id == plan.version_id:
+            own = _held(own, one)
+    return EXACT.add(own, elsewhere)
+
+
+def _held(own: Decimal, commitment: Commitment) -> Decimal:
+    """`own` lifted to the minimum and held to the maximum, less what was spent before."""
+    held = max(own, EXACT.subtract(commitment.minimum, commitment.before))
+    if commitment.maximum is None:
+        return held
+    limit = max(commitment.maximum, commitment.floor)
+    return min(held, max(ZERO, EXACT.subtract(limit, commitment.before)))
+
+
+def _granted_on_all(facts: Facts) -> Decimal:
+    """What all lines have to come to, for every fixed amount to be granted in full."""
+    needed = ZERO
+    for coupon in reversed(facts.coupons):
+        amount = ZERO if coupon.percent else coupon.amount
+        needed = EXACT.add(_grossed_up(needed, coupon.percent), amount)
+    if facts.contract is not None:
+        needed = EXACT.add(needed, facts.contract.discount_amount)
+        needed = _grossed_up(needed, facts.contract.discount_percent)
+    if needed and facts.plans:
+        needed = _grossed_up(needed, max(plan.discount_percent for plan in facts.plans))
+    return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
+
+
+def _before_percent(plan: PlanFact) -> Decimal:
+    """The part of a plan's lines that its fixed discount will take, its percentage taken before."""
+    return _grossed_up(plan.discount_amount, plan.discount_percent)
+
+
+def _grossed_up(amount: Decimal, percent: Decimal) -> Decimal:
+    """What `amount` is left of, when a percentage is taken; zero when all is taken."""
+    kept = EXACT.subtract(HUNDRED, percent)
+    if not amount or not kept:
+        return ZERO
+    return divide(EXACT.multiply(amount, HUNDRED), kept) if percent else amount
+
+
+def _sum(amounts: Iterator[Decimal]) -> Decimal:
+    total = ZERO
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total
