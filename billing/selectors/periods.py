@@ -1,4 +1,7 @@
-"""Periods that nobody has invoiced yet, and those whose late usage nothing else will carry."""
+"""Periods that nobody has invoiced yet, and those whose late usage nothing else will carry.
+
+What a void invoice billed waits for somebody to regenerate it: no run takes it up by itself.
+"""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,24 +9,67 @@ from uuid import UUID
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from billing.models import Invoice
-from catalog.models import SubscriptionPeriod
+from catalog.models import RatePlanVersion, SubscriptionPeriod, SubscriptionPlan, UnitPrice
 from metering.models import LateTotal
 
 
 def unbilled_periods(
     *, tenant_id: UUID, until: datetime | None = None, after: datetime | None = None
 ) -> QuerySet[SubscriptionPeriod]:
-    """Stored periods that end in (after, until] and have no invoice but void ones.
+    """Stored periods that end in (after, until] and have no invoice.
 
-    Periods stored ahead that the subscription did not live to see are nobody's to bill.
+    Nobody bills a trial, nor periods stored ahead that the subscription did not live to see.
     """
-    periods: QuerySet[SubscriptionPeriod] = SubscriptionPeriod.objects.for_tenant(tenant_id).filter(
-        ~Exists(_standing_invoices(tenant_id)),
-        Q(subscription__end_at__isnull=True) | Q(start_at__lt=F("subscription__end_at")),
+    periods = billable_periods(tenant_id=tenant_id).filter(
+        ~Exists(_invoices_of(tenant_id, Invoice.Kind.PERIOD))
     )
     if until is not None:
         periods = periods.filter(end_at__lte=until)
     return periods if after is None else periods.filter(end_at__gt=after)
+
+
+def billable_periods(*, tenant_id: UUID) -> QuerySet[SubscriptionPeriod]:
+    """Stored periods that cost something, whether they are billed or not."""
+    periods: QuerySet[SubscriptionPeriod] = SubscriptionPeriod.objects.for_tenant(tenant_id)
+    return periods.exclude(kind=SubscriptionPeriod.Kind.TRIAL).filter(
+        Q(subscription__end_at__isnull=True) | Q(start_at__lt=F("subscription__end_at"))
+    )
+
+
+def running_periods(*, tenant_id: UUID, now: datetime) -> QuerySet[SubscriptionPeriod]:
+    """Periods that `now` falls into, that cost something and are not billed."""
+    return billable_periods(tenant_id=tenant_id).filter(
+        ~Exists(_standing_invoices(tenant_id)), start_at__lte=now, end_at__gt=now
+    )
+
+
+def openable_periods(
+    *, tenant_id: UUID, until: datetime, after: datetime | None = None
+) -> QuerySet[SubscriptionPeriod]:
+    """Periods that begin in (after, until] and owe fees in advance that no other invoice asks for.
+
+    The invoice of a period asks for the fees of the next. So these are the first ones: of a
+    subscription, after its trial, after a pause.
+    """
+    regular = billable_periods(tenant_id=tenant_id).filter(subscription=OuterRef("subscription"))
+    before = regular.filter(end_at=OuterRef("start_at"))
+    earlier = regular.filter(start_at__lt=OuterRef("start_at"))
+    pinned = SubscriptionPlan.objects.for_tenant(tenant_id).filter(
+        Q(start_at=None) | Q(start_at__lte=OuterRef("start_at")),
+        Q(end_at=None) | Q(end_at__gt=OuterRef("start_at")),
+        subscription=OuterRef("subscription"),
+    )
+    in_advance = Q(version__base_fee_timing=RatePlanVersion.BaseFeeTiming.ADVANCE)
+    rates = UnitPrice.objects.for_tenant(tenant_id).filter(timing=UnitPrice.Timing.ADVANCE)
+    of_periods = Q(version__in=rates.values("version")) | in_advance & Q(version__base_fee__gt=0)
+    at_first = in_advance & Q(version__setup_fee__gt=0)
+    periods = billable_periods(tenant_id=tenant_id).filter(
+        Exists(pinned.filter(of_periods)) | (Exists(pinned.filter(at_first)) & ~Exists(earlier)),
+        ~Exists(before),
+        ~Exists(_invoices_of(tenant_id, Invoice.Kind.OPENING, Invoice.Kind.PERIOD)),
+        start_at__lte=until,
+    )
+    return periods if after is None else periods.filter(start_at__gt=after)
 
 
 def adjustable_periods(
@@ -53,7 +99,11 @@ def adjustable_periods(
 
 
 def _standing_invoices(tenant_id: UUID) -> QuerySet[Invoice]:
+    return _invoices_of(tenant_id, Invoice.Kind.PERIOD).exclude(status=Invoice.Status.VOID)
+
+
+def _invoices_of(tenant_id: UUID, *kinds: Invoice.Kind) -> QuerySet[Invoice]:
     invoices: QuerySet[Invoice] = Invoice.objects.for_tenant(tenant_id).filter(
-        period=OuterRef("pk"), kind=Invoice.Kind.PERIOD
+        period=OuterRef("pk"), kind__in=kinds
     )
-    return invoices.exclude(status=Invoice.Status.VOID)
+    return invoices

@@ -7,6 +7,7 @@ dates on invoices, go by the clock of the tenant.
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
+from typing import TypedDict
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -21,7 +22,12 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, BillRunItem
 from billing.selectors.bill_runs import Progress, progress_of
-from billing.selectors.periods import adjustable_periods, unbilled_periods
+from billing.selectors.periods import (
+    adjustable_periods,
+    openable_periods,
+    unbilled_periods,
+)
+from billing.services.consolidation import consolidate_run
 from catalog.models import SubscriptionPeriod
 from metering.models import InboxBatch
 
@@ -69,7 +75,7 @@ def create_run(
         created_at=now,
     )
     _insert(run)
-    _record(run, "BILL_RUN_CREATED", actor=actor, now=now)
+    record_run(run, "BILL_RUN_CREATED", actor=actor, now=now)
     return run
 
 
@@ -80,7 +86,7 @@ def execute_run(*, run: BillRun, actor: Actor, now: datetime) -> BillRun:
     It first waits until everything that was in the tenant's inbox by now has been drained. What
     is accepted later either is drained in time too, or meets the watermark and is held.
     """
-    locked = _lock(run.id)
+    locked = lock_run(run.id)
     if locked.status != BillRun.Status.CREATED:
         return locked
     inbox = InboxBatch.objects.filter(tenant_id=locked.tenant_id)  # any tenant: filtered by id
@@ -88,7 +94,7 @@ def execute_run(*, run: BillRun, actor: Actor, now: datetime) -> BillRun:
     locked.status = BillRun.Status.WAITING
     locked.started_at = now
     locked.save(update_fields=["inbox_watermark", "status", "started_at"])
-    _record(locked, "BILL_RUN_EXECUTED", actor=actor, now=now)
+    record_run(locked, "BILL_RUN_EXECUTED", actor=actor, now=now)
     enqueue("billing.execute_bill_run", run_id=str(locked.id))
     return locked
 
@@ -100,7 +106,7 @@ def advance_run(*, run_id: UUID, now: datetime, look_again: bool = True) -> Bill
     May be called at any time, any number of times. `look_again` asks for another call when the
     inbox is not drained yet.
     """
-    run = _lock(run_id)
+    run = lock_run(run_id)
     if run.status == BillRun.Status.WAITING:
         if not _is_drained(run):
             if look_again:
@@ -115,7 +121,7 @@ def advance_run(*, run_id: UUID, now: datetime, look_again: bool = True) -> Bill
 @transaction.atomic
 def finish_run(*, run_id: UUID, now: datetime) -> BillRun:
     """Complete a run whose last item has been dealt with; any other is left alone."""
-    run = _lock(run_id)
+    run = lock_run(run_id)
     if run.status == BillRun.Status.RUNNING:
         _finish(run, now=now)
     return run
@@ -131,7 +137,7 @@ def resume_runs(*, now: datetime) -> int:
     return len(run_ids)
 
 
-def _lock(run_id: UUID) -> BillRun:
+def lock_run(run_id: UUID) -> BillRun:
     """The row, locked against other steps but not against the invoices that refer to it."""
     runs = BillRun.objects.select_for_update(of=("self",), no_key=True)  # any tenant: by id
     run: BillRun = runs.select_related("tenant").get(pk=run_id)
@@ -151,15 +157,20 @@ def _insert(run: BillRun) -> None:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError as error:
-        diagnosis = getattr(error.__cause__, "diag", None)
-        name = getattr(diagnosis, "constraint_name", "")
-        if name != "one_unfinished_run_per_tenant_and_window":
-            raise
-        raise Conflict(
-            f"another bill run over {run.window_start:%Y-%m-%d} to {run.window_end:%Y-%m-%d}"
-            " has not finished",
-            code="BILL_RUN_CONFLICT",
-        ) from error
+        raise conflict_with(run, error) from error
+
+
+def conflict_with(run: BillRun, error: IntegrityError) -> Exception:
+    """What to raise when a run could not be saved: a conflict, or else the error itself."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    name = getattr(diagnosis, "constraint_name", "")
+    if name != "one_unfinished_run_per_tenant_and_window":
+        return error
+    return Conflict(
+        f"another bill run over {run.window_start:%Y-%m-%d} to {run.window_end:%Y-%m-%d}"
+        " has not finished",
+        code="BILL_RUN_CONFLICT",
+    )
 
 
 def _is_drained(run: BillRun) -> bool:
@@ -169,18 +180,27 @@ def _is_drained(run: BillRun) -> bool:
     return not left.exists()
 
 
+class _Window(TypedDict):
+    tenant_id: UUID
+    after: datetime
+    until: datetime
+
+
 def _add_items(run: BillRun, *, now: datetime) -> None:
     """List what the run must bill: what is past by the tenant's clock, in pages.
 
-    After the periods of its window come subscriptions that are over, whichever window theirs was:
-    late usage that no later period will carry.
+    After the periods that end in its window come those that begin in it and owe fees in advance,
+    and subscriptions that are over, whichever window theirs was: late usage that no later period
+    will carry.
     """
     until = min(run.window_end, clock.at(run.tenant, now))
-    period_ids = chain(
-        _period_ids(
-            run, unbilled_periods(tenant_id=run.tenant_id, after=run.window_start, until=until)
-        ),
-        _period_ids(run, adjustable_periods(tenant_id=run.tenant_id, until=until)),
+    window: _Window = {"tenant_id": run.tenant_id, "after": run.window_start, "until": until}
+    period_ids = dict.fromkeys(
+        chain(
+            _period_ids(run, unbilled_periods(**window)),
+            _period_ids(run, openable_periods(**window)),
+            _period_ids(run, adjustable_periods(tenant_id=run.tenant_id, until=until)),
+        )
     )
     BillRunItem.objects.bulk_create(
         (
@@ -216,6 +236,7 @@ def _finish(run: BillRun, *, now: datetime) -> bool:
     if _pending(run).exists():
         return False
     progress = progress_of(run)
+    consolidate_run(run_id=run.id, now=now)
     run.status = _outcome(progress)
     run.completed_at = now
     run.save(update_fields=["status", "completed_at"])
@@ -232,7 +253,7 @@ def _finish(run: BillRun, *, now: datetime) -> bool:
         },
         now=clock.at(run.tenant, now),
     )
-    _record(run, "BILL_RUN_COMPLETED", actor=Actor.system(), now=now)
+    record_run(run, "BILL_RUN_COMPLETED", actor=Actor.system(), now=now)
     return True
 
 
@@ -242,7 +263,8 @@ def _outcome(progress: Progress) -> BillRun.Status:
     return BillRun.Status.PARTIALLY_FAILED if progress.billed else BillRun.Status.FAILED
 
 
-def _record(run: BillRun, action: str, *, actor: Actor, now: datetime) -> None:
+def record_run(run: BillRun, action: str, *, actor: Actor, now: datetime, reason: str = "") -> None:
+    """Note what was done to a run, with what it is like now."""
     after = {"status": run.status, "scope": run.scope, "auto_finalize": run.auto_finalize}
     audit.record(
         tenant=run.tenant_id,
@@ -251,4 +273,5 @@ def _record(run: BillRun, action: str, *, actor: Actor, now: datetime) -> None:
         target=run,
         now=clock.at(run.tenant, now),
         changes=audit.differences({}, after),
+        reason=reason,
     )

@@ -1,4 +1,8 @@
-"""Closing periods by the clock: what has ended and settled is billed without being asked for."""
+"""Closing periods by the clock: what has ended and settled is billed without being asked for.
+
+So are the first fees in advance when their period has begun, after the same delay: a window that
+reached further would close what has not settled.
+"""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +15,7 @@ from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, BillRunItem
-from billing.selectors.periods import adjustable_periods, unbilled_periods
+from billing.selectors.periods import adjustable_periods, openable_periods, unbilled_periods
 from billing.services.bill_runs import create_run, execute_run
 from catalog.models import SubscriptionPeriod
 
@@ -22,7 +26,7 @@ _INSTANT = timedelta(microseconds=1)  # windows are open at their start
 
 
 def close_periods(*, now: datetime) -> int:
-    """Start a run for each tenant that has something to bill past its settlement delay.
+    """Start a run for each tenant that has something to bill past its settlement delay, or to open.
 
     The number of runs started: none when nothing is due, or when a run that is not finished
     stands in the way.
@@ -38,18 +42,22 @@ def _close_periods_of(tenant: Tenant, now: datetime) -> bool:
         status=BillRunItem.Status.FAILED,
         run__created_at__gt=now - TRY_AGAIN,
     )
-    ends = [
-        end
-        for periods in (
-            unbilled_periods(tenant_id=tenant.id, until=settled_until),
-            adjustable_periods(tenant_id=tenant.id, until=settled_until, deferred=False),
+    due = [
+        moment
+        for periods, column in (
+            (unbilled_periods(tenant_id=tenant.id, until=settled_until), "end_at"),
+            (
+                adjustable_periods(tenant_id=tenant.id, until=settled_until, deferred=False),
+                "end_at",
+            ),
+            (openable_periods(tenant_id=tenant.id, until=settled_until), "start_at"),
         )
-        for end in _ends(periods.filter(~Exists(failed)))
+        for moment in _span(periods.filter(~Exists(failed)), column)
     ]
-    if not ends:
+    if not due:
         return False
     try:
-        run = _start(tenant, min(ends) - _INSTANT, max(ends), now)
+        run = _start(tenant, min(due) - _INSTANT, max(due), now)
     except Conflict:
         log.info("closing_waits_for_another_run", tenant=str(tenant.id))
         return False
@@ -57,10 +65,10 @@ def _close_periods_of(tenant: Tenant, now: datetime) -> bool:
     return True
 
 
-def _ends(periods: QuerySet[SubscriptionPeriod]) -> list[datetime]:
-    """The first and the last of their ends; none when nothing is due."""
-    ends = periods.aggregate(first=Min("end_at"), last=Max("end_at"))
-    return [end for end in ends.values() if end is not None]
+def _span(periods: QuerySet[SubscriptionPeriod], column: str) -> list[datetime]:
+    """The first and the last of their ends, or starts; none when nothing is due."""
+    span = periods.aggregate(first=Min(column), last=Max(column))
+    return [moment for moment in span.values() if moment is not None]
 
 
 @transaction.atomic

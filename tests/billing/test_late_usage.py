@@ -353,7 +353,7 @@ def test_what_is_rolled_back_is_billed_again(seller, queued, monkeypatch):
     bill(seller.tenant, APRIL)
     seller.count(things(1, 10))
     accept_all(seller.tenant)
-    monkeypatch.setattr("billing.services.invoices.issue_drafts", _killed)
+    monkeypatch.setattr("billing.services.grace.issue_drafts", _killed)
     run = create_run(
         tenant=seller.tenant, window_start=APRIL, window_end=MAY, auto_finalize=True,
         actor=ACTOR, now=MAY,

@@ -1,0 +1,100 @@
+"""Drafting: from stored periods to drafts in the database, in one transaction, set by set."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from billing import pipeline
+from billing.models import Invoice
+from billing.pipeline import Facts
+from billing.selectors.progress import earlier_facts
+from billing.services.copying import NewInvoice, write_drafts
+from billing.services.facts import facts_for
+from catalog.models import SubscriptionPeriod
+from metering.ingest.connection import hot_cursor
+from metering.services.watermarks import defer_late, stamp_billed
+
+_REPLACING = """
+    UPDATE invoices SET replaces_id = r.old
+    FROM unnest(%s::uuid[], %s::uuid[]) AS r (id, old) WHERE invoices.id = r.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is drafted together: periods of one tenant, in the order of their numbers.
+
+    `adjusted` are billed already: all that is left to bill with them is late usage. An invoice
+    gets its id from `ids` and replaces the void one of `replaces`, each by the period's id.
+    """
+
+    tenant_id: UUID
+    periods: Sequence[SubscriptionPeriod]
+    auto_finalize: bool
+    run_id: UUID | None = None
+    adjusted: Sequence[SubscriptionPeriod] = ()
+    ids: Mapping[UUID, UUID] = field(default_factory=dict)
+    replaces: Mapping[UUID, UUID] = field(default_factory=dict)
+
+
+def draft_invoices(work: Work, *, now: datetime) -> list[NewInvoice]:
+    """Price what `work` names, stamp how far it is billed, write the drafts.
+
+    The first invoice of a subscription also bills what its earlier periods took since they were
+    billed. Totals stay locked until the caller's transaction ends. Raises StageFailed for the first
+    period that cannot be billed.
+    """
+    facts = facts_of(work)
+    results = {period_id: pipeline.run(one) for period_id, one in facts.items()}
+    invoices = [NewInvoice.of(one, facts[one.id], results[one.id]) for one in work.periods]
+    invoices += [
+        NewInvoice.of(one, facts[one.id], results[one.id], kind=Invoice.Kind.ADJUSTMENT)
+        for one in work.adjusted
+        if results[one.id].draft.lines
+    ]
+    invoices = [replace(one, id=work.ids.get(one.period.id, one.id)) for one in invoices]
+    stamp_billed([total_id for one in invoices for total_id in one.billed_total_ids])
+    defer_late([one for result in results.values() for one in result.draft.deferred], now=now)
+    write_drafts(invoices, run_id=work.run_id, created_at=now)
+    note_replaced(invoices, work.replaces)
+    return invoices
+
+
+def facts_of(work: Work) -> dict[UUID, Facts]:
+    """The facts of each period by its id, with what invoices of usage so far have asked for."""
+    facts = facts_for(
+        tenant_id=work.tenant_id,
+        periods=work.periods,
+        auto_finalize=work.auto_finalize,
+        adjusted=work.adjusted,
+    )
+    earlier = earlier_facts(
+        tenant_id=work.tenant_id, period_ids=[period.id for period in work.periods]
+    )
+    for period_id, asked in earlier.items():
+        facts[period_id] = replace(facts[period_id], earlier=asked)
+    return facts
+
+
+def note_replaced(invoices: Sequence[NewInvoice], replaces: Mapping[UUID, UUID]) -> None:
+    """Say of new drafts which void invoice each was made instead of."""
+    pairs = [(one.id, replaces[one.period.id]) for one in invoices if one.period.id in replaces]
+    if pairs:
+        with hot_cursor() as cursor:
+            cursor.execute(_REPLACING, tuple(map(list, zip(*pairs, strict=True))))
+
+
+def in_order(
+    period_ids: Collection[UUID], periods: QuerySet[SubscriptionPeriod]
+) -> Sequence[SubscriptionPeriod]:
+    """Those of `periods` that are named, as the stages need them, in the order of their numbers."""
+    return list(
+        periods.filter(id__in=period_ids)
+        .select_related(
+            "subscription__offering", "subscription__customer", "subscription__billing_entity"
+        )
+        .order_by("subscription__customer__external_id", "end_at", "id")
+    )

@@ -1,0 +1,88 @@
+"""Taking back what an invoice has done besides being written: watermarks, grants, spent coupons."""
+
+from collections.abc import Sequence
+
+from django.db.models import Q
+
+from aforo.errors import Conflict
+from billing.models import BillRunEventIndex, CouponUse, Invoice, RolloverGrant, RolloverUse
+from catalog.models import Subscription
+from metering.services.watermark_returns import (
+    LateSpan,
+    lock_totals_from,
+    unbill_spans,
+    unbill_totals,
+)
+
+_STAMPING = (Invoice.Kind.PERIOD, Invoice.Kind.ADJUSTMENT)
+
+
+def unbill(invoice: Invoice) -> None:
+    """Make what a locked invoice billed unbilled again: as if it had never been drafted.
+
+    Conflict when a later invoice of the subscription has built on it: on its watermarks, on the
+    units that it rolled over, on the fees that it asked for in advance. Then that one goes first.
+    """
+    spans = _spans(invoice)
+    _lock(invoice, spans)
+    require_last(invoice)
+    if invoice.kind in _STAMPING:
+        unbill_totals([one.running_total_id for one in spans if not one.line.is_adjustment])
+        unbill_spans([_late_span(one) for one in spans if one.line.is_adjustment])
+    RolloverUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()
+    CouponUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()
+    if invoice.kind == Invoice.Kind.PERIOD:
+        grants = RolloverGrant.objects.for_tenant(invoice.tenant_id)
+        grants.filter(period=invoice.period_id).delete()
+
+
+def _spans(invoice: Invoice) -> Sequence[BillRunEventIndex]:
+    spans = BillRunEventIndex.objects.for_tenant(invoice.tenant_id)
+    return list(spans.filter(line__invoice=invoice).select_related("line"))
+
+
+def _lock(invoice: Invoice, spans: Sequence[BillRunEventIndex]) -> None:
+    """Whoever bills a later period locks its totals, then needs the subscription's row."""
+    if invoice.subscription_id is None or invoice.period_id is None:
+        return
+    lock_totals_from(
+        tenant_id=invoice.tenant_id,
+        subscription_id=invoice.subscription_id,
+        period_id=invoice.period_id,
+        more_ids=[span.running_total_id for span in spans],
+    )
+    rows = Subscription.objects.for_tenant(invoice.tenant_id).select_for_update(of=("self",))
+    rows.get(pk=invoice.subscription_id)
+
+
+def require_last(invoice: Invoice) -> None:
+    """Conflict when an invoice of the subscription stands that was made after this one."""
+    if invoice.period is None:
+        return
+    later = (
+        Invoice.objects.for_tenant(invoice.tenant_id)
+        .filter(
+            Q(period__start_at__gt=invoice.period.start_at)
+            | Q(period=invoice.period_id, created_at__gt=invoice.created_at)
+            | Q(period=invoice.period_id, created_at=invoice.created_at, pk__gt=invoice.pk),
+            subscription=invoice.subscription_id,
+        )
+        .exclude(status=Invoice.Status.VOID)
+        .order_by("period__start_at", "created_at", "pk")
+        .last()
+    )
+    if later is not None:
+        raise Conflict(
+            f"invoice {later} has built on {invoice}: void that one first, then this",
+            code="INVOICE_BUILT_UPON",
+        )
+
+
+def _late_span(span: BillRunEventIndex) -> LateSpan:
+    return LateSpan(
+        running_total_id=span.running_total_id,
+        first_position=span.first_position,
+        quantity=span.quantity,
+        event_count=span.event_count,
+        revenue=span.revenue,
+    )

@@ -1,0 +1,83 @@
+"""Giving watermarks back: what a void invoice billed is unbilled again."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from metering.ingest.connection import hot_cursor
+
+_WHOLE = """
+    UPDATE running_totals SET billed_position = NULL, billed_quantity = NULL,
+        billed_event_count = NULL, billed_revenue = NULL
+    WHERE id = ANY(%s)
+"""
+_NOT_LATE = "DELETE FROM late_totals WHERE running_total_id = ANY(%s)"
+_SPANS = """
+    UPDATE running_totals t SET
+        billed_position = s.before, billed_quantity = t.billed_quantity - s.quantity,
+        billed_event_count = t.billed_event_count - s.event_count,
+        billed_revenue = t.billed_revenue - s.revenue
+    FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[])
+        AS s (id, before, quantity, event_count, revenue)
+    WHERE t.id = s.id
+"""
+_LATE_AGAIN = """
+    INSERT INTO late_totals (running_total_id, tenant_id, subscription_id)
+    SELECT id, tenant_id, subscription_id FROM running_totals WHERE id = ANY(%s) ORDER BY id
+    ON CONFLICT (running_total_id) DO UPDATE SET deferred_at = NULL
+"""
+_LOCK_FROM = """
+    SELECT t.id FROM running_totals t
+    JOIN subscription_periods p ON p.id = t.period_id
+    WHERE t.tenant_id = %s AND t.subscription_id = %s AND p.start_at >= (
+        SELECT start_at FROM subscription_periods WHERE id = %s)
+       OR t.id = ANY(%s)
+    ORDER BY t.id FOR UPDATE OF t
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LateSpan:
+    """What one adjustment billed of a total, on top of what stood before `first_position`."""
+
+    running_total_id: int
+    first_position: int
+    quantity: Decimal
+    event_count: int
+    revenue: Decimal
+
+
+def lock_totals_from(
+    *, tenant_id: UUID, subscription_id: UUID, period_id: UUID, more_ids: Collection[int]
+) -> None:
+    """Lock the totals of a subscription from this period on, and more, in id order.
+
+    Whoever bills one of those periods locks some of them first, so that it and the caller see
+    each other's invoices.
+    """
+    with hot_cursor() as cursor:
+        cursor.execute(_LOCK_FROM, (tenant_id, subscription_id, period_id, list(more_ids)))
+
+
+def unbill_totals(total_ids: Collection[int]) -> None:
+    """Take the watermark of locked totals away: all of their usage is to be billed again."""
+    with hot_cursor() as cursor:
+        cursor.execute(_WHOLE, (list(total_ids),))
+        cursor.execute(_NOT_LATE, (list(total_ids),))
+
+
+def unbill_spans(spans: Sequence[LateSpan]) -> None:
+    """Put the watermark of locked totals back to before these spans: they are late again."""
+    if not spans:
+        return
+    columns = [
+        [span.running_total_id for span in spans],
+        [span.first_position - 1 for span in spans],
+        [span.quantity for span in spans],
+        [span.event_count for span in spans],
+        [span.revenue for span in spans],
+    ]
+    with hot_cursor() as cursor:
+        cursor.execute(_SPANS, columns)
+        cursor.execute(_LATE_AGAIN, (columns[0],))
