@@ -21,8 +21,9 @@ from billing.exports.line_events import walk
 from billing.exports.tables import moment
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
-from catalog.models import SubscriptionPeriod
-from metering.models import RatingAdjustment, RunningTotal
+from catalog.models import BillableUnit, SubscriptionPeriod
+from catalog.models.billable_units import Aggregation
+from metering.models import RatingAdjustment, RunningTotal, UniqueValue
 
 HERE = Path(__file__).parent
 
@@ -122,6 +123,7 @@ class _Dossier:
                 },
                 "rollover": plain(total.rollover),
                 "carried": None if total.carried is None else plain(total.carried),
+                "carriedValues": _carried_values(total, evidence.unit),
                 "adjustments": [] if evidence.is_adjustment else _adjustments(total),
                 "published": evidence.published.as_dict(),
                 "terms": self._line_terms(position),
@@ -160,3 +162,11 @@ def _adjustments(total: RunningTotal) -> list[Json]:
         {"amount": plain(row.amount), "reason": row.reason, "at": moment(row.created_at)}
         for row in rows.order_by("id")
     ]
+
+
+def _carried_values(total: RunningTotal, unit: BillableUnit) -> list[str]:
+    """Hashes of the values that UNIQUE had from the period before."""
+    if unit.aggregation != Aggregation.UNIQUE or total.carried is None:
+        return []
+    values = UniqueValue.objects.filter(running_total_id=total.pk, is_carried=True)  # any tenant
+    return sorted(value.hex for value in values.values_list("value", flat=True))

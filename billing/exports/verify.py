@@ -74,8 +74,7 @@ def plain(number: Decimal) -> str:
 class Usage:
     """What terms are asked about: a quantity, how many events, and some of what they said.
 
-    `parts` counts equal (quantity, amount, dimension values) of single events, for the models
-    that price them one by one.
+    `parts` are sums by what single events have in common, for the models that price those.
     """
 
     def __init__(self, quantity: Decimal = ZERO, count: int = 0, parts: Row | None = None) -> None:
@@ -190,11 +189,9 @@ def percentage(terms: Row, usage: Usage) -> Decimal:
 
 
 def _each_transaction(terms: Row, usage: Usage) -> Decimal:
-    share, due = number(terms, "ratePercent") / HUNDRED, ZERO
-    for (quantity, _, _), count in usage.parts.items():
-        fee = max(ZERO, quantity) * share + number(terms, "fixedFee")
-        due += _within(fee, terms, "minPerTransaction", "maxPerTransaction") * count
-    return _within(due, terms, "minFee", "maxFee")
+    """The shares of all events, each within its own limits, then within those of the period."""
+    fees = _within(usage.parts.get("fees", ZERO), terms, "minFee", "maxFee")
+    return fees + usage.count * number(terms, "fixedFee")
 
 
 def _within(fee: Decimal, terms: Row, least: str, most: str) -> Decimal:
@@ -204,27 +201,33 @@ def _within(fee: Decimal, terms: Row, least: str, most: str) -> Decimal:
 
 
 def matrix(terms: Row, usage: Usage) -> Decimal:
-    """Each event at the rate of its cell: of those that match, the one with the most values."""
-    due = ZERO
-    for (quantity, _, values), count in usage.parts.items():
-        due += quantity * _cell_rate(terms, values) * count
-    return due
+    """The units of each cell at its rate."""
+    cells = usage.parts.items()
+    return sum((max(ZERO, units) * _rate_of(terms, cell) for cell, units in cells), ZERO)
 
 
-def _cell_rate(terms: Row, values: tuple[str, ...]) -> Decimal:
-    best, rate = -1, number(terms, "defaultRate")
-    for cell in terms["cells"]:
-        named = [cell["values"][key] for key in terms["dimensions"]]
-        exact = sum(name != "*" for name in named)
-        if exact > best and all(n in ("*", v) for n, v in zip(named, values)):  # noqa: B905
-            best, rate = exact, Decimal(cell["rate"])
-    return rate
+def _rate_of(terms: Row, cell: int | None) -> Decimal:
+    return number(terms, "defaultRate") if cell is None else Decimal(terms["cells"][cell]["rate"])
+
+
+def _cell_of(terms: Row, fields: Row) -> int | None:
+    """Of the cells that match, the one that names most values, and those of earlier dimensions."""
+    keys = terms["dimensions"]
+    values = [text_of(fields.get(key)) for key in keys]
+    best, found = (-1, ()), None
+    for index, cell in enumerate(terms["cells"]):
+        named = [cell["values"][key] for key in keys]
+        if all(name in ("*", value) for name, value in zip(named, values)):  # noqa: B905 - Python 3.9
+            exact = tuple(name != "*" for name in named)
+            if (sum(exact), exact) > best:
+                best, found = (sum(exact), exact), index
+    return found
 
 
 def dynamic(terms: Row, usage: Usage) -> Decimal:
-    """Each event at the amount that it brought along, and the markup."""
-    brought = sum((amount * count for (_, amount, _), count in usage.parts.items()), ZERO)
-    return brought * (ONE + number(terms, "markupPercent") / HUNDRED)
+    """The amounts that events brought along, and the markup."""
+    amount = max(ZERO, usage.parts.get("amounts", ZERO))
+    return amount * (ONE + number(terms, "markupPercent") / HUNDRED)
 
 
 def free(_: Row, __: Usage) -> Decimal:
@@ -253,30 +256,47 @@ class Tally:
     """The usage of a running total as it stood at one position, from its events alone."""
 
     def __init__(self, entry: Row, terms: Row) -> None:
-        self.unit, self.terms = entry["unit"], terms
-        self.start, self.end = entry["periodStart"], entry["periodEnd"]
-        carried = entry.get("carried")
-        self.carried = None if carried is None else Decimal(carried)
-        self.count, self.sum = 0, ZERO
-        self.parts: Row = {}
-        self.values: set[str] = set()
+        self.kind, self.field = entry["unit"]["aggregation"], entry["unit"]["eventField"]
+        self.terms, self.start, self.end = terms, entry["periodStart"], entry["periodEnd"]
+        self.carried = Decimal(entry["carried"] or 0)
+        self.seen = set(entry["carriedValues"])
+        self.count = 0
+        self.sum = ZERO if self.kind in ("COUNT", "AVG") else self.carried
+        self.parts: dict[Any, Decimal] = {}
         self.levels: list[Level] = []  # where their order in time matters
 
     def add(self, event: Row) -> None:
-        quantity = Decimal(event["quantity"])
+        quantity, step = Decimal(event["quantity"]), ZERO
         self.count += 1
-        kind = self.unit["aggregation"]
-        if kind in ("SUM", "AVG", "COUNT"):
-            self.sum += ONE if kind == "COUNT" else quantity
-        elif kind == "MAX":
-            self.sum = max(self.sum, quantity)
-        elif kind == "UNIQUE":
-            self.values.add(text_of(said(event).get(self.unit["eventField"])))
+        if self.kind == "COUNT":
+            step = ONE
+        elif self.kind in ("SUM", "AVG"):
+            step = quantity
+        elif self.kind == "MAX":
+            step = max(ZERO, quantity - self.sum)
+        elif self.kind == "UNIQUE":
+            value = hashed_value(said(event).get(self.field))
+            step = ZERO if value in self.seen else ONE
+            self.seen.add(value)
         else:
-            self.levels.append((event["occurred_at"], event["idempotency_key"], quantity))
-        if self.terms["model"] in ("MATRIX", "DYNAMIC") or "PerTransaction" in str(self.terms):
-            part = part_of(self.terms, event, ONE if kind == "COUNT" else quantity)
-            self.parts[part] = self.parts.get(part, 0) + 1
+            tie = hashlib.sha256(event["idempotency_key"].encode()).hexdigest()[:16]
+            self.levels.append((event["occurred_at"], tie, quantity))
+        self.sum += step
+        self._keep(event, measure(self.terms, step))
+
+    def _keep(self, event: Row, units: Decimal) -> None:
+        """What the models need that price events one by one."""
+        terms = self.terms
+        if terms["model"] == "MATRIX":
+            self._gather(_cell_of(terms, said(event)), units)
+        elif terms["model"] == "DYNAMIC":
+            self._gather("amounts", Decimal(said(event)[terms["amountField"]]))
+        elif "minPerTransaction" in terms or "maxPerTransaction" in terms:
+            share = max(ZERO, units) * number(terms, "ratePercent") / HUNDRED
+            self._gather("fees", _within(share, terms, "minPerTransaction", "maxPerTransaction"))
+
+    def _gather(self, key: Any, amount: Decimal) -> None:
+        self.parts[key] = self.parts.get(key, ZERO) + amount
 
     @property
     def usage(self) -> Usage:
@@ -284,37 +304,30 @@ class Tally:
 
     @property
     def quantity(self) -> Decimal:
-        kind = self.unit["aggregation"]
-        begun = self.carried or ZERO
-        if kind == "UNIQUE":
-            return begun + len(self.values)
-        if kind == "AVG":
+        if self.kind == "AVG":
             return divide(self.sum, Decimal(self.count)) if self.count else ZERO
-        if kind in ("COUNT", "SUM"):
-            return begun + self.sum
-        if kind == "MAX":
-            return max(begun, self.sum)
-        return LEVELS[kind](self, sorted(self.levels))
+        return LEVELS[self.kind](self) if self.kind in LEVELS else self.sum
 
 
-def latest(tally: Tally, levels: list[Level]) -> Decimal:
-    return levels[-1][2] if levels else tally.carried or ZERO
+def latest(tally: Tally) -> Decimal:
+    """The quantity of the event that occurred last."""
+    return max(tally.levels)[2] if tally.levels else tally.carried
 
 
-def percentile_95(_: Tally, levels: list[Level]) -> Decimal:
+def percentile_95(tally: Tally) -> Decimal:
     """The smallest quantity that 95 of 100 events do not exceed."""
-    ordered = sorted(quantity for _, _, quantity in levels)
-    return ordered[-(-len(ordered) * 95 // 100) - 1] if ordered else ZERO
+    ordered = sorted(quantity for _, _, quantity in tally.levels)
+    return ordered[(95 * len(ordered) + 99) // 100 - 1] if ordered else ZERO
 
 
-def weighted_sum(tally: Tally, levels: list[Level]) -> Decimal:
-    """The level over the period, each weighted by how long it was held."""
-    level, area, at = tally.carried or ZERO, ZERO, tally.start
-    for occurred_at, _, quantity in levels:
-        area += level * (occurred_at - at)
-        level, at = level + quantity, occurred_at
-    area += level * (tally.end - at)
-    return divide(area, Decimal(tally.end - tally.start))
+def weighted_sum(tally: Tally) -> Decimal:
+    """The level that each event sets, weighted by how long of the period it was held."""
+    level, since, held = tally.carried, tally.start, ZERO
+    for moment_, _, quantity in sorted(tally.levels):
+        held += level * (moment_ - since)
+        level, since = quantity, moment_
+    held += level * (tally.end - since)
+    return divide(held, Decimal(tally.end - tally.start)) if tally.levels else tally.carried
 
 
 LEVELS: dict[str, Any] = {
@@ -335,25 +348,51 @@ def said(event: Row) -> Row:
         "toolName": event["tool_name"],
     }
     if event["metadata"]:
-        own.update(json.loads(event["metadata"], parse_int=Decimal, parse_float=Decimal))
+        own.update(json.loads(event["metadata"], parse_float=Decimal))
     return own
 
 
 def text_of(value: object) -> str:
-    """A value as text: a number is the same as its text, 1 and 1.0 are one."""
+    """A value of a dimension as text: a number is the same as its text, 1 and 1.0 are one."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, str):
         return value
-    if isinstance(value, Decimal):
+    if isinstance(value, (int, Decimal)):
+        return _spelled_number(Decimal(value))
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=text_of
+    )
+
+
+def hashed_value(value: object) -> str:
+    """BLAKE2b-128 of a value that is counted once."""
+    if isinstance(value, (str, Decimal)):
+        text = text_of(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _spelled_number(value: Decimal) -> str:
+    if not value or abs(value.adjusted()) <= 40:  # noqa: PLR2004 - beyond, zeros would be longer
         return plain(value)
-    return json.dumps(value, separators=(",", ":"), default=str)
+    return str(value.normalize(decimal.Context(prec=20_000)))
 
 
-def part_of(terms: Row, event: Row, quantity: Decimal) -> tuple[Any, ...]:
-    """One event as the models see it that price events one by one."""
+def dimension_of(line: Row, event: Row) -> str:
+    """The values by which the event is grouped, as the line names them."""
+    if not line["dimension"]:
+        return ""
     fields = said(event)
-    amount = fields.get(terms["amountField"]) if "amountField" in terms else 0
-    values = tuple(text_of(fields.get(key, "")) for key in terms.get("dimensions", ()))
-    return (measure(terms, quantity), Decimal(amount or 0), values)
+    values = {key: text_of(fields.get(key)) for key in json.loads(line["dimension"])}
+    for key, text in values.items():
+        if len(text) > 120:  # noqa: PLR2004 - longer ones are cut, and told apart by a hash
+            digest = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+            values[key] = f"{text[:100]}~{digest}"
+    return spelled(values)
 
 
 # --- Files: read strictly, so that no byte can change unseen -------------------------------------
@@ -576,6 +615,8 @@ class Proof:
                 raise Wrong(*where, name, f"{event[name]}, but it must be {value}")
         if not entry["periodStart"] <= event["occurred_at"] < entry["periodEnd"]:
             raise Wrong(*where, "occurred_at", "is not in the period that is billed")
+        if event["source"] != "VOID" and dimension_of(line, event) != line["dimension"]:
+            raise Wrong(*where, "metadata", f"is not of the line's {line['dimension']}")
 
     def _billed_before(self, line: Row, entry: Row, before: Usage) -> None:
         where = (self.folder.name("terms.json"), list(self.terms).index(line["position"]) + 2)
