@@ -1,20 +1,17 @@
 """Which events are behind an invoice line, and what they come to when they are walked again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO
 from billing.models import BillRunEventIndex
+from billing.replayed_usage import Counting, UsageAt
 from catalog.models import BillableUnit
-from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
 from metering import proof
 from metering.selectors.corrections import VOID, position_voided
 from metering.selectors.events import CountedEvent, events_of_span
-
-ONE = Decimal(1)
-Aggregate = Callable[[Decimal, CountedEvent], Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +39,24 @@ class Replay:
 
 
 def replay(
-    span: BillRunEventIndex, *, key: bytes, unit: BillableUnit, voids: Mapping[int, int]
+    span: BillRunEventIndex,
+    *,
+    key: bytes,
+    unit: BillableUnit,
+    voids: Mapping[int, int],
+    counting: Counting | None = None,
 ) -> Replay:
     """Walk the total's events from the first to the last of `span`: hash, chain, aggregate again.
 
     What was billed before the span is walked too, because its price begins there. Memory does not
-    grow with the events, but for what UNIQUE and corrections have to remember. `key` is the key of
-    the span's total, `voids` its positions that do not stand, with where they were taken back.
+    grow with the events, but for what `UsageAt` and corrections have to remember. `key` is the key
+    of the span's total, `voids` its positions that do not stand, with where they were taken back.
+    `counting` says more of how events become usage, where the unit does not say all of it.
     """
     voids = {position: at for position, at in voids.items() if at <= span.last_position}
-    before = _Level(unit, voids, at=span.first_position - 1)
-    after = _Level(unit, voids, at=span.last_position)
+    counting = counting or Counting(unit)
+    before = UsageAt(counting, voids, at=span.first_position - 1)
+    after = UsageAt(counting, voids, at=span.last_position)
     chain = proof.Chain(key)
     revenue, count, voided = ZERO, 0, 0
     flaw = None
@@ -68,7 +72,8 @@ def replay(
     if flaw is None and voided != len(voids):
         flaw = f"{voided} events are taken back, but {len(voids)} corrections say so"
     row_count = max(0, count - span.first_position + 1)
-    return Replay(row_count, before.usage, after.usage, revenue, chain.digest, flaw)
+    billed = before.usage if counting.adjusts or span.first_position > 1 else Usage(ZERO)
+    return Replay(row_count, billed, after.usage, revenue, chain.digest, flaw)
 
 
 def _flaw(
@@ -97,51 +102,3 @@ def _flaw_at_the_end(span: BillRunEventIndex, chain: proof.Chain, *, reached: in
     if chain.digest != bytes(span.digest):
         return f"the digest at position {reached} is not the one that was billed"
     return None
-
-
-class _Level:
-    """The usage of a total as it stood at one position, told from stored events alone."""
-
-    def __init__(self, unit: BillableUnit, voids: Mapping[int, int], *, at: int) -> None:
-        self._aggregate = _aggregation(unit)
-        self._voids = voids
-        self._at = at
-        self._quantity, self._count = ZERO, 0
-
-    def add(self, event: CountedEvent) -> None:
-        """Take the event in, if it had come by then and was not taken back by then."""
-        if event.position > self._at or event.source == VOID:
-            return
-        if self._voids and self._voids.get(event.position, self._at + 1) <= self._at:
-            return
-        self._count += 1
-        self._quantity = self._aggregate(self._quantity, event)
-
-    @property
-    def usage(self) -> Usage:
-        return Usage(self._quantity, self._count)
-
-
-def _aggregation(unit: BillableUnit) -> Aggregate:
-    """How one more event moves the quantity, told from stored events alone."""
-    match unit.aggregation:
-        case Aggregation.COUNT:
-            return lambda quantity, _: EXACT.add(quantity, ONE)
-        case Aggregation.SUM:
-            return lambda quantity, event: EXACT.add(quantity, event.quantity)
-        case Aggregation.MAX:
-            return lambda quantity, event: max(quantity, event.quantity)
-        case Aggregation.UNIQUE:
-            return _distinct(unit.event_field)
-        case unknown:
-            raise ValueError(f"no arithmetic for aggregation {unknown}")
-
-
-def _distinct(field: str) -> Aggregate:
-    seen: set[str] = set()
-
-    def aggregate(_: Decimal, event: CountedEvent) -> Decimal:
-        seen.add(event.value_of(field))
-        return Decimal(len(seen))
-
-    return aggregate

@@ -588,7 +588,8 @@ class Proof:
             why = "is not what the chain of events ends in"
             name = self.folder.name("lines.json")
             raise Wrong(name, line["position"] + 1, "spans[0].digest", why)
-        return tallies[0][1].usage, tallies[1][1].usage, revenue
+        before, after = (tally.usage for _, tally in tallies)
+        return before if entry["isAdjustment"] else Usage(), after, revenue
 
     def _taken_back(self, file: str) -> dict[int, int]:
         """Positions whose events do not stand, each with where it was taken back."""

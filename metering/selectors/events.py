@@ -1,6 +1,6 @@
 """The events behind a running total, as an auditor walks them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -56,8 +56,8 @@ class CountedEvent(NamedTuple):
             )
         )
 
-    def value_of(self, field: str) -> str:
-        """The hash of the value that UNIQUE counts, as the drain made it."""
+    def fields(self) -> Mapping[str, object]:
+        """What the event says of itself: its metadata, before its own fields of the same name."""
         own = {
             "metricName": self.metric,
             "quantity": self.quantity,
@@ -66,7 +66,11 @@ class CountedEvent(NamedTuple):
             "agentId": self.agent_id,
             "toolName": self.tool_name,
         }
-        return value_hash(fields_of(self.metadata, own).get(field))
+        return fields_of(self.metadata, own)
+
+    def value_of(self, field: str) -> str:
+        """The hash of the value that UNIQUE counts, as the drain made it."""
+        return value_hash(self.fields().get(field))
 
 
 _QUANTITY = CountedEvent._fields.index("quantity")
