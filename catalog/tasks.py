@@ -4,7 +4,7 @@ from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
 
-from catalog.services import contract_renewals, periods
+from catalog.services import advancing, contract_renewals, periods
 
 
 @shared_task(
@@ -33,3 +33,17 @@ def extend_periods() -> int:
 def renew_contracts() -> int:
     """Renew contracts whose end comes near and end those that are over; what is done stays."""
     return contract_renewals.sweep_contracts(now=timezone.now())
+
+
+@shared_task(
+    name="catalog.advance_subscriptions",
+    autoretry_for=(OperationalError,),
+    retry_backoff=True,
+    retry_jitter=True,
+    max_retries=3,
+    time_limit=600,
+    soft_time_limit=570,
+)
+def advance_subscriptions() -> int:
+    """Let starts, ends of trials, changes of plan and ends take effect; those that did not yet."""
+    return advancing.advance_all(now=timezone.now())

@@ -16,7 +16,6 @@ from catalog.models.customers import Customer
 from catalog.models.offerings import Offering
 from catalog.models.rate_plans import RatePlanVersion
 
-
 _BILLED_NEVER_MOVE = """
     IF EXISTS (
         SELECT FROM invoices i
@@ -47,6 +46,17 @@ class Subscription(TenantOwned):
         SUSPENDED = "SUSPENDED", "Suspended"
         EXPIRED = "EXPIRED", "Expired"
         CANCELLED = "CANCELLED", "Cancelled"
+
+    # States in which periods are stored ahead: usage is taken, whoever may be let in meanwhile.
+    RUNNING = (
+        State.CREATED,
+        State.TRIALING,
+        State.ACTIVE,
+        State.PAST_DUE,
+        State.EXPIRING_SOON,
+        State.SUSPENDED,
+    )
+    OVER = (State.EXPIRED, State.CANCELLED)
 
     class Cycle(models.TextChoices):
         WEEKLY = "WEEKLY", "Weekly"
@@ -128,6 +138,12 @@ class Subscription(TenantOwned):
     def paid_from(self) -> datetime:
         """When its first period that costs something begins."""
         return self.trial_end_at or self.start_at
+
+    @property
+    def stops_at(self) -> datetime | None:
+        """When its periods end: with itself, or with a trial that nobody will pay after."""
+        ends = [self.end_at, None if self.auto_convert else self.trial_end_at]
+        return min((end for end in ends if end is not None), default=None)
 
 
 class SubscriptionPlan(TenantOwned):

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import (
+    Case,
     DateTimeField,
     DurationField,
     Exists,
@@ -12,8 +13,10 @@ from django.db.models import (
     F,
     Max,
     OuterRef,
+    Q,
     QuerySet,
     Value,
+    When,
 )
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Least
@@ -26,6 +29,9 @@ from catalog.models import (
     Subscription,
     SubscriptionPeriod,
 )
+
+EXPIRES_SOON = timedelta(days=30)  # so long before its end a subscription is said to expire
+_SOON = Value(EXPIRES_SOON, output_field=DurationField())
 
 
 def default_entity(tenant: Tenant) -> BillingEntity | None:
@@ -58,11 +64,7 @@ def reach_of_clocks(now: datetime, ahead: timedelta) -> dict[UUID, datetime]:
 
     In one statement for all tenants, and only of those where some subscription falls short.
     """
-    running_clock = Value(now, output_field=DateTimeField()) + F("clock_offset")
-    until = ExpressionWrapper(
-        Coalesce(F("clock_frozen_at"), running_clock) + Value(ahead, output_field=DurationField()),
-        output_field=DateTimeField(),
-    )
+    until = _clock(now, ahead)
     short = _uncovered(
         Subscription.objects.filter(tenant=OuterRef("pk")),  # any tenant: each its own
         OuterRef("until"),
@@ -72,17 +74,55 @@ def reach_of_clocks(now: datetime, ahead: timedelta) -> dict[UUID, datetime]:
     return dict(tenants.values_list("pk", "until"))
 
 
+def subscriptions_due(tenant_id: UUID, now: datetime) -> QuerySet[Subscription]:
+    """Those of a tenant for which something takes effect by `now`: a start, an end, a change."""
+    moment = Value(now, output_field=DateTimeField())
+    return Subscription.objects.for_tenant(tenant_id).filter(_due(moment, moment + _SOON))
+
+
+def clocks_with_due_subscriptions(now: datetime) -> dict[UUID, datetime]:
+    """The time of each tenant for whose subscriptions something takes effect, in one statement."""
+    due = Subscription.objects.filter(  # any tenant: each its own
+        _due(OuterRef("clock"), OuterRef("soon")), tenant=OuterRef("pk")
+    )
+    clocks = Tenant.objects.annotate(
+        clock=_clock(now, timedelta(0)), soon=_clock(now, EXPIRES_SOON)
+    )
+    return dict(clocks.filter(Exists(due)).order_by("pk").values_list("pk", "clock"))
+
+
+def _due(now: Combinable, soon: Combinable) -> Q:
+    state = Subscription.State
+    return (
+        Q(state=state.CREATED, start_at__lte=now)
+        | Q(state=state.TRIALING, trial_end_at__lte=now)
+        | Q(state=state.ACTIVE, end_at__lte=soon)
+        | Q(end_at__lte=now) & ~Q(state__in=Subscription.OVER)
+        | Q(next_offering_at__lte=now)
+    )
+
+
+def _clock(now: datetime, ahead: timedelta) -> ExpressionWrapper:
+    """What the clock of a tenant will show `ahead` of when everybody's shows `now`."""
+    running_clock = Value(now, output_field=DateTimeField()) + F("clock_offset")
+    return ExpressionWrapper(
+        Coalesce(F("clock_frozen_at"), running_clock) + Value(ahead, output_field=DurationField()),
+        output_field=DateTimeField(),
+    )
+
+
 def _uncovered(
     subscriptions: QuerySet[Subscription], until: Combinable, until_from_within: Combinable
 ) -> QuerySet[Subscription]:
     """Those that run and whose periods reach neither `until` nor their own end."""
+    unpaid_from = Case(When(auto_convert=False, then=F("trial_end_at")))
     reached = SubscriptionPeriod.objects.filter(  # any tenant: of the subscription
         subscription=OuterRef("pk"),
         # LEAST of PostgreSQL passes over null, an open end
-        end_at__gte=Least(until_from_within, OuterRef("end_at")),
+        end_at__gte=Least(until_from_within, OuterRef("end_at"), OuterRef("unpaid_from")),
     )
-    running = subscriptions.filter(state=Subscription.State.ACTIVE, start_at__lt=until)
-    return running.filter(~Exists(reached))
+    running = subscriptions.filter(state__in=Subscription.RUNNING, start_at__lt=until)
+    return running.annotate(unpaid_from=unpaid_from).filter(~Exists(reached))
 
 
 def last_period_ends(subscription_ids: Collection[UUID]) -> dict[UUID, datetime]:

@@ -79,10 +79,8 @@ def archive_customer(*, customer: Customer, actor: Actor, now: datetime) -> Cust
     locked = _locked(customer)
     if locked.archived_at is not None:
         return locked
-    running = Subscription.objects.for_tenant(customer.tenant_id).filter(
-        customer=locked, state=Subscription.State.ACTIVE
-    )
-    if running.exists():
+    running = Subscription.objects.for_tenant(customer.tenant_id).filter(customer=locked)
+    if running.exclude(state__in=Subscription.OVER).exists():
         raise Conflict(f"customer '{locked}' has active subscriptions: cancel them first")
     locked.archived_at = now
     locked.save(update_fields=["archived_at"])

@@ -10,12 +10,13 @@ from aforo.errors import Conflict, Refused
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
 from aforo.tenancy.services.actors import Actor
-from catalog.models import BillingEntity, Subscription
+from catalog.models import BillingEntity, Subscription, VersionCurrency
 from catalog.services.subscriptions import cancel_subscription, create_subscription
 from tests.factories import (
     NOW,
     BillingEntityFactory,
     CustomerFactory,
+    InvoiceFactory,
     OfferingFactory,
     ProductFactory,
     RatePlanFactory,
@@ -194,8 +195,11 @@ def test_a_subscription_is_on_record_and_told(tenant, subscribe):
     entry = AuditEntry.objects.get(action="SUBSCRIPTION_CREATED")
     assert (entry.target_id, entry.at, entry.actor_name) == (str(subscription.id), NOW, "tests")
     assert entry.changes["start_at"] == {"before": None, "after": "2026-03-01T00:00:00+00:00"}
-    message = OutboxMessage.objects.get()
-    assert (message.fact, message.subject) == ("subscription.activated", str(subscription.id))
+    messages = OutboxMessage.objects.order_by("id").values_list("fact", "subject")
+    assert list(messages) == [
+        ("subscription.created", str(subscription.id)),
+        ("subscription.activated", str(subscription.id)),
+    ]
     tenant.refresh_from_db()
     assert tenant.catalog_version > 1
 
@@ -219,6 +223,7 @@ def test_cancelling_cuts_the_period_of_today(subscribe):
     assert entry.changes == {
         "state": {"before": "ACTIVE", "after": "CANCELLED"},
         "end_at": {"before": None, "after": NOW.isoformat()},
+        "cancels_at_end": {"before": False, "after": True},
     }
     assert OutboxMessage.objects.filter(fact="subscription.cancelled").count() == 1
 
@@ -247,6 +252,107 @@ def test_cancelling_in_the_past_is_refused(subscribe):
         cancel(subscription, at=NOW - timedelta(seconds=1))
     subscription.refresh_from_db()
     assert subscription.state == "ACTIVE"
+
+
+def test_what_is_cancelled_later_runs_until_then(subscribe):
+    subscription = subscribe()
+    cancelled = cancel(subscription, at=utc(2026, 8, 11), reason="moves away")
+    assert (cancelled.state, cancelled.cancels_at_end) == ("ACTIVE", True)
+    assert AuditEntry.objects.get(action="SUBSCRIPTION_CANCELLATION_SCHEDULED").reason
+    assert [row.state for row in subscription.phases.all()] == ["CREATED", "ACTIVE"]
+
+
+def test_cancelling_at_the_end_of_the_period_bills_it_whole(subscribe):
+    subscription = subscribe()
+    assert cancel(subscription, when="PERIOD_END").end_at == utc(2026, 4, 1)
+    (period,) = subscription.periods.all()
+    assert (period.end_at, period.whole_end_at) == (utc(2026, 4, 1), None)
+
+
+def test_a_period_that_begins_within_minutes_is_kept_that_long(subscribe):
+    """Events from fast clocks may have been counted in it: it must be there to be billed."""
+    subscription = subscribe()
+    now = utc(2026, 3, 31, 23, 55)
+    cancel(subscription, now=now)
+    last, tail = subscription.periods.all()
+    assert (last.end_at, last.whole_end_at) == (now, utc(2026, 4, 1))
+    assert (tail.start_at, tail.end_at) == (utc(2026, 4, 1), utc(2026, 4, 1, 0, 5))
+    assert tail.whole_end_at == utc(2026, 5, 1)
+
+
+def test_a_billed_period_is_not_cut(tenant, subscribe):
+    subscription = subscribe()
+    InvoiceFactory(tenant=tenant, subscription=subscription, period=subscription.periods.first())
+    with pytest.raises(Conflict, match="billed already") as refusal:
+        cancel(subscription)
+    assert refusal.value.code == "PERIOD_BILLED"
+    assert subscription.periods.first().end_at == utc(2026, 4, 1)
+
+
+def test_what_has_expired_cannot_be_cancelled(tenant):
+    subscription = SubscriptionFactory(tenant=tenant, state="EXPIRED", end_at=utc(2026, 3, 2))
+    with pytest.raises(Conflict) as refusal:
+        cancel(subscription)
+    assert refusal.value.code == "ILLEGAL_TRANSITION"
+
+
+def test_one_that_begins_later_is_created(subscribe):
+    subscription = subscribe(start=utc(2026, 4, 1))
+    assert subscription.state == "CREATED"
+    assert [row.state for row in subscription.phases.all()] == ["CREATED"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "turns"),
+    [
+        ({"billing_cycle": "WEEKLY"}, ["2026-03-11", "2026-03-18"]),
+        (
+            {"billing_cycle": "WEEKLY", "billing_anchor": "CALENDAR"},
+            ["2026-03-09", "2026-03-16"],
+        ),
+        ({"billing_anchor": "CALENDAR"}, ["2026-04-01", "2026-05-01"]),
+        ({"billing_cycle": "QUARTERLY"}, ["2026-06-04"]),
+        ({"billing_cycle": "QUARTERLY", "billing_anchor": "CALENDAR"}, ["2026-04-01"]),
+        ({"billing_cycle": "ANNUAL", "anchor_month": 7, "anchor_day": 1}, ["2026-07-01"]),
+        ({"billing_cycle": "DAYS", "cycle_count": 10}, ["2026-03-14", "2026-03-24"]),
+        ({"billing_cycle": "MONTHS", "cycle_count": 2}, ["2026-05-04"]),
+    ],
+)
+def test_periods_follow_the_cycle_and_the_anchor(subscribe, terms, turns):
+    subscription = subscribe(start=utc(2026, 3, 4), **terms)
+    ends = [f"{row.end_at:%Y-%m-%d}" for row in subscription.periods.all()]
+    assert ends[: len(turns)] == turns
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({"billing_cycle": "WEEKLY", "anchor_day": 8}, "billingAnchorDay"),
+        ({"billing_cycle": "ANNUAL", "anchor_month": 13}, "billingAnchorMonth"),
+        ({"anchor_month": 1}, "billingAnchorMonth"),
+        ({"cycle_count": 2}, "cycleCount"),
+        ({"billing_cycle": "DAYS", "cycle_count": 0}, "cycleCount"),
+        ({"billing_cycle": "DAYS", "billing_anchor": "CALENDAR"}, "billingAnchor"),
+        ({"invoice_threshold": Decimal(0)}, "invoiceThreshold"),
+        ({"currency": "EUR"}, "currency"),
+        ({"start_trial": True}, "startTrial"),
+        ({"trial_ends_at": utc(2026, 3, 1)}, "trialEndsAt"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused_by_field(subscribe, terms, field):
+    with pytest.raises(Refused) as refusal:
+        subscribe(**terms)
+    assert [error.field for error in refusal.value.errors] == [field]
+    assert Subscription.objects.count() == 0
+
+
+def test_any_currency_that_all_plans_are_priced_in_may_be_chosen(tenant, subscribe):
+    version = RatePlanVersionFactory(tenant=tenant)
+    VersionCurrency.objects.create(tenant=tenant, version=version, currency="EUR")
+    version.status, version.published_at = "PUBLISHED", NOW
+    version.save()
+    offering = OfferingFactory(tenant=tenant, rate_plans=[version.rate_plan])
+    assert subscribe(offering=offering, currency="EUR").currency == "EUR"
 
 
 def test_an_end_that_was_agreed_is_not_put_off(subscribe):
