@@ -50,5 +50,6 @@ def logging_of(*, form: str, level: str) -> dict[str, Any]:
         "loggers": {  # by default two lines per request, and three per task
             "django_structlog.middlewares.request": {"level": "WARNING"},
             "django_structlog.celery.receivers": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},  # it writes whole URLs, which may hold a secret
         },
     }

@@ -165,6 +165,9 @@ INTERNAL_LISTENER = env.bool("AFORO_INTERNAL_LISTENER", default=False)  # this p
 INTERNAL_NETWORKS = [ip_network(one) for one in env.list("AFORO_INTERNAL_NETWORKS", default=[])]
 GATEWAY_TOKENS = env.list("AFORO_GATEWAY_TOKENS", default=[])
 
+# --- requests of ours to servers of other people ---------------------------------------------
+PRIVATE_DESTINATIONS = env.bool("AFORO_PRIVATE_DESTINATIONS", default=False)  # also without TLS
+
 # --- the live stream, from a process of its own ---------------------------------------------
 STREAM_URL = env.str("AFORO_STREAM_URL", default="")  # empty: the proxy of the web process has it
 STREAM_LISTENERS = env.int("AFORO_STREAM_LISTENERS", default=20)  # of one tenant, at one time
@@ -203,6 +206,9 @@ SPECTACULAR_SETTINGS = {
         "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
         "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
         "BillRunStatus": "billing.models.bill_runs.BillRun.Status",
+        "ContractStatus": "catalog.models.contracts.Contract.Status",
+        "CouponDuration": "catalog.models.coupons.Coupon.Duration",
+        "CouponType": "catalog.models.coupons.Coupon.DiscountType",
         "CorrectionKind": "metering.models.corrections.Correction.Kind",
         "CostKind": "metering.models.costs.CostEvent.Kind",
         "HeldEventStatus": "metering.models.letters.HeldEvent.Status",

@@ -8,8 +8,18 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from billing import invariants
-from billing.services import bill_pages, bill_runs, closing
+from billing.services import (
+    bill_pages,
+    bill_runs,
+    closing,
+    consolidation,
+    grace,
+    invoice_states,
+    progress,
+    run_repairs,
+)
 from billing.simulations import requests as simulations
+from billing.taxes import settling
 
 _POLICY: dict[str, Any] = {
     "acks_late": True,
@@ -39,6 +49,34 @@ def bill_page(run_id: str, page: int) -> int:
 @shared_task(name="billing.resume_bill_runs", **_POLICY)
 def resume_bill_runs() -> int:
     return bill_runs.resume_runs(now=timezone.now())
+
+
+@shared_task(name="billing.expire_bill_runs", **_POLICY)
+def expire_bill_runs() -> int:
+    return run_repairs.expire_runs(now=timezone.now())
+
+
+@shared_task(name="billing.issue_due_drafts", **_POLICY)
+def issue_due_drafts() -> int:
+    """Consolidated invoices first: they may be due at once."""
+    now = timezone.now()
+    return consolidation.consolidate_waiting(now=now) + grace.issue_due_drafts(now=now)
+
+
+@shared_task(name="billing.settle_taxes", **_POLICY)
+def settle_taxes() -> int:
+    """The number of drafts that got their tax; a failing engine is asked again by Beat."""
+    return settling.settle_taxes(now=timezone.now())
+
+
+@shared_task(name="billing.mark_overdue", **_POLICY)
+def mark_overdue() -> int:
+    return invoice_states.mark_overdue(now=timezone.now())
+
+
+@shared_task(name="billing.invoice_thresholds", **_POLICY)
+def invoice_thresholds() -> int:
+    return progress.invoice_thresholds(now=timezone.now())
 
 
 @shared_task(name="billing.check_invariants", **_POLICY)

@@ -18,7 +18,8 @@ _SUMS = """
                   l.subtotal, l.discount, l.tax, l.total)
     FROM invoices i
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(amount) FILTER (WHERE type IN ('CHARGE', 'USAGE_FEE')), 0) AS subtotal,
+        SELECT coalesce(sum(amount) FILTER (
+                   WHERE type NOT IN ('DISCOUNT', 'TAX_ADJUSTMENT')), 0) AS subtotal,
                -coalesce(sum(amount) FILTER (WHERE type = 'DISCOUNT'), 0) AS discount,
                coalesce(sum(amount) FILTER (WHERE type = 'TAX_ADJUSTMENT'), 0) AS tax,
                coalesce(sum(amount), 0) AS total

@@ -1,10 +1,14 @@
-"""Billing entities: who invoices, in which currency and time zone."""
+"""Billing entities: who invoices, in which currency and time zone, with which taxes and looks."""
 
+import re
+import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import transaction
 
+from aforo.outward import NotSendable, require_sendable
+from aforo.sealing import seal, unseal
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog.models import BillingEntity
@@ -21,8 +25,17 @@ EDITABLE = frozenset(
         "tax_number",
         "invoice_prefix",
         "payment_terms_days",
+        "region",
+        "tax_engine",
+        "tax_url",
+        "tax_inclusive",
+        "grace_days",
+        "accent_color",
+        "footer",
     }
 )
+_PURPOSE = "tax engine secret"
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _SHOWN = EDITABLE | {"code", "currency", "is_default"}
 
 
@@ -63,8 +76,12 @@ def create_entity(
     invoice_prefix: str = "INV",
     payment_terms_days: int = 14,
     is_default: bool = False,
+    **more: object,
 ) -> BillingEntity:
-    """A new billing entity; its code and currency stay as they are for good."""
+    """A new billing entity; its code and currency stay as they are for good.
+
+    `more` are others of `EDITABLE`.
+    """
     entity = BillingEntity(
         tenant=tenant,
         code=code,
@@ -79,6 +96,7 @@ def create_entity(
         payment_terms_days=payment_terms_days,
         is_default=is_default,
         created_at=now,
+        **more,
     )
     _require_sound(entity)
     taken = f"there is a billing entity '{code}' already"
@@ -101,8 +119,6 @@ def edit_entity(
     """Change some of `EDITABLE`. Another time zone moves no period that is stored already."""
     rows = BillingEntity.objects.for_tenant(entity.tenant_id).select_for_update()
     locked: BillingEntity = rows.get(pk=entity.pk)
-    if "time_zone" in edits:
-        changes.require_zone(str(edits["time_zone"]))
     changes.edit(
         locked,
         edits,
@@ -111,10 +127,46 @@ def edit_entity(
         actor=actor,
         now=now,
     )
+    _require_sound(locked)  # as a whole: what one field may be depends on others
     return locked
+
+
+@transaction.atomic
+def rotate_tax_secret(*, entity: BillingEntity, actor: Actor, now: datetime) -> str:
+    """Another secret that questions to the tax engine are signed with; shown this once."""
+    rows = BillingEntity.objects.for_tenant(entity.tenant_id).select_for_update()
+    locked: BillingEntity = rows.get(pk=entity.pk)
+    secret = f"taxsec_{secrets.token_urlsafe(32)}"
+    locked.tax_secret = seal(secret.encode(), purpose=_PURPOSE, row=str(locked.pk))
+    locked.save(update_fields=["tax_secret"])
+    changes.record(locked, action="TAX_SECRET_ROTATED", actor=actor, now=now)
+    return secret
+
+
+def tax_secret_of(entity: BillingEntity) -> bytes:
+    """What questions to its tax engine are signed with; empty when there is none.
+
+    Raises Unsealable after a change of SECRET_KEY.
+    """
+    if entity.tax_secret is None:
+        return b""
+    return unseal(bytes(entity.tax_secret), purpose=_PURPOSE, row=str(entity.pk))
 
 
 def _require_sound(entity: BillingEntity) -> None:
     changes.require_valid(entity)
     changes.require_currency(entity.currency)
     changes.require_zone(entity.time_zone)
+    if entity.accent_color and not _COLOR.fullmatch(entity.accent_color):
+        raise changes.refused("accentColor", "INVALID", "is six hexadecimal digits, as #1a2b3c")
+    _require_taxable(entity)
+
+
+def _require_taxable(entity: BillingEntity) -> None:
+    if entity.tax_engine == BillingEntity.TaxEngine.TABLE and not entity.country:
+        raise changes.refused("country", "REQUIRED", "without it nobody knows where to tax")
+    if entity.tax_url or entity.tax_engine == BillingEntity.TaxEngine.HTTP:
+        try:
+            require_sendable(entity.tax_url)
+        except NotSendable as error:
+            raise changes.refused("taxUrl", "INVALID", str(error)) from None

@@ -10,6 +10,11 @@ NAMES = {
     "billing.execute_bill_run",
     "billing.bill_page",
     "billing.resume_bill_runs",
+    "billing.expire_bill_runs",
+    "billing.issue_due_drafts",
+    "billing.settle_taxes",
+    "billing.mark_overdue",
+    "billing.invoice_thresholds",
     "billing.check_invariants",
 }
 

@@ -1,0 +1,132 @@
+"""Requests to servers of other people: to public addresses, within a time and a size."""
+
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
+
+import httpx
+from django.conf import settings
+
+MAX_ANSWER_BYTES = 1_000_000
+Address = IPv4Address | IPv6Address
+
+
+class NotSendable(ValueError):
+    """An address that nothing is sent to: no https, or of a private network."""
+
+
+class Unanswered(Exception):
+    """No answer: no connection, too slow, too long."""
+
+
+class Answer(NamedTuple):
+    """What came back, whole."""
+
+    status: int
+    body: bytes
+
+
+def require_sendable(url: str) -> None:
+    """Raise NotSendable unless `url` is https with a host, and no literal private address.
+
+    `AFORO_PRIVATE_DESTINATIONS` lets http and private networks pass: for development, or for
+    engines beside this server.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise NotSendable(f"is no URL: {error}") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise NotSendable("is no URL of https")
+    if settings.PRIVATE_DESTINATIONS:
+        return
+    if parsed.scheme != "https":
+        raise NotSendable("begins with https://")
+    if parsed.userinfo:
+        raise NotSendable("names no user and no password")
+    literal = _literal(parsed.host)
+    if literal is not None:
+        _require_public(literal)
+
+
+def post(url: str, body: bytes, *, headers: Mapping[str, str], seconds: int) -> Answer:
+    """POST JSON and read the answer within `seconds`, following no redirects.
+
+    The addresses of the host are checked and then connected to by themselves, so that a name which
+    changes its mind leads nowhere else. Raises NotSendable or Unanswered.
+    """
+    require_sendable(url)
+    parsed = httpx.URL(url)
+    deadline = time.monotonic() + seconds
+    reason = "no address"
+    for address in _addresses(parsed):
+        request = httpx.Request(
+            "POST",
+            parsed.copy_with(host=str(address)),
+            content=body,
+            headers={
+                "Host": parsed.netloc.decode("ascii").rpartition("@")[2],
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",  # what is packed has no size that can be trusted
+                **headers,
+            },
+            extensions={"sni_hostname": parsed.host},
+        )
+        try:
+            return _exchange(request, deadline)
+        except httpx.ConnectError as error:
+            reason = str(error) or type(error).__name__
+        except httpx.HTTPError as error:
+            raise Unanswered(str(error) or type(error).__name__) from error
+    raise Unanswered(reason)
+
+
+def _exchange(request: httpx.Request, deadline: float) -> Answer:
+    left = max(0.001, deadline - time.monotonic())
+    with httpx.Client(timeout=left, follow_redirects=False, trust_env=False) as client:
+        request.extensions = {**request.extensions, "timeout": httpx.Timeout(left).as_dict()}
+        response = client.send(request, stream=True)
+        try:
+            return Answer(response.status_code, b"".join(_read(response, deadline)))
+        finally:
+            response.close()
+
+
+def _read(response: httpx.Response, deadline: float) -> Iterator[bytes]:
+    size = 0
+    for chunk in response.iter_raw():
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise Unanswered(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        if time.monotonic() > deadline:
+            raise Unanswered("the answer did not end in time")
+        yield chunk
+
+
+def _addresses(url: httpx.URL) -> Sequence[Address]:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise Unanswered(f"no address for {url.host}: {error}") from error
+    addresses = [ip_address(place[0]) for *_, place in found]
+    if not settings.PRIVATE_DESTINATIONS:
+        for address in addresses:
+            _require_public(address)
+    return addresses
+
+
+def _require_public(address: Address) -> None:
+    mapped = getattr(address, "ipv4_mapped", None)
+    if not (mapped or address).is_global or address.is_multicast:
+        raise NotSendable(f"leads to {address}, which is not public")
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
