@@ -117,6 +117,14 @@ class PeriodPrice:
         return self.row.unit_id
 
     @property
+    def may_have_moved(self) -> bool:
+        """Whether events may have been priced by other terms than these are by now.
+
+        A period that is cut grants less from then on, and a contract replaces a price.
+        """
+        return self.share is not None or self.agreed is not None
+
+    @property
     def terms(self) -> Terms:
         """Read once per distinct price of a page. Raises InvalidTerms."""
         agreed_id = self.agreed.pk if self.agreed else None

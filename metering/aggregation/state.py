@@ -7,20 +7,30 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from catalog.pricing import Part, Usage, parts_from_json, parts_to_json
 from metering.aggregation.measure import Measure
 
-Stored = Mapping[str, Any] | None
+Stored = Mapping[str, Any] | str | None
+"""As Django reads it, or as JSON."""
+
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def read(state: Stored) -> Mapping[str, Any]:
+    """Its members; none of a total that remembers nothing."""
+    return _decoder.decode(state) if isinstance(state, str) else state or {}
 
 
 def usage_in(quantity: Decimal, count: int, state: Stored) -> Usage:
     """The usage of a total that stands at this: what its terms charge."""
-    return Usage(quantity, count, parts_from_json((state or {}).get("parts")))
+    return Usage(quantity, count, parts_from_json(read(state).get("parts")))
 
 
 def level_in(state: Stored) -> Any:
     """What `measure_of` goes on from."""
-    return (state or {}).get("level")
+    return read(state).get("level")
 
 
 def state_of(measure: Measure | None, parts: tuple[Part, ...] | None) -> dict[str, Any] | None:

@@ -8,19 +8,25 @@ import msgspec
 
 from aforo.errors import Refused
 from aforo.tenancy.models import Tenant
-from catalog.models import BillableUnit, Subscription, UnitPrice
-from catalog.pricing import InvalidTerms, parse_terms
+from catalog.models import BillableUnit, Subscription, SubscriptionPeriod
+from catalog.pricing import InvalidTerms
 from catalog.selectors.contracts import contract_of_unit
+from catalog.selectors.prices import PeriodPrice, PriceKey, prices_of_totals
+from metering.aggregation import Span
 from metering.ingest import rating, write
 from metering.ingest.arrivals import Arrival, arrival_of
 from metering.ingest.events import Event
 from metering.ingest.inbox import Batch
 from metering.ingest.targets import Target
 from metering.models import RunningTotal
+from metering.proof import microseconds
+
+NO_TIME = (0, 1)
+"""The span of a period that was taken back."""
 
 
 def targets_of(tenant: Tenant, total_ids: Collection[int]) -> dict[int, Target]:
-    """What counts into each of these totals, under the price that its plan version publishes.
+    """What counts into each of these totals, under the price of its plan version in its period.
 
     Raises Refused (UNPRICEABLE) when that price cannot be read.
     """
@@ -33,14 +39,16 @@ def targets_of(tenant: Tenant, total_ids: Collection[int]) -> dict[int, Target]:
             "pk", "customer_id"
         )
     )
-    wires = _terms(tenant, {row.plan_version_id for row in rows})
+    prices = prices_of_totals(tenant.pk, set(map(_price_key, rows)))
+    spans = _spans(tenant, {row.period_id for row in rows})
     return {
         row.id: _target(
             row,
-            customers[row.subscription_id],
-            units[row.unit_id],
-            wires.get((row.plan_version_id, row.unit_id), {}),
-            bytes(tenant.hash_secret),
+            customer_id=customers[row.subscription_id],
+            unit=units[row.unit_id],
+            price=prices[_price_key(row)],
+            span=spans.get(row.period_id, NO_TIME),
+            secret=bytes(tenant.hash_secret),
         )
         for row in rows
     }
@@ -81,22 +89,31 @@ def append(groups: dict[Target, list[Arrival]]) -> None:
     rating.write_back(locked)
 
 
-def _terms(
-    tenant: Tenant, version_ids: Collection[UUID]
-) -> Mapping[tuple[UUID, UUID], dict[str, object]]:
-    prices = UnitPrice.objects.for_tenant(tenant).filter(version_id__in=version_ids)
-    return {(price.version_id, price.unit_id): price.terms for price in prices}
+def _price_key(total: RunningTotal) -> PriceKey:
+    return total.period_id, total.plan_version_id, total.unit_id
+
+
+def _spans(tenant: Tenant, period_ids: Collection[UUID]) -> Mapping[UUID, Span]:
+    periods = SubscriptionPeriod.objects.for_tenant(tenant).filter(pk__in=period_ids)
+    return {
+        period_id: (microseconds(start), microseconds(end))
+        for period_id, start, end in periods.values_list("pk", "start_at", "end_at")
+    }
 
 
 def _target(
     total: RunningTotal,
+    *,
     customer_id: UUID,
     unit: BillableUnit,
-    wire: dict[str, object],
+    price: PeriodPrice | None,
+    span: Span,
     secret: bytes,
 ) -> Target:
+    if price is None:
+        raise Refused(f"its plan version does not price {unit.name!r}", code="UNPRICEABLE")
     try:
-        terms = parse_terms(wire)
+        terms = price.terms
     except InvalidTerms as error:
         reason = f"the terms of {unit.name!r} do not hold: {error}"
         raise Refused(reason, code="UNPRICEABLE") from error
@@ -107,8 +124,10 @@ def _target(
         version_id=total.plan_version_id,
         period_id=total.period_id,
         unit=contract_of_unit(unit),
-        terms=terms,
+        terms=terms.of_dimension(total.dimension),
         accepts=None,
+        span=span,
+        dimension=total.dimension,
         total_id=total.id,
     )
     # Of its own, since no drain has told this process the tenant's secret.

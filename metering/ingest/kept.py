@@ -8,13 +8,12 @@ import msgspec
 
 from catalog.pricing import Terms, Usage
 from metering.aggregation import MEASURES, Measure, key_hash, measure_of
-from metering.aggregation.state import level_in, state_of, usage_in
+from metering.aggregation.state import level_in, read, state_of, usage_in
 from metering.ingest.arrivals import Arrival
 from metering.ingest.targets import Target, fields_of
 from metering.ingest.totals import Total
 from metering.proof import microseconds
 
-_decoder = msgspec.json.Decoder(dict[str, object] | None)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,7 +48,7 @@ def kept_by(target: Target, terms: Terms, total: Total) -> Kept | None:
     aggregation = target.unit.aggregation
     if aggregation not in MEASURES and not terms.keeps_parts:
         return None
-    state = _decoder.decode(total.state) if total.state else None
+    state = read(total.state)
     measure = measure_of(aggregation, level_in(state), span=target.span, carried=total.carried)
     usage = usage_in(total.quantity, total.event_count, state) if terms.keeps_parts else None
     return Kept(terms, measure, usage)

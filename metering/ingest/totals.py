@@ -57,7 +57,10 @@ _NEW_VALUES = """
     SELECT * FROM unnest(%s::bigint[], %s::uuid[])
     ON CONFLICT DO NOTHING RETURNING running_total_id, value
 """
-_FORGET = "DELETE FROM unique_values WHERE running_total_id = %s AND value = %s::uuid"
+_FORGET = """
+    DELETE FROM unique_values
+    WHERE running_total_id = %s AND value = %s::uuid AND NOT is_carried
+"""
 EMPTY_DIGEST = bytes(32)
 
 
@@ -186,10 +189,13 @@ def new_values(seen: set[tuple[int, str]]) -> set[tuple[int, str]]:
         return {(total_id, value.hex) for total_id, value in cursor.fetchall()}
 
 
-def forget_value(total_id: int, value: str) -> None:
-    """No event with this value stands in a locked total any more: the next one is the first."""
+def forget_value(total_id: int, value: str) -> int:
+    """No event with this value stands in a locked total any more: the next one is the first.
+
+    How many values went: none, when it was carried over from the period before.
+    """
     with hot_cursor() as cursor:
-        cursor.execute(_FORGET, (total_id, value))
+        return cursor.execute(_FORGET, (total_id, value)).rowcount
 
 
 def _array(values: Iterable[int | str]) -> str:

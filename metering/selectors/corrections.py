@@ -70,6 +70,13 @@ def largest_standing(running_total_id: int, *, but: int) -> Decimal:
     return largest or ZERO
 
 
+def last_standing(running_total_id: int, *, but: int) -> list[UsageEvent]:
+    """The events at a total's last instant, of those that stand, without that at position `but`."""
+    standing = _standing(running_total_id, but)
+    last = standing.aggregate(at=Max("occurred_at"))["at"]
+    return list(standing.filter(occurred_at=last)) if last else []
+
+
 def has_standing_value(running_total_id: int, *, but: int, field: str, value: str) -> bool:
     """Whether another event that stands has the value (a hash) that UNIQUE counts."""
     rows = _standing(running_total_id, but).values_list("position", flat=True)

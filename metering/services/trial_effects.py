@@ -71,8 +71,7 @@ def effect_of(arrival: Arrival, target: Target) -> Effect:
 
 
 def _usage(total: Total) -> Usage:
-    state = None if total.state is None else msgspec.json.decode(total.state)
-    return usage_in(total.quantity, total.event_count, state)
+    return usage_in(total.quantity, total.event_count, total.state)
 
 
 def _read(arrival: Arrival, target: Target) -> tuple[Total, set[tuple[int, str]]]:

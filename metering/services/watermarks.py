@@ -11,8 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import ZERO
+from aforo.money import EXACT, ZERO
+from catalog.pricing import Terms, Usage
+from catalog.selectors.prices import with_rollover
+from metering.aggregation import Span
+from metering.aggregation.state import Stored, usage_in
 from metering.ingest.connection import hot_cursor
+from metering.proof import microseconds
 
 _ENSURE = """
     INSERT INTO running_totals (
@@ -26,10 +31,15 @@ _ENSURE = """
     ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
 """
 _LOCK = """
-    SELECT id, tenant_id, subscription_id, plan_version_id, unit_id, dimension, period_id,
-           quantity, event_count, revenue, position, digest,
-           billed_position, billed_quantity, billed_event_count, billed_revenue
-    FROM running_totals WHERE period_id = ANY(%s) OR id = ANY(%s) ORDER BY id FOR UPDATE
+    SELECT t.id, t.tenant_id, t.subscription_id, t.plan_version_id, t.unit_id, t.dimension,
+           t.period_id, t.quantity, t.event_count, t.revenue, t.position, t.digest,
+           t.billed_position, t.billed_quantity, t.billed_event_count, t.billed_revenue,
+           t.state, t.rollover, t.carried, t.billed_state, t.billed_adjustments,
+           u.aggregation, u.recurring, p.start_at, p.end_at
+    FROM running_totals t
+    JOIN billable_units u ON u.id = t.unit_id
+    LEFT JOIN subscription_periods p ON p.id = t.period_id
+    WHERE t.period_id = ANY(%s) OR t.id = ANY(%s) ORDER BY t.id FOR UPDATE OF t
 """
 _LATE = """
     SELECT running_total_id FROM late_totals WHERE tenant_id = %s AND subscription_id = ANY(%s)
@@ -41,8 +51,10 @@ _ADJUSTMENTS = """
     WHERE running_total_id = ANY(%s) GROUP BY running_total_id
 """
 _STAMP = """
-    UPDATE running_totals SET billed_position = position, billed_quantity = quantity,
-        billed_event_count = event_count, billed_revenue = revenue
+    UPDATE running_totals t SET billed_position = position, billed_quantity = quantity,
+        billed_event_count = event_count, billed_revenue = revenue, billed_state = state,
+        billed_adjustments = (
+            SELECT coalesce(sum(amount), 0) FROM rating_adjustments WHERE running_total_id = t.id)
     WHERE id = ANY(%s)
 """
 
@@ -79,6 +91,44 @@ class LockedTotal:
     billed_quantity: Decimal | None
     billed_event_count: int | None
     billed_revenue: Decimal | None
+    state: Stored = None
+    rollover: Decimal = ZERO
+    carried: Decimal | None = None
+    billed_state: Stored = None
+    billed_adjustments: Decimal | None = None
+    aggregation: str = ""
+    is_recurring: bool = False
+    period_start: datetime | None = None  # None: the period was taken back
+    period_end: datetime | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What its terms charge."""
+        return usage_in(self.quantity, self.event_count, self.state)
+
+    @property
+    def billed_usage(self) -> Usage:
+        """What they charged at the watermark; nothing without one."""
+        quantity, count = self.billed_quantity or ZERO, self.billed_event_count or 0
+        return usage_in(quantity, count, self.billed_state)
+
+    @property
+    def late_revenue(self) -> Decimal:
+        """What was added to its price since the watermark, by events and by adjustments."""
+        now = EXACT.add(self.revenue, self.adjustments)
+        billed = EXACT.add(self.billed_revenue or ZERO, self.billed_adjustments or ZERO)
+        return EXACT.subtract(now, billed)
+
+    @property
+    def span(self) -> Span:
+        """Its period in microseconds; that of a period which was taken back lasts one."""
+        if self.period_start is None or self.period_end is None:
+            return (0, 1)
+        return microseconds(self.period_start), microseconds(self.period_end)
+
+    def terms(self, of_period: Terms) -> Terms:
+        """The terms of its dimension, with what it was granted by rollover."""
+        return with_rollover(of_period.of_dimension(self.dimension), self.rollover)
 
 
 def ensure_totals(wanted: Iterable[WantedTotal]) -> None:

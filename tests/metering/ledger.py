@@ -10,28 +10,32 @@ from django.db.models import Sum
 
 from aforo.money import ZERO, exact, plain
 from aforo.tenancy.models import Tenant
-from catalog.models import BillableUnit, UnitPrice
-from catalog.pricing import Usage, parse_terms
+from catalog.models import BillableUnit, SubscriptionPeriod
+from catalog.pricing import Usage
+from catalog.selectors.prices import prices_of_totals, with_rollover
+from metering.aggregation.state import usage_in
 from metering.models import (
     DeadLetter,
     EventKey,
     HeldEvent,
     InboxBatch,
+    RatingAdjustment,
     Receipt,
     RunningTotal,
     UniqueValue,
     UsageEvent,
 )
+from tests.metering import aggregations
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def _microseconds(moment):
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def hashed(row):
     """The bytes of one stored event that its hash is made of."""
-
-    def microseconds(moment):
-        return (moment - EPOCH) // timedelta(microseconds=1)
-
     values = [
         row.running_total_id,
         row.position,
@@ -44,8 +48,8 @@ def hashed(row):
         plain(row.quantity),
         plain(row.revenue),
         plain(row.cost),
-        microseconds(row.occurred_at),
-        microseconds(row.received_at),
+        _microseconds(row.occurred_at),
+        _microseconds(row.received_at),
         row.late,
         row.product_type,
         row.session_id,
@@ -74,29 +78,44 @@ def assert_chain_holds(total, rows):
 
 
 def quantity_of(total, unit, rows):
-    match unit.aggregation:
-        case "COUNT":
-            return len(rows)
-        case "SUM":
-            return sum((row.quantity for row in rows), ZERO)
-        case "MAX":
-            return max((row.quantity for row in rows), default=ZERO)
-        case "UNIQUE":
-            return UniqueValue.objects.filter(running_total_id=total.id).count()
+    carried = total.carried or ZERO
+    events = [(_microseconds(row.occurred_at), row.idempotency_key, row.quantity) for row in rows]
+    return {
+        "COUNT": lambda: len(rows),
+        "SUM": lambda: sum((row.quantity for row in rows), carried),
+        "MAX": lambda: max(carried, *(row.quantity for row in rows), ZERO),
+        "UNIQUE": lambda: UniqueValue.objects.filter(running_total_id=total.id).count(),
+        "LATEST": lambda: aggregations.latest(events, carried),
+        "AVG": lambda: aggregations.average(events),
+        "PERCENTILE_95": lambda: aggregations.percentile_95(events),
+        "WEIGHTED_SUM": lambda: aggregations.weighted(events, *_span(total), carried),
+    }[unit.aggregation]()
+
+
+def _span(total):
+    period = SubscriptionPeriod.objects.get(id=total.period_id)
+    return _microseconds(period.start_at), _microseconds(period.end_at)
+
+
+def terms_of(total):
+    key = (total.period_id, total.plan_version_id, total.unit_id)
+    terms = prices_of_totals(total.tenant_id, [key])[key].terms
+    return with_rollover(terms.of_dimension(total.dimension), total.rollover)
 
 
 def assert_total_is_priced(total, rows):
     """Quantity, revenue and cost of a total are those of its events, to the last digit."""
     unit = BillableUnit.objects.get(id=total.unit_id)
-    price = UnitPrice.objects.get(version_id=total.plan_version_id, unit=unit)
-    terms = parse_terms(price.terms)
+    terms = terms_of(total)
+    adjusted = total.adjustments.aggregate(sum=Sum("amount", default=ZERO))["sum"]
     with exact():
         assert total.quantity == quantity_of(total, unit, rows)
         assert total.revenue == sum((row.revenue for row in rows), ZERO)
         assert total.cost == sum((row.cost for row in rows), ZERO)
-        assert total.cost == unit.unit_cost * total.quantity
-        charged = terms.charge(Usage(total.quantity, total.event_count))
-        assert terms.charge(Usage(ZERO)) + total.revenue == charged
+        if not RatingAdjustment.objects.filter(running_total=total).exists():
+            assert total.cost == unit.unit_cost * total.quantity
+        charged = terms.charge(usage_in(total.quantity, total.event_count, total.state))
+        assert terms.charge(Usage(ZERO)) + total.revenue + adjusted == charged
     assert total.event_count == total.position == len(rows)
 
 

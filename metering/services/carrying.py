@@ -1,0 +1,173 @@
+"""What one period leaves to the next: unused included units, and the level of recurring units."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.money import EXACT, ZERO
+from catalog.selectors.prices import PeriodPrice
+from metering.aggregation import CARRIED, measure_of
+from metering.aggregation.state import level_in
+from metering.ingest.connection import hot_cursor
+from metering.selectors.exact_quantities import largest, levels_held
+from metering.services.adjusting import adjust
+from metering.services.estimates import adjustment_of
+from metering.services.watermarks import LockedTotal
+
+CARRIED_OVER = "carried over from the period before"
+
+# Sorted as the drain inserts, so that neither waits for the other for ever.
+_ENSURE = """
+    INSERT INTO running_totals (
+        tenant_id, subscription_id, plan_version_id, unit_id, dimension, period_id,
+        quantity, event_count, revenue, cost, position, digest
+    )
+    SELECT t.tenant_id, t.subscription_id, m.next_version_id, t.unit_id, t.dimension,
+           m.next_period_id, 0, 0, 0, 0, 0, decode(repeat('00', 32), 'hex')
+    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[])
+        AS m (period_id, version_id, unit_id, next_period_id, next_version_id)
+    JOIN running_totals t
+      ON t.period_id = m.period_id AND t.plan_version_id = m.version_id AND t.unit_id = m.unit_id
+    ORDER BY m.next_period_id, m.next_version_id, t.unit_id, t.dimension COLLATE "C"
+    ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
+"""
+_COPY_VALUES = """
+    INSERT INTO unique_values (running_total_id, value, is_carried)
+    SELECT m.target, v.value, true
+    FROM unnest(%s::bigint[], %s::bigint[]) AS m (source, target)
+    JOIN unique_values v ON v.running_total_id = m.source
+    ORDER BY m.target, v.value
+    ON CONFLICT (running_total_id, value) DO UPDATE SET is_carried = true
+"""
+_COUNT_VALUES = """
+    SELECT running_total_id, count(*) FROM unique_values
+    WHERE running_total_id = ANY(%s) GROUP BY running_total_id
+"""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Move:
+    """A unit's usage goes on from one plan version and period to the next ones."""
+
+    period_id: UUID
+    version_id: UUID
+    unit_id: UUID
+    next_period_id: UUID
+    next_version_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a total of the next period begins with.
+
+    `source` is the total that is billed, `target` that of the same unit and dimension in the next
+    period, both locked; `price` is the target's, `rollover` the units that it is granted.
+    """
+
+    source: LockedTotal
+    target: LockedTotal
+    price: PeriodPrice
+    rollover: Decimal = ZERO
+
+
+def ensure_next_totals(moves: Iterable[Move]) -> None:
+    """Insert the totals of the next periods, one for each dimension that has one now.
+
+    One statement. Call it with `ensure_totals`, before the totals of both periods are locked
+    together by one `lock_totals`, which keeps the order of ids.
+    """
+    rows = sorted(set(moves))
+    if rows:
+        columns = zip(*map(astuple, rows), strict=True)
+        with hot_cursor() as cursor:
+            cursor.execute(_ENSURE, [list(column) for column in columns])
+
+
+def carry_over(carries: Sequence[Carry], *, now: datetime) -> list[LockedTotal]:
+    """Set rollover and carried level of the next totals; those that changed, as they stand after.
+
+    Their price follows by one adjustment each: it is what their terms charge with what they begin
+    with, less what they charged without. Again with the same values changes nothing; a target that
+    is billed already is left as it is. At most six statements, however many.
+    Call it in the transaction that bills the sources, after `settle_estimates`. Raises
+    InvalidTerms for a price that cannot be read.
+    """
+    open_ones = [one for one in carries if one.target.billed_position is None]
+    levels = _levels_at_the_end([one.source for one in open_ones])
+    begun = [
+        replace(one.target, rollover=one.rollover, carried=levels.get(one.source.id))
+        for one in open_ones
+    ]
+    quantities = _quantities(open_ones, begun)
+    changed, adjustments = [], []
+    for carry, after in zip(open_ones, begun, strict=True):
+        stands = replace(after, quantity=quantities.get(after.id, after.quantity))
+        if stands == carry.target:
+            continue
+        owed = EXACT.subtract(_price(stands, carry.price), _price(carry.target, carry.price))
+        adjustments.append(adjustment_of(stands, owed, CARRIED_OVER))
+        changed.append(replace(stands, adjustments=EXACT.add(stands.adjustments, owed)))
+    adjust(adjustments, now=now)
+    return changed
+
+
+def _price(total: LockedTotal, price: PeriodPrice) -> Decimal:
+    return total.terms(price.terms).charge(total.usage)
+
+
+def _levels_at_the_end(totals: Sequence[LockedTotal]) -> Mapping[int, Decimal]:
+    """What recurring units end their period with; others leave no level."""
+    recurring = [one for one in totals if one.is_recurring and one.aggregation in CARRIED]
+    weighted = [one for one in recurring if one.aggregation == "WEIGHTED_SUM"]
+    held = levels_held([one.id for one in weighted])
+    found = {one.id: one.quantity for one in recurring}
+    for one in weighted:
+        found[one.id] = held[one.id].last_level if one.id in held else one.carried or ZERO
+    return found
+
+
+def _quantities(carries: Sequence[Carry], begun: Sequence[LockedTotal]) -> dict[int, Decimal]:
+    """The quantity of each target that begins with a level, from that level on."""
+    by_kind: dict[str, list[tuple[Carry, LockedTotal]]] = {}
+    for carry, after in zip(carries, begun, strict=True):
+        if after.carried is not None:
+            by_kind.setdefault(after.aggregation, []).append((carry, after))
+    peaks = largest([after.id for _, after in by_kind.get("MAX", ())])
+    values = _union([carry for carry, _ in by_kind.get("UNIQUE", ())])
+    found: dict[int, Decimal] = {}
+    for kind, pairs in by_kind.items():
+        for carry, after in pairs:
+            level = after.carried or ZERO
+            match kind:
+                case "SUM":
+                    own = EXACT.subtract(after.quantity, carry.target.carried or ZERO)
+                    found[after.id] = EXACT.add(own, level)
+                case "MAX":
+                    found[after.id] = max(level, peaks.get(after.id, ZERO))
+                case "UNIQUE":
+                    found[after.id] = values.get(after.id, ZERO)
+                case _:
+                    found[after.id] = _measured(after)
+    return found
+
+
+def _measured(total: LockedTotal) -> Decimal:
+    measure = measure_of(
+        total.aggregation, level_in(total.state), span=total.span, carried=total.carried
+    )
+    assert measure is not None  # noqa: S101 - only such are left
+    return measure.quantity
+
+
+def _union(carries: Sequence[Carry]) -> Mapping[int, Decimal]:
+    """Distinct values of UNIQUE go over, each once; how many a target has then."""
+    if not carries:
+        return {}
+    sources = [carry.source.id for carry in carries]
+    targets = [carry.target.id for carry in carries]
+    with hot_cursor() as cursor:
+        cursor.execute(_COPY_VALUES, (sources, targets))
+        rows = cursor.execute(_COUNT_VALUES, (targets,)).fetchall()
+    return {total_id: Decimal(count) for total_id, count in rows}
