@@ -182,6 +182,7 @@ class UsageFact:
     expires_at: datetime | None = None  # of what it leaves over; None: nothing rolls over
     rollover_cap: Decimal | None = None  # in units, of all that is carried over together
     is_paid: bool = False  # its flat rate, in advance
+    goes_on: bool = False  # whether the next period begins with something of this one
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -12,10 +11,14 @@ from psycopg.types.json import Jsonb
 from aforo.ids import new_id
 from aforo.money import EXACT, ZERO, plain
 from billing.models import Invoice
-from billing.pipeline import Draft, Facts, LateFact, Line, LineType, Result, UsageFact
-from catalog.models import BillingEntity, Customer, SubscriptionPeriod
+from billing.pipeline import Draft, LateFact, Line, LineType, UsageFact
+from billing.services.carried import write_carried
+from billing.services.new_invoices import NewInvoice
+from catalog.models import BillingEntity, Customer
 from catalog.pricing import Charge
 from metering.ingest.connection import hot_cursor
+
+__all__ = ["NewInvoice", "buyer_of", "write_drafts"]
 
 Row = tuple[object, ...]
 
@@ -40,54 +43,18 @@ _ASKED = (
 _RECORD = ("id", "tenant_id", "invoice_id", "stages")
 
 
-@dataclass(frozen=True, slots=True)
-class NewInvoice:
-    """A priced period on its way to the database. Lines get their ids in their order."""
-
-    id: UUID
-    period: SubscriptionPeriod
-    facts: Facts
-    result: Result
-    line_ids: tuple[UUID, ...]
-    kind: Invoice.Kind
-
-    @classmethod
-    def of(
-        cls,
-        period: SubscriptionPeriod,
-        facts: Facts,
-        result: Result,
-        kind: Invoice.Kind = Invoice.Kind.PERIOD,
-    ) -> "NewInvoice":
-        line_ids = tuple(new_id() for _ in result.draft.lines)
-        return cls(new_id(), period, facts, result, line_ids, kind)
-
-    @property
-    def tenant_id(self) -> UUID:
-        return self.period.tenant_id
-
-    @property
-    def billed_total_ids(self) -> Iterator[int]:
-        """The totals that it bills as far as they stand."""
-        for fact in self.facts.usage:
-            yield fact.running_total_id
-        for line in self.result.draft.lines:
-            if line.late is not None:
-                yield line.late.running_total_id
-
-    @property
-    def lines(self) -> Iterator[tuple[UUID, Line]]:
-        return zip(self.line_ids, self.result.draft.lines, strict=True)
-
-
 def write_drafts(
     invoices: Sequence[NewInvoice], *, run_id: UUID | None, created_at: datetime
 ) -> None:
-    """Insert invoices as drafts, with lines, spans and stage records, in four statements."""
+    """Insert invoices as drafts: lines, spans, stage records, and what they leave to later ones.
+
+    In four statements, and those of `write_carried`.
+    """
     _copy("invoices", _INVOICE, (_invoice(one, run_id, created_at) for one in invoices))
     _copy("invoice_lines", _LINE, (row for one in invoices for row in _lines(one)))
     _copy("bill_run_event_index", _SPAN, (row for one in invoices for row in _spans(one)))
     _copy("stage_records", _RECORD, (_record(one) for one in invoices))
+    write_carried(invoices, now=created_at)
 
 
 def _copy(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -174,7 +141,7 @@ def _lines(new: NewInvoice) -> Iterator[Row]:
             line.exact_amount,
             line.amount.amount,
             Jsonb([_charge(charge) for charge in line.charges]),
-            _terms(line, new.facts),
+            _terms(line),
             line.version_id,
             _dimension(line),
             line.tax_code,
@@ -198,16 +165,9 @@ def _charge(charge: Charge) -> dict[str, str | None]:
     }
 
 
-def _terms(line: Line, facts: Facts) -> Jsonb | None:
+def _terms(line: Line) -> Jsonb | None:
     """The terms that made the price: of gross quantity, already scaled to a partial period."""
-    if line.late is not None:
-        return Jsonb(line.late.terms.as_dict())
-    if line.fact is None:
-        return None
-    terms = line.fact.terms
-    if facts.is_partial:
-        terms = terms.prorated(facts.seconds, facts.whole_seconds)
-    return Jsonb(terms.as_dict())
+    return None if line.terms is None else Jsonb(line.terms.as_dict())
 
 
 def _spans(new: NewInvoice) -> Iterator[Row]:

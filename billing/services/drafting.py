@@ -47,7 +47,7 @@ def draft_invoices(work: Work, *, now: datetime) -> list[NewInvoice]:
     billed. Totals stay locked until the caller's transaction ends. Raises StageFailed for the first
     period that cannot be billed.
     """
-    facts = facts_of(work)
+    facts = facts_of(work, now=now)
     results = {period_id: pipeline.run(one) for period_id, one in facts.items()}
     invoices = [NewInvoice.of(one, facts[one.id], results[one.id]) for one in work.periods]
     invoices += [
@@ -63,13 +63,14 @@ def draft_invoices(work: Work, *, now: datetime) -> list[NewInvoice]:
     return invoices
 
 
-def facts_of(work: Work) -> dict[UUID, Facts]:
+def facts_of(work: Work, *, now: datetime) -> dict[UUID, Facts]:
     """The facts of each period by its id, with what invoices of usage so far have asked for."""
     facts = facts_for(
         tenant_id=work.tenant_id,
         periods=work.periods,
         auto_finalize=work.auto_finalize,
         adjusted=work.adjusted,
+        now=now,
     )
     earlier = earlier_facts(
         tenant_id=work.tenant_id, period_ids=[period.id for period in work.periods]

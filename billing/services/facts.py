@@ -1,24 +1,49 @@
 """Facts for the pipeline: everything a chunk's prices depend on, read once under lock."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
-from aforo.money import EXACT, ZERO
-from billing.pipeline import Facts, LateFact, StageFailed, UsageFact
-from billing.services.contracts import READING, Contract, Price, contracts_for
+from aforo.money import ZERO
+from billing.pipeline import ContractFact, CouponFact, Facts, LateFact, TaxFact
+from billing.services.advances import (
+    Asked,
+    advance_fact,
+    asked_in_advance,
+    days_of,
+    fees_of,
+    next_periods,
+    paid_facts,
+)
+from billing.services.agreed_facts import contract_facts, coupon_facts
+from billing.services.contracts import Contract, contracts_for
 from billing.services.late_facts import late_facts
+from billing.services.rollover_facts import Expiries, Grants, grants_of
+from billing.services.usage_facts import locked_totals, usage_facts
 from billing.taxes.facts import tax_facts
 from catalog.models import SubscriptionPeriod
-from metering.services.watermarks import (
-    LockedTotal,
-    WantedTotal,
-    ensure_totals,
-    late_totals_of,
-    lock_totals,
-)
+from metering.services.watermarks import LockedTotal
+
+NOTHING = Contract()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What was read for all periods of a chunk at once, each by the period's id."""
+
+    contracts: Mapping[UUID, Contract]
+    following: Mapping[UUID, SubscriptionPeriod]
+    asked: Asked
+    agreed: Mapping[UUID, ContractFact]
+    coupons: Mapping[UUID, tuple[CouponFact, ...]]
+    taxes: Mapping[UUID, TaxFact]
+    firsts: Mapping[UUID, datetime]  # by subscription
+    grants: Grants
+    expiries: Expiries
+
+    def contract(self, period: SubscriptionPeriod) -> Contract:
+        return self.contracts.get(period.pk, NOTHING)
 
 
 def facts_for(
@@ -26,69 +51,82 @@ def facts_for(
     tenant_id: UUID,
     periods: Sequence[SubscriptionPeriod],
     auto_finalize: bool,
+    now: datetime,
     adjusted: Sequence[SubscriptionPeriod] = (),
 ) -> dict[UUID, Facts]:
     """The facts of each period by its id, in a number of statements that does not grow with them.
 
     Late usage of a subscription goes to its first period here. `adjusted` are billed already: all
-    that is left to bill with them is late usage. Makes the totals that no event has made and locks
-    them all until the caller's transaction ends. Periods come with subscription and offering.
+    that is left to bill with them is late usage. Makes the totals that no event has made, locks
+    them all until the caller's transaction ends, and makes estimates exact. Periods come with
+    subscription, offering, customer and billing entity. `now` is on the tenant's clock.
     Raises StageFailed for what cannot be priced.
     """
-    contracts = contracts_for(tenant_id, [*periods, *adjusted])
-    ensure_totals(
-        WantedTotal(period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id)
-        for period in periods
-        for price in _contract(period, contracts).prices
+    books = _read(tenant_id, periods, adjusted, now=now)
+    own, others = locked_totals(
+        tenant_id,
+        periods,
+        adjusted,
+        contracts=books.contracts,
+        following=books.following,
+        now=now,
     )
-    own_ids = {period.id for period in periods}
-    subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
-    late_ids = late_totals_of(tenant_id, subscription_ids)
-    totals: defaultdict[UUID, list[LockedTotal]] = defaultdict(list)
-    for total in lock_totals(own_ids, more_ids=late_ids):
-        totals[total.period_id].append(total)
-    others = [one for key, found in totals.items() if key not in own_ids for one in found]
-    late = dict(late_facts(tenant_id, others))
-    taxes = tax_facts(tenant_id, [*periods, *adjusted])
+    late = dict(late_facts(tenant_id, others, now=now))
     facts = {}
     for period in periods:
-        contract = _contract(period, contracts)
-        billed = _facts(period, contract, totals[period.id], auto_finalize)
+        billed = _facts(period, books, own[period.id], auto_finalize)
         facts[period.id] = replace(billed, late=tuple(late.pop(period.subscription_id, ())))
     for period in adjusted:
-        contract = _contract(period, contracts)
-        nothing = _facts(period, contract, (), auto_finalize)
+        nothing = _facts(period, books, (), auto_finalize)
         facts[period.id] = _late_alone(nothing, tuple(late.pop(period.subscription_id, ())))
-    return {period_id: replace(one, tax=taxes[period_id]) for period_id, one in facts.items()}
+    return facts
 
 
-def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
-    """Facts of late usage alone: what plans ask for per period was asked for in each of them."""
-    if not late:
-        return replace(facts, plans=())
-    return replace(
-        facts,
-        plans=tuple(
-            replace(plan, base_fee=ZERO, minimum_spend=ZERO, discount_amount=ZERO)
-            for plan in facts.plans
-        ),
-        late=late,
-        period_start=min(fact.period_start for fact in late),
-        period_end=max(fact.period_end for fact in late),
+def _read(
+    tenant_id: UUID,
+    periods: Sequence[SubscriptionPeriod],
+    adjusted: Sequence[SubscriptionPeriod],
+    *,
+    now: datetime,
+) -> Books:
+    following = next_periods(tenant_id, periods)
+    everything = [*periods, *adjusted]
+    subscription_ids = {period.subscription_id for period in everything}
+    return Books(
+        contracts=contracts_for(tenant_id, [*everything, *following.values()]),
+        following=following,
+        asked=asked_in_advance(tenant_id, subscription_ids),
+        agreed=contract_facts(tenant_id, everything),
+        coupons=coupon_facts(tenant_id, everything, now),
+        taxes=tax_facts(tenant_id, everything),
+        firsts=_first_starts(tenant_id, subscription_ids),
+        grants=grants_of(tenant_id, periods),
+        expiries=Expiries(),
     )
 
 
-def _contract(period: SubscriptionPeriod, contracts: Mapping[UUID, Contract]) -> Contract:
-    return contracts.get(period.subscription_id) or Contract((), ())
+def _first_starts(tenant_id: UUID, subscription_ids: set[UUID]) -> Mapping[UUID, datetime]:
+    """When the first period of each subscription begins that is paid for."""
+    rows = (
+        SubscriptionPeriod.objects.for_tenant(tenant_id)
+        .filter(subscription_id__in=subscription_ids, kind=SubscriptionPeriod.Kind.REGULAR)
+        .order_by("subscription_id", "start_at")
+        .distinct("subscription_id")
+    )
+    return dict(rows.values_list("subscription_id", "start_at"))
 
 
 def _facts(
     period: SubscriptionPeriod,
-    contract: Contract,
+    books: Books,
     totals: Sequence[LockedTotal],
     auto_finalize: bool,
 ) -> Facts:
-    prices = {(price.version_id, price.unit_id): price for price in contract.prices}
+    contract, following = books.contract(period), books.following.get(period.pk)
+    fees = fees_of(contract)
+    paid = paid_facts(period, fees, books.asked)
+    days, whole_days = days_of(period)
+    coming = NOTHING if following is None else books.contract(following)
     return Facts(
         currency=period.subscription.currency,
         period_start=period.start_at,
@@ -98,31 +136,65 @@ def _facts(
         billing_mode=period.subscription.offering.billing_mode,
         auto_finalize=auto_finalize,
         plans=contract.plans,
-        usage=tuple(_usage(total, prices) for total in totals),
+        usage=usage_facts(
+            period,
+            totals,
+            contract=contract,
+            paid={(one.fee.version_id, one.fee.unit_id) for one in paid},
+            grants=books.grants,
+            expiries=books.expiries if following is not None else None,
+        ),
+        days=days,
+        whole_days=whole_days,
+        is_first=books.firsts.get(period.subscription_id) == period.start_at,
+        fees=fees,
+        paid=paid,
+        advance=advance_fact(period, following, coming, books.asked),
+        contract=books.agreed.get(period.pk),
+        coupons=books.coupons.get(period.pk, ()),
+        tax=books.taxes[period.pk],
     )
 
 
-def _usage(total: LockedTotal, prices: Mapping[tuple[UUID, UUID], Price]) -> UsageFact:
-    price = prices.get((total.plan_version_id, total.unit_id))
-    if price is None:
-        reason = f"running total {total.id} counts a unit that no plan of the period prices"
-        raise StageFailed(READING, ValueError(reason))
-    return UsageFact(
-        running_total_id=total.id,
-        version_id=total.plan_version_id,
-        unit_id=total.unit_id,
-        unit_name=price.unit_name,
-        unit_label=price.unit_label,
-        dimension=total.dimension,
-        quantity=total.quantity,
-        event_count=total.event_count,
-        position=total.position,
-        digest=bytes(total.digest),
-        revenue=_revenue(total),
-        terms=price.terms,
+def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
+    """Facts of late usage alone: what is due per period was asked for in each of them.
+
+    Percentages hold for it; fixed amounts, and coupons for one invoice, do not.
+    """
+    nothing = replace(
+        facts,
+        usage=(),
+        fees=(),
+        paid=(),
+        advance=None,
+        is_first=False,
+        coupons=tuple(coupon for coupon in facts.coupons if coupon.percent and late),
+        contract=_percentage_of(facts.contract),
+        late=late,
+    )
+    if not late:
+        return replace(nothing, plans=())
+    return replace(
+        nothing,
+        plans=tuple(
+            replace(
+                plan,
+                base_fee=ZERO,
+                setup_fee=ZERO,
+                minimum_spend=ZERO,
+                maximum_spend=None,
+                discount_amount=ZERO,
+            )
+            for plan in facts.plans
+        ),
+        period_start=min(fact.period_start for fact in late),
+        period_end=max(fact.period_end for fact in late),
     )
 
 
-def _revenue(total: LockedTotal) -> Decimal:
-    """What the total's events have added to its price, corrected by what no event brought."""
-    return EXACT.add(total.revenue, total.adjustments)
+def _percentage_of(contract: ContractFact | None) -> ContractFact | None:
+    if contract is None:
+        return None
+    return ContractFact(
+        contract.contract_id, contract.name, discount_percent=contract.discount_percent
+    )

@@ -17,7 +17,7 @@ def draft_openings(work: Work, *, now: datetime) -> list[NewInvoice]:
     """
     if not work.periods:
         return []
-    facts = {period_id: _opening(one) for period_id, one in facts_of(work).items()}
+    facts = {period_id: _opening(one) for period_id, one in facts_of(work, now=now).items()}
     invoices = [
         NewInvoice.of(one, facts[one.id], pipeline.run(facts[one.id]), kind=Invoice.Kind.OPENING)
         for one in work.periods

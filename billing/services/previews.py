@@ -32,6 +32,6 @@ def preview_invoice(*, subscription: Subscription, now: datetime) -> Preview:
     period = running_period(subscription, now=now)
     work = Work(tenant_id=period.tenant_id, periods=[period], auto_finalize=False)
     with transaction.atomic():
-        facts = facts_of(work)[period.id]
+        facts = facts_of(work, now=now)[period.id]
         transaction.set_rollback(True)
     return Preview(period, facts, pipeline.run(facts), now)

@@ -83,7 +83,7 @@ def draft_progress(
         ids=ids or {},
         replaces=replaces or {},
     )
-    facts = so_far(facts_of(work)[period.id], now=now)
+    facts = so_far(facts_of(work, now=now)[period.id], now=now)
     new = NewInvoice.of(period, facts, pipeline.run(facts), kind=Invoice.Kind.PROGRESS)
     if new.result.draft.total() <= ZERO:
         raise Refused("no usage is left to ask for", code="NOTHING_TO_INVOICE")

@@ -1,0 +1,166 @@
+"""Fees in advance as facts: what periods owe of them, what was asked for, what comes next."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.money import ZERO
+from aforo.periods import days_between
+from billing.models import Invoice, InvoiceLine
+from billing.pipeline import AdvanceFact, FeeFact, PaidFact, Share
+from billing.pipeline.lines import short
+from billing.services.contracts import Contract
+from catalog.models import SubscriptionPeriod
+
+Asked = Mapping[tuple[UUID, datetime], Sequence[InvoiceLine]]
+"""Standing lines in advance, by subscription and by the start of what they cover."""
+
+
+def fees_of(contract: Contract) -> tuple[FeeFact, ...]:
+    """What a period with this contract owes in advance: base fees, and flat rates of units."""
+    return tuple(_fees(contract))
+
+
+def _fees(contract: Contract) -> Iterator[FeeFact]:
+    for plan in contract.plans:
+        if plan.in_advance and plan.base_fee:
+            yield FeeFact(
+                version_id=plan.version_id,
+                plan_name=plan.name,
+                subject="base fee",
+                amount=plan.base_fee,
+                by_days=plan.by_days,
+                tax_code=plan.tax_code,
+            )
+        for price in contract.prices:
+            if price.version_id == plan.version_id and price.is_in_advance:
+                yield FeeFact(
+                    version_id=plan.version_id,
+                    plan_name=plan.name,
+                    subject=short(price.unit_name),
+                    amount=price.terms.charge(ZERO),
+                    unit_id=price.unit_id,
+                    by_days=plan.by_days,
+                    tax_code=price.tax_code or plan.tax_code,
+                )
+
+
+def next_periods(
+    tenant_id: UUID, periods: Collection[SubscriptionPeriod]
+) -> Mapping[UUID, SubscriptionPeriod]:
+    """By the id of a period, the one that follows it, at once or after a pause; one statement."""
+    if not periods:
+        return {}
+    rows = (
+        SubscriptionPeriod.objects.for_tenant(tenant_id)
+        .filter(
+            subscription_id__in={period.subscription_id for period in periods},
+            start_at__gte=min(period.end_at for period in periods),
+            kind=SubscriptionPeriod.Kind.REGULAR,
+        )
+        .order_by("start_at")
+    )
+    stored: defaultdict[UUID, list[SubscriptionPeriod]] = defaultdict(list)
+    for row in rows:
+        stored[row.subscription_id].append(row)
+    found = {}
+    for period in periods:
+        stops = period.subscription.end_at
+        for row in stored[period.subscription_id]:
+            if row.start_at >= period.end_at and (stops is None or row.start_at < stops):
+                row.subscription = period.subscription
+                found[period.pk] = row
+                break
+    return found
+
+
+def asked_in_advance(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Asked:
+    """Every fee in advance that standing invoices of these subscriptions ask for; one statement."""
+    rows = (
+        InvoiceLine.objects.for_tenant(tenant_id)
+        .filter(invoice__subscription_id__in=subscription_ids, covers_start_at__isnull=False)
+        .exclude(invoice__status=Invoice.Status.VOID)
+        .select_related("invoice")
+        .order_by("invoice__created_at", "position")
+    )
+    found: defaultdict[tuple[UUID, datetime], list[InvoiceLine]] = defaultdict(list)
+    for row in rows:
+        found[row.invoice.subscription_id, row.covers_start_at].append(row)
+    return found
+
+
+def paid_facts(
+    period: SubscriptionPeriod, fees: Sequence[FeeFact], asked: Asked
+) -> tuple[PaidFact, ...]:
+    """Which of its fees were asked for, and the part of them that the period was cut short by."""
+    lines = {
+        (line.version_id, line.unit_id): line
+        for line in asked.get((period.subscription_id, period.start_at), ())
+    }
+    return tuple(
+        PaidFact(fee, line.exact_amount, _unused(period, line, by_days=fee.by_days))
+        for fee in fees
+        if (line := lines.get((fee.version_id, fee.unit_id))) is not None
+    )
+
+
+def _unused(period: SubscriptionPeriod, line: InvoiceLine, *, by_days: bool) -> Share:
+    """A cut that is not prorated leaves whole periods: of those nothing is given back."""
+    start, paid_until = line.covers_start_at, line.covers_end_at
+    assert start is not None  # noqa: S101 - asked_in_advance chose such
+    assert paid_until is not None  # noqa: S101 - likewise
+    measure = "days" if by_days else "seconds"
+    whole = _length(period, start, paid_until, by_days=by_days)
+    if paid_until <= period.end_at or period.whole_end_at is None:
+        return Share(ZERO, whole, measure)
+    return Share(_length(period, period.end_at, paid_until, by_days=by_days), whole, measure)
+
+
+def _length(
+    period: SubscriptionPeriod, start: datetime, end: datetime, *, by_days: bool
+) -> Decimal:
+    if by_days:
+        return Decimal(days_between(start, end, period.subscription.time_zone))
+    span = end - start
+    return Decimal((span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds).scaleb(-6)
+
+
+def advance_fact(
+    period: SubscriptionPeriod,
+    following: SubscriptionPeriod | None,
+    contract: Contract,
+    asked: Asked,
+) -> AdvanceFact | None:
+    """What the next period owes in advance and nobody has asked for yet.
+
+    One that begins after a pause has an opening invoice of its own.
+    """
+    if following is None or following.start_at != period.end_at:
+        return None
+    lines = asked.get((following.subscription_id, following.start_at), ())
+    known = {(line.version_id, line.unit_id) for line in lines}
+    fees = tuple(fee for fee in fees_of(contract) if (fee.version_id, fee.unit_id) not in known)
+    if not fees:
+        return None
+    days, whole_days = days_of(following)
+    return AdvanceFact(
+        start=following.start_at,
+        end=following.end_at,
+        seconds=following.seconds,
+        whole_seconds=following.whole_seconds,
+        fees=fees,
+        days=days,
+        whole_days=whole_days,
+    )
+
+
+def days_of(period: SubscriptionPeriod) -> tuple[Decimal, Decimal]:
+    """Its calendar days in the billing time zone, and those of the whole period."""
+    zone = period.subscription.time_zone
+    whole_end = period.whole_end_at or period.end_at
+    return (
+        Decimal(days_between(period.start_at, period.end_at, zone)),
+        Decimal(days_between(period.whole_start_at, whole_end, zone)),
+    )

@@ -1,0 +1,143 @@
+"""What customers' contracts and coupons say of each period of a chunk, as facts."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
+
+from aforo.money import ZERO
+from billing.models import CouponUse, Invoice, InvoiceLine
+from billing.pipeline import ContractFact, CouponFact
+from catalog.models import SubscriptionPeriod
+from catalog.selectors.agreements import Agreement, agreements_of
+from catalog.selectors.discounts import coupons_of
+
+_SPENT = ("Rate", "Commit")
+"""The stages whose lines count towards a minimum: before discounts and tax."""
+
+
+def contract_facts(
+    tenant_id: UUID, periods: Sequence[SubscriptionPeriod]
+) -> Mapping[UUID, ContractFact]:
+    """By period, the phase that is pinned to it; periods without one are absent.
+
+    A contract for all subscriptions of a customer gives its terms to each of them: what was spent
+    in the term is of one subscription. Three statements at most.
+    """
+    agreements = agreements_of(
+        {period.contract_phase_id for period in periods if period.contract_phase_id}
+    )
+    agreed = {
+        period.pk: agreements[period.contract_phase_id]
+        for period in periods
+        if period.contract_phase_id in agreements
+    }
+    bound = [period for period in periods if period.pk in agreed and _has_term(agreed[period.pk])]
+    spent = _spent(tenant_id, bound, agreed)
+    return {
+        period.pk: _contract(period, agreed[period.pk], spent.get(period.pk, ZERO))
+        for period in periods
+        if period.pk in agreed
+    }
+
+
+def _has_term(agreement: Agreement) -> bool:
+    return bool(agreement.term_minimum) or agreement.term_maximum is not None
+
+
+def _contract(period: SubscriptionPeriod, said: Agreement, spent: Decimal) -> ContractFact:
+    stops = period.subscription.end_at
+    is_last = period.end_at >= said.term_end or (stops is not None and period.end_at >= stops)
+    return ContractFact(
+        contract_id=said.contract_id,
+        name=said.name,
+        minimum_spend=said.minimum_spend,
+        maximum_spend=said.maximum_spend,
+        discount_percent=said.discount_percent,
+        discount_amount=said.discount_amount,
+        term_minimum=said.term_minimum,
+        term_maximum=said.term_maximum,
+        term_spent=spent,
+        ends_term=is_last,
+    )
+
+
+def _spent(
+    tenant_id: UUID, periods: Sequence[SubscriptionPeriod], agreed: Mapping[UUID, Agreement]
+) -> Mapping[UUID, Decimal]:
+    """What standing invoices ask for in the term, by period: usage and fees of earlier periods.
+
+    A fee in advance counts in the period that it pays for.
+    """
+    if not periods:
+        return {}
+    rows = (
+        InvoiceLine.objects.for_tenant(tenant_id)
+        .filter(
+            Q(covers_start_at__isnull=False) | ~Q(invoice__kind=Invoice.Kind.PROGRESS),
+            invoice__subscription_id__in={period.subscription_id for period in periods},
+            stage__in=_SPENT,
+        )
+        .exclude(invoice__status=Invoice.Status.VOID)
+        .annotate(since=Coalesce(F("covers_start_at"), F("period_start_at"), _PERIOD_START))
+        .values_list("invoice__subscription_id", "since")
+        .annotate(asked=Sum("amount"))
+        .order_by()
+    )
+    by_subscription: defaultdict[UUID, list[tuple[datetime, Decimal]]] = defaultdict(list)
+    for subscription_id, since, asked in rows:
+        by_subscription[subscription_id].append((since, asked))
+    return {
+        period.pk: sum(
+            (
+                asked
+                for since, asked in by_subscription[period.subscription_id]
+                if agreed[period.pk].term_start <= since <= period.start_at
+            ),
+            ZERO,
+        )
+        for period in periods
+    }
+
+
+_PERIOD_START = F("invoice__period_start_at")
+
+
+def coupon_facts(
+    tenant_id: UUID, periods: Sequence[SubscriptionPeriod], at: datetime
+) -> Mapping[UUID, tuple[CouponFact, ...]]:
+    """By period, the coupons that hold for it, in order of redemption; five statements at most.
+
+    A coupon for one invoice goes to the earliest period that may have it.
+    """
+    subscriptions = {period.subscription_id for period in periods}
+    used = used_redemptions(tenant_id, periods)
+    coupons = coupons_of(tenant_id, subscriptions, at, used=used)
+    spent: set[UUID] = set()
+    found: dict[UUID, tuple[CouponFact, ...]] = {}
+    for period in sorted(periods, key=lambda one: (one.start_at, one.pk)):
+        held = [
+            coupon
+            for coupon in coupons.get(period.subscription_id, ())
+            if coupon.holds_for(period.start_at, period.end_at)
+            and coupon.redemption_id not in spent
+        ]
+        spent |= {coupon.redemption_id for coupon in held if coupon.is_once}
+        found[period.pk] = tuple(
+            CouponFact(coupon.redemption_id, coupon.code, coupon.percent, coupon.amount)
+            for coupon in held
+        )
+    return found
+
+
+def used_redemptions(tenant_id: UUID, periods: Collection[SubscriptionPeriod]) -> frozenset[UUID]:
+    """Redemptions of these customers that a standing invoice has taken off already."""
+    rows = CouponUse.objects.for_tenant(tenant_id).filter(
+        redemption__customer_id__in={period.subscription.customer_id for period in periods}
+    )
+    standing = rows.exclude(invoice__status=Invoice.Status.VOID)
+    return frozenset(standing.values_list("redemption_id", flat=True))

@@ -1,0 +1,171 @@
+"""Usage as facts: running totals, locked, made exact, and what their price goes by."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from aforo.money import EXACT
+from billing.pipeline import StageFailed, UsageFact
+from billing.services.contracts import READING, Contract, Price
+from billing.services.rollover_facts import Expiries, Grants
+from catalog.models import SubscriptionPeriod
+from catalog.selectors.prices import PeriodPrice
+from metering.services.carrying import Move, ensure_next_totals
+from metering.services.estimates import settle_estimates
+from metering.services.watermarks import (
+    LockedTotal,
+    WantedTotal,
+    ensure_totals,
+    late_totals_of,
+    lock_totals,
+)
+
+Own = Mapping[UUID, Sequence[LockedTotal]]
+"""Locked totals by period."""
+
+
+def locked_totals(
+    tenant_id: UUID,
+    periods: Sequence[SubscriptionPeriod],
+    adjusted: Sequence[SubscriptionPeriod],
+    *,
+    contracts: Mapping[UUID, Contract],
+    following: Mapping[UUID, SubscriptionPeriod],
+    now: datetime,
+) -> tuple[Own, Sequence[LockedTotal]]:
+    """The totals of `periods`, made where no event has and made exact; and late ones of others.
+
+    All are locked by one statement in the order of their ids, and with them those totals of the
+    next periods that begin with something of these.
+    """
+    ensure_totals(
+        WantedTotal(period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id)
+        for period in periods
+        for price in contracts[period.id].prices
+    )
+    moves = list(moves_of(periods, contracts=contracts, following=following))
+    ensure_next_totals(moves)
+    own_ids = {period.id for period in periods}
+    next_ids = {move.next_period_id for move in moves}
+    subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
+    late_ids = late_totals_of(tenant_id, subscription_ids)
+    locked = lock_totals(own_ids | next_ids, more_ids=late_ids)
+    mine = [total for total in locked if total.period_id in own_ids]
+    found: defaultdict[UUID, list[LockedTotal]] = defaultdict(list)
+    for total in settle_estimates(mine, prices=_sources(mine, contracts), now=now):
+        found[total.period_id].append(total)
+    late = set(late_ids)
+    others = [one for one in locked if one.period_id not in own_ids and one.id in late]
+    return found, others
+
+
+def moves_of(
+    periods: Sequence[SubscriptionPeriod],
+    *,
+    contracts: Mapping[UUID, Contract],
+    following: Mapping[UUID, SubscriptionPeriod],
+) -> Iterator[Move]:
+    """Which units' usage goes on in the next period: under the same version, else another one."""
+    for period in periods:
+        next_period = following.get(period.id)
+        if next_period is None:
+            continue
+        coming = contracts[next_period.pk].prices
+        for price in contracts[period.id].prices:
+            heirs = [one.version_id for one in coming if one.unit_id == price.unit_id]
+            if heirs and goes_on(price):
+                same = price.version_id in heirs
+                heir = price.version_id if same else heirs[0]
+                yield Move(period.id, price.version_id, price.unit_id, next_period.pk, heir)
+
+
+def goes_on(price: Price) -> bool:
+    """Whether the next period may begin with something of this one."""
+    return bool(price.rollover_periods or price.source.row.unit.recurring)
+
+
+def _sources(
+    totals: Sequence[LockedTotal], contracts: Mapping[UUID, Contract]
+) -> dict[int, PeriodPrice]:
+    found = {}
+    for total in totals:
+        for price in contracts[total.period_id].prices:
+            if (price.version_id, price.unit_id) == (total.plan_version_id, total.unit_id):
+                found[total.id] = price.source
+    return found
+
+
+def usage_facts(
+    period: SubscriptionPeriod,
+    totals: Sequence[LockedTotal],
+    *,
+    contract: Contract,
+    paid: Collection[tuple[UUID, UUID | None]],
+    grants: Grants,
+    expiries: Expiries | None,
+) -> tuple[UsageFact, ...]:
+    """Each total as a fact. `paid` are the flat rates that were, by version and unit.
+
+    Without `expiries` no period follows, and nothing is left over for any.
+    """
+    prices = {(price.version_id, price.unit_id): price for price in contract.prices}
+    facts, granted = [], set()
+    for total in totals:
+        fact = _usage(
+            period,
+            total,
+            price=_price(total, prices),
+            is_paid=(total.plan_version_id, total.unit_id) in paid,
+            expiries=expiries,
+        )
+        owned = (total.unit_id, total.dimension)
+        if owned not in granted:  # of two plans that price it, one may use what was left over
+            granted.add(owned)
+            fact = replace(fact, grants=grants.of(period, *owned))
+        facts.append(fact)
+    return tuple(facts)
+
+
+def _price(total: LockedTotal, prices: Mapping[tuple[UUID, UUID], Price]) -> Price:
+    price = prices.get((total.plan_version_id, total.unit_id))
+    if price is None:
+        reason = f"running total {total.id} counts a unit that no plan of the period prices"
+        raise StageFailed(READING, ValueError(reason))
+    return price
+
+
+def _usage(
+    period: SubscriptionPeriod,
+    total: LockedTotal,
+    *,
+    price: Price,
+    is_paid: bool,
+    expiries: Expiries | None,
+) -> UsageFact:
+    usage = total.usage
+    lives_on = expiries is not None and price.rollover_periods > 0
+    return UsageFact(
+        running_total_id=total.id,
+        version_id=total.plan_version_id,
+        unit_id=total.unit_id,
+        unit_name=price.unit_name,
+        unit_label=price.unit_label,
+        dimension=total.dimension,
+        quantity=usage.quantity,
+        event_count=usage.count,
+        position=total.position,
+        digest=bytes(total.digest),
+        revenue=EXACT.add(total.revenue, total.adjustments),
+        terms=price.terms.of_dimension(total.dimension),
+        tax_code=price.tax_code,
+        parts=usage.parts,
+        rollover=total.rollover,
+        expires_at=(
+            expiries.after(period, price.rollover_periods) if expiries and lives_on else None
+        ),
+        rollover_cap=price.rollover_cap,
+        is_paid=is_paid,
+        goes_on=expiries is not None and goes_on(price),
+    )
