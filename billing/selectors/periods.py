@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from billing.models import Invoice
 from catalog.models import RatePlanVersion, SubscriptionPeriod, SubscriptionPlan, UnitPrice
-from metering.models import LateTotal
+from metering.models import LateTotal, RunningTotal
 
 
 def unbilled_periods(
@@ -18,7 +18,8 @@ def unbilled_periods(
 ) -> QuerySet[SubscriptionPeriod]:
     """Stored periods that end in (after, until] and have no invoice.
 
-    Nobody bills a trial, nor periods stored ahead that the subscription did not live to see.
+    Nobody bills a trial, nor periods stored ahead that the subscription did not live to see, unless
+    events were counted in them before its end was known.
     """
     periods = billable_periods(tenant_id=tenant_id).filter(
         ~Exists(_invoices_of(tenant_id, Invoice.Kind.PERIOD))
@@ -32,7 +33,9 @@ def billable_periods(*, tenant_id: UUID) -> QuerySet[SubscriptionPeriod]:
     """Stored periods that cost something, whether they are billed or not."""
     periods: QuerySet[SubscriptionPeriod] = SubscriptionPeriod.objects.for_tenant(tenant_id)
     return periods.exclude(kind=SubscriptionPeriod.Kind.TRIAL).filter(
-        Q(subscription__end_at__isnull=True) | Q(start_at__lt=F("subscription__end_at"))
+        Q(subscription__end_at__isnull=True)
+        | Q(start_at__lt=F("subscription__end_at"))
+        | Exists(_counted_totals(tenant_id))
     )
 
 
@@ -96,6 +99,11 @@ def adjustable_periods(
         start_at__lt=F("subscription__end_at"),
     )
     return periods
+
+
+def _counted_totals(tenant_id: UUID) -> QuerySet[RunningTotal]:
+    totals = RunningTotal.objects.filter(tenant_id=tenant_id)  # any tenant: filtered by id
+    return totals.filter(period_id=OuterRef("pk"), event_count__gt=0)
 
 
 def _standing_invoices(tenant_id: UUID) -> QuerySet[Invoice]:

@@ -7,34 +7,61 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0004_terms_of_every_kind'),
-        ('tenancy', '0004_key_source'),
+        ("catalog", "0004_terms_of_every_kind"),
+        ("tenancy", "0004_key_source"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='subscription',
-            name='cancels_at_end',
-            field=models.BooleanField(db_default=False, default=False, help_text='whether somebody has cancelled it to its end'),
+            model_name="subscription",
+            name="cancels_at_end",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="whether somebody has cancelled it to its end",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='next_offering',
-            field=models.ForeignKey(blank=True, help_text='what it changes to at a later time', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.offering'),
+            model_name="subscription",
+            name="next_offering",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="what it changes to at a later time",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="catalog.offering",
+            ),
         ),
         migrations.AddField(
-            model_name='subscription',
-            name='next_offering_at',
+            model_name="subscription",
+            name="next_offering_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name='subscriptionperiod',
-            trigger=pgtrigger.compiler.Trigger(name='billed_periods_never_move', sql=pgtrigger.compiler.UpsertTriggerSql(func="\n    IF EXISTS (\n        SELECT FROM invoices i\n        WHERE i.period_id = OLD.id AND i.kind = 'PERIOD' AND i.status <> 'VOID'\n    ) THEN\n        RAISE EXCEPTION 'a billed period never moves';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n", hash='f857b0ae9ca0745377e52297d14b5d5a50787ef5', operation='UPDATE OF "start_at", "end_at", "kind" OR DELETE', pgid='pgtrigger_billed_periods_never_move_4c02c', table='subscription_periods', when='BEFORE')),
+            model_name="subscriptionperiod",
+            trigger=pgtrigger.compiler.Trigger(
+                name="billed_periods_never_move",
+                sql=pgtrigger.compiler.UpsertTriggerSql(
+                    func="\n    IF EXISTS (\n        SELECT FROM invoices i\n        WHERE i.period_id = OLD.id AND i.kind = 'PERIOD' AND i.status <> 'VOID'\n    ) THEN\n        RAISE EXCEPTION 'a billed period never moves';\n    END IF;\n    RETURN COALESCE(NEW, OLD);\n",
+                    hash="f857b0ae9ca0745377e52297d14b5d5a50787ef5",
+                    operation='UPDATE OF "start_at", "end_at", "kind" OR DELETE',
+                    pgid="pgtrigger_billed_periods_never_move_4c02c",
+                    table="subscription_periods",
+                    when="BEFORE",
+                ),
+            ),
         ),
         migrations.AddConstraint(
-            model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('next_offering__isnull', True), ('next_offering_at__isnull', True)), models.Q(('next_offering__isnull', False), ('next_offering_at__isnull', False)), _connector='OR'), name='a_later_offering_says_when'),
+            model_name="subscription",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("next_offering__isnull", True), ("next_offering_at__isnull", True)),
+                    models.Q(("next_offering__isnull", False), ("next_offering_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="a_later_offering_says_when",
+            ),
         ),
     ]

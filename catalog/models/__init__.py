@@ -8,13 +8,8 @@ from catalog.models.customers import Customer, CustomerAlias
 from catalog.models.offerings import Offering, OfferingPlan
 from catalog.models.products import Product
 from catalog.models.rate_plans import RatePlan, RatePlanVersion, UnitPrice, VersionCurrency
-from catalog.models.subscriptions import (
-    Subscription,
-    SubscriptionKey,
-    SubscriptionPeriod,
-    SubscriptionPhase,
-    SubscriptionPlan,
-)
+from catalog.models.subscription_phases import SubscriptionKey, SubscriptionPhase
+from catalog.models.subscriptions import Subscription, SubscriptionPeriod, SubscriptionPlan
 
 __all__ = [
     "BillableUnit",

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Func, Q
 
 from aforo.periods import Period
-from aforo.tenancy.models import ApiKey, TenantOwned
+from aforo.tenancy.models import TenantOwned
 from catalog.models.billing_entities import BillingEntity
 from catalog.models.customers import Customer
 from catalog.models.offerings import Offering
@@ -267,43 +267,3 @@ class SubscriptionPeriod(TenantOwned):
     def span(self) -> Period:
         """Its times as a value."""
         return Period(self.start_at, self.end_at, self.whole_start_at, self.whole_end_at)
-
-
-class SubscriptionPhase(TenantOwned):
-    """One state that a subscription was in: written once, when it came into it."""
-
-    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="phases")
-    state = models.CharField(max_length=16, choices=Subscription.State)
-    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="+")
-    reason = models.TextField(blank=True)
-    actor_name = models.CharField(max_length=200, blank=True)
-    started_at = models.DateTimeField()
-
-    class Meta:
-        db_table = "subscription_phases"
-        ordering = ("subscription", "started_at", "id")
-        indexes = (
-            models.Index(name="phases_of_subscription", fields=("subscription", "started_at")),
-        )
-        triggers = (
-            pgtrigger.Protect(
-                name="phases_never_change", operation=pgtrigger.Update | pgtrigger.Delete
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.state} since {self.started_at:%Y-%m-%d}"
-
-
-class SubscriptionKey(TenantOwned):
-    """A key that was given out for one subscription, and is revoked with its cancellation."""
-
-    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="keys")
-    key = models.OneToOneField(ApiKey, on_delete=models.CASCADE, related_name="subscription")
-
-    class Meta:
-        db_table = "subscription_keys"
-        ordering = ("subscription",)
-
-    def __str__(self) -> str:
-        return f"{self.key} of {self.subscription}"

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import TypedDict
 from zoneinfo import ZoneInfo
 
 from django.db.models import Q
@@ -83,6 +84,45 @@ def require_no_twin(subscription: Subscription, offering: Offering) -> None:
         raise Conflict(
             f"customer '{subscription.customer}' has offering '{offering}' at that time already"
         )
+
+
+class Terms(TypedDict, total=False):
+    """How a subscription is billed, where its offering and its start do not say it."""
+
+    currency: str
+    billing_cycle: str
+    cycle_count: int
+    billing_anchor: str
+    anchor_day: int | None
+    anchor_month: int | None
+    start_trial: bool | None
+    trial_ends_at: datetime | None
+    auto_convert: bool
+    invoice_threshold: Decimal | None
+
+
+def agree(subscription: Subscription, terms: Terms) -> None:
+    """Set the terms of a new subscription; Refused for what no calendar has."""
+    subscription.currency = terms.get("currency") or subscription.offering.currency
+    subscription.billing_cycle = terms.get("billing_cycle", Cycle.MONTHLY)
+    subscription.cycle_count = terms.get("cycle_count", 1)
+    subscription.auto_convert = terms.get("auto_convert", True)
+    subscription.invoice_threshold = terms.get("invoice_threshold")
+    ends_at = terms.get("trial_ends_at")
+    subscription.trial_end_at = trial_end(
+        subscription.offering,
+        subscription.start_at,
+        subscription.time_zone,
+        wanted=terms.get("start_trial"),
+        ends_at=moment(ends_at, ZoneInfo(subscription.time_zone)) if ends_at else None,
+    )
+    place_anchor(
+        subscription,
+        kind=terms.get("billing_anchor", ANNIVERSARY),
+        day=terms.get("anchor_day"),
+        month=terms.get("anchor_month"),
+    )
+    require_sound(subscription)
 
 
 def place_anchor(

@@ -6,7 +6,7 @@ they keep their price (or stay unbilled), whatever the new dates say.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
+from typing import Unpack
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -54,17 +54,8 @@ def create_subscription(
     offering: Offering,
     start: datetime | date | None = None,
     end: datetime | date | None = None,
-    currency: str = "",
-    billing_cycle: str = Subscription.Cycle.MONTHLY,
-    cycle_count: int = 1,
-    billing_anchor: str = sales.ANNIVERSARY,
-    anchor_day: int | None = None,
-    anchor_month: int | None = None,
-    start_trial: bool | None = None,
-    trial_ends_at: datetime | None = None,
-    auto_convert: bool = True,
-    invoice_threshold: Decimal | None = None,
     billing_entity: BillingEntity | None = None,
+    **terms: Unpack[sales.Terms],
 ) -> Subscription:
     """Subscribe `customer` to an active `offering`, pinned to the latest version of each plan.
 
@@ -82,25 +73,12 @@ def create_subscription(
         customer=buyer,
         offering=offering,
         billing_entity=entity,
-        currency=currency or offering.currency,
         start_at=sales.moment(start or now, zone),
         end_at=sales.moment(end, zone) if end else None,
-        billing_cycle=billing_cycle,
-        cycle_count=cycle_count,
-        auto_convert=auto_convert,
-        invoice_threshold=invoice_threshold,
         time_zone=entity.time_zone,
         created_at=now,
     )
-    subscription.trial_end_at = sales.trial_end(
-        offering,
-        subscription.start_at,
-        entity.time_zone,
-        wanted=start_trial,
-        ends_at=sales.moment(trial_ends_at, zone) if trial_ends_at else None,
-    )
-    sales.place_anchor(subscription, kind=billing_anchor, day=anchor_day, month=anchor_month)
-    sales.require_sound(subscription)
+    sales.agree(subscription, terms)
     sales.require_priced_in(versions, subscription.currency)
     sales.require_no_twin(subscription, offering)
     _begin(subscription, versions, actor=actor, now=now)

@@ -160,22 +160,47 @@ def test_eight_at_once_take_an_unbilled_event_back_once(seller):
     assert_truths(seller)
 
 
-def test_what_came_early_for_a_period_that_was_taken_back_is_told(seller, queued):
+def test_what_came_early_for_a_period_that_is_cancelled_away_is_billed(seller, queued):
     subscription = sell(seller, PER_CALL)
     now = APRIL - timedelta(minutes=2)
     move_clock(seller, now)
     seller.count(things(1, 5, occurredAt="2026-04-01T00:01:00Z"))
     cancel_subscription(subscription=subscription, actor=ACTOR, now=now)
-    (broken,) = broken_truths(tenant_id=seller.tenant.id, full=True).items()
-    assert broken[0] == "what is counted is of a period that can be billed"
-    amend_event(
-        tenant=seller.tenant,
-        event_id=row_of(1).pk,
-        changes={"occurredAt": now - timedelta(minutes=1)},
-        **WHY | {"now": now},
-    )
+    assert_truths(seller)
+    march, april = bill(seller.tenant, MAY)
+    assert (str(march.total), str(april.total)) == ("0.0000", "0.1000")
+    assert april.period_end_at == APRIL + timedelta(minutes=8)
+    assert_all_is_proven(seller)
+
+
+def test_without_events_nothing_is_billed_after_a_cancellation(seller, queued):
+    subscription = sell(seller, PER_CALL)
+    now = APRIL - timedelta(minutes=2)
+    move_clock(seller, now)
+    cancel_subscription(subscription=subscription, actor=ACTOR, now=now)
     (march,) = bill(seller.tenant, MAY)
-    assert str(march.total) == "0.1000"
+    assert march.period_end_at == now
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_event_is_lost_when_eight_count_and_cancel_at_once(seller, queued):
+    """Four send events of both sides of the turn, four cancel: what is counted is billed."""
+    subscription = sell(seller, PER_CALL, months=3)
+    now = APRIL - timedelta(minutes=2)
+    move_clock(seller, now)
+
+    def act(index):
+        if index % 2:
+            cancel_subscription(subscription=subscription, actor=ACTOR, now=now)
+        else:
+            for number, minute in enumerate(("03-31T23:57:00Z", "04-01T00:01:00Z")):
+                seller.count(things(10 * index + number + 1, 1, occurredAt=f"2026-{minute}"))
+
+    in_threads(8, act)
+    assert_truths(seller)
+    billed = sum(invoice.total for invoice in bill(seller.tenant, MAY))
+    counted = UsageEvent.objects.filter(running_total_id__isnull=False)
+    assert billed == sum(event.revenue for event in counted)
     assert_all_is_proven(seller)
 
 
