@@ -11,6 +11,7 @@ from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from billing.simulations.calls import Caller
 from billing.simulations.scenario import Scenario
+from catalog.services.advancing import advance_tenant
 from catalog.services.openings import open_sandbox, open_tenant
 from metering.ingest import drain, enrichment
 from metering.models import InboxBatch
@@ -40,6 +41,7 @@ class World:
         """On to `to`; what waits is counted before, at the time at which it came."""
         self.drain()
         self.tenant = clocks.advance(tenant=self.tenant, to=to, actor=_ACTOR)
+        advance_tenant(self.tenant.pk, now=self.now)  # what Beat would do
 
     def send(self, body: bytes) -> None:
         """Usage through the door; drained when enough of it waits."""
