@@ -21,7 +21,7 @@ from aforo.periods import monthly
 from aforo.sealing import seal
 from aforo.tenancy.models import ApiKey, Member, Tenant
 from aforo.tenancy.models.members import Role
-from billing.models import BillRun, Invoice
+from billing.models import BillRun, Invoice, TaxRate
 from catalog import aliases
 from catalog.models import (
     BillableUnit,
@@ -449,6 +449,18 @@ class InvoiceFactory(OwnedFactory):
 
     class Meta:
         model = Invoice
+
+
+class TaxRateFactory(OwnedFactory):
+    """VAT of 19 % in Germany, as it always was."""
+
+    name = "VAT"
+    country = "DE"
+    percent = 19
+    created_at = NOW
+
+    class Meta:
+        model = TaxRate
 
 
 class SessionFactory(OwnedFactory):

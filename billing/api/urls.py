@@ -13,6 +13,7 @@ from billing.api.invoices import (
     Invoices,
 )
 from billing.api.simulations import Scenarios, SimulationDetail, Simulations
+from billing.api.taxes import InvoiceTaxes, TaxRateDetail, TaxRates
 
 urlpatterns = [
     path("sandbox/scenarios", Scenarios.as_view()),
@@ -28,4 +29,7 @@ urlpatterns = [
     path("invoices/<uuid:id>/html", InvoiceHTML.as_view()),
     path("invoices/<uuid:id>/lines/<uuid:line_id>/events", LineEvents.as_view()),
     path("invoices/<uuid:id>/pdf", InvoicePDF.as_view()),
+    path("invoices/<uuid:id>/taxes", InvoiceTaxes.as_view()),
+    path("tax-rates", TaxRates.as_view()),
+    path("tax-rates/<uuid:id>", TaxRateDetail.as_view()),
 ]

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
+from aforo.queue import enqueue
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from billing.models import Invoice
@@ -40,6 +41,8 @@ def issue_or_wait(
         until = [now + _grace(one) for one in waiting]
         with hot_cursor() as cursor:
             cursor.execute(_DATE, ([one.id for one in waiting], until))
+    if any(one.result.draft.tax_pending for one in invoices):
+        enqueue("billing.settle_taxes")
     named = {one.id for one in waiting}
     issue_drafts([Issue.of_new(one) for one in final if one.id not in named], now=now)
 

@@ -2,6 +2,11 @@
 
 from django.urls import path
 
+from catalog.api.billing_entities import (
+    BillingEntities,
+    BillingEntityDetail,
+    BillingEntityTaxSecret,
+)
 from catalog.api.customers import (
     CustomerAliasDetail,
     CustomerAliases,
@@ -48,5 +53,8 @@ urlpatterns = [
     path("subscriptions/<uuid:id>", SubscriptionDetail.as_view()),
     path("subscriptions/<uuid:id>/periods", SubscriptionPeriods.as_view()),
     path("subscriptions/<uuid:id>/cancel", SubscriptionCancellation.as_view()),
+    path("billing-entities", BillingEntities.as_view()),
+    path("billing-entities/<uuid:id>", BillingEntityDetail.as_view()),
+    path("billing-entities/<uuid:id>/tax-secret", BillingEntityTaxSecret.as_view()),
     path("pricing/preview", PricingPreview.as_view()),
 ]
