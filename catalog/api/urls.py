@@ -7,6 +7,19 @@ from catalog.api.billing_entities import (
     BillingEntityDetail,
     BillingEntityTaxSecret,
 )
+from catalog.api.contracts import (
+    ContractActivation,
+    ContractDetail,
+    Contracts,
+    ContractTermination,
+)
+from catalog.api.coupons import (
+    CouponDetail,
+    CouponRedeeming,
+    CouponRedemptions,
+    CouponRevocation,
+    Coupons,
+)
 from catalog.api.customers import (
     CustomerAliasDetail,
     CustomerAliases,
@@ -56,5 +69,14 @@ urlpatterns = [
     path("billing-entities", BillingEntities.as_view()),
     path("billing-entities/<uuid:id>", BillingEntityDetail.as_view()),
     path("billing-entities/<uuid:id>/tax-secret", BillingEntityTaxSecret.as_view()),
+    path("contracts", Contracts.as_view()),
+    path("contracts/<uuid:id>", ContractDetail.as_view()),
+    path("contracts/<uuid:id>/activate", ContractActivation.as_view()),
+    path("contracts/<uuid:id>/terminate", ContractTermination.as_view()),
+    path("coupons", Coupons.as_view()),
+    path("coupons/redeem-for-customer", CouponRedeeming.as_view()),
+    path("coupons/redemptions", CouponRedemptions.as_view()),
+    path("coupons/redemptions/<uuid:id>/revoke", CouponRevocation.as_view()),
+    path("coupons/<uuid:id>", CouponDetail.as_view()),
     path("pricing/preview", PricingPreview.as_view()),
 ]

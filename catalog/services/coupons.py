@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -31,49 +32,41 @@ _LONGEST_REPETITION = 60
 _LONGEST_TRIAL = 730
 
 
+@dataclass(frozen=True, slots=True)
+class CouponDraft:
+    """A percentage (10 is 10 %), an amount of `currency`, or so many days of trial.
+
+    To be redeemed during [valid_from, valid_until), so often; absent is without a limit.
+    """
+
+    code: str
+    discount_type: str
+    discount_value: Decimal
+    name: str = ""
+    currency: str = ""
+    duration: str = Coupon.Duration.ONCE
+    duration_in_months: int | None = None
+    max_redemptions: int | None = None
+    max_redemptions_per_customer: int = 1
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
 @transaction.atomic
 def create_coupon(
     *,
     tenant: Tenant,
     actor: Actor,
     now: datetime,
-    code: str,
-    discount_type: str,
-    discount_value: Decimal,
-    name: str = "",
-    currency: str = "",
-    duration: str = Coupon.Duration.ONCE,
-    duration_in_months: int | None = None,
-    max_redemptions: int | None = None,
-    max_redemptions_per_customer: int = 1,
-    valid_from: datetime | None = None,
-    valid_until: datetime | None = None,
+    draft: CouponDraft,
     offerings: Collection[Offering] = (),
     customer: Customer | None = None,
 ) -> Coupon:
-    """A new coupon: a percentage (10 is 10 %), an amount of `currency`, or so many days of trial.
-
-    Valid during [valid_from, valid_until), for `offerings` and for `customer`; absent is all.
-    """
-    coupon = Coupon(
-        tenant=tenant,
-        code=code,
-        name=name,
-        discount_type=discount_type,
-        discount_value=discount_value,
-        currency=currency,
-        duration=duration,
-        duration_in_months=duration_in_months,
-        max_redemptions=max_redemptions,
-        max_redemptions_per_customer=max_redemptions_per_customer,
-        valid_from=valid_from,
-        valid_until=valid_until,
-        customer=customer,
-        created_at=now,
-    )
+    """A new coupon, for `offerings` and for `customer`: for all, where they are absent."""
+    coupon = Coupon(tenant=tenant, customer=customer, created_at=now, **asdict(draft))
     changes.require_own(tenant, *offerings, *([customer] if customer else []))
     _require_sound(coupon)
-    taken = f"there is a coupon '{code}' already"
+    taken = f"there is a coupon '{draft.code}' already"
     with changes.conflict_when("coupon_code_is_taken_once", taken):
         coupon.save(force_insert=True)
     coupon.offerings.set(offerings)

@@ -7,6 +7,8 @@ from catalog.api.urls import urlpatterns
 from tests.clients import operator_client
 from tests.factories import (
     BillableUnitFactory,
+    ContractFactory,
+    CouponRedemptionFactory,
     CustomerAliasFactory,
     ProductFactory,
     RatePlanVersionFactory,
@@ -31,13 +33,16 @@ def ids():
         "offerings": subscription.offering_id,
         "customers": subscription.customer_id,
         "subscriptions": subscription.id,
+        "contracts": ContractFactory(tenant=tenant).id,
+        "coupons": CouponRedemptionFactory(tenant=tenant).coupon_id,
+        "coupons/redemptions": CouponRedemptionFactory(tenant=tenant).id,
         "aliases": CustomerAliasFactory(customer=subscription.customer).id,
     }
 
 
 def paths(pattern: URLPattern, ids):
     route = str(pattern.pattern)
-    path = route.replace("<uuid:id>", str(ids[route.partition("/")[0]]))
+    path = route.replace("<uuid:id>", str(ids[route.partition("/<uuid:id>")[0]]))
     return f"/api/v1/{path.replace('<uuid:alias_id>', str(ids['aliases']))}"
 
 
@@ -67,6 +72,9 @@ def test_a_foreign_id_is_not_found(pattern, verb, ids):
         "customers",
         "subscriptions",
         "rateplans/search",
+        "contracts",
+        "coupons",
+        "coupons/redemptions",
     ],
 )
 def test_lists_hold_no_foreign_rows(noun, ids):

@@ -17,15 +17,14 @@ TRIAL = {"discount_type": "TRIAL_DAYS", "discount_value": Decimal(14)}
 @pytest.fixture
 def make(tenant, actor):
     def make(**fields):
+        whose = {key: fields.pop(key) for key in ("offerings", "customer") if key in fields}
         given = {
-            "tenant": tenant,
-            "actor": actor,
-            "now": NOW,
             "code": "SPRING-26",
             "discount_type": "PERCENTAGE",
             "discount_value": Decimal(10),
         }
-        return coupons.create_coupon(**(given | fields))
+        draft = coupons.CouponDraft(**(given | fields))
+        return coupons.create_coupon(tenant=tenant, actor=actor, now=NOW, draft=draft, **whose)
 
     return make
 
