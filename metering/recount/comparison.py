@@ -9,8 +9,9 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from aforo.money import plain
+from aforo.money import EXACT, ZERO, plain
 from aforo.tenancy.models import Tenant
+from catalog.pricing import Usage
 from metering.models import RunningTotal
 from metering.recount.scope import Recounted, totals_of_period
 from metering.recount.sent import Sent, count_sent
@@ -60,7 +61,7 @@ def recount(
 
 def _compared(recounted: Recounted, sent: Sent) -> Compared:
     total, outcome = recounted.total, count_stored(recounted)
-    differences = list(_from_events(total, outcome))
+    differences = list(_from_events(recounted, outcome))
     from_raw = sent.is_whole_for(outcome.sources)
     if from_raw:
         differences += sent.differences(recounted)
@@ -68,7 +69,8 @@ def _compared(recounted: Recounted, sent: Sent) -> Compared:
     return Compared(total, recounted.unit.name, from_raw, told)
 
 
-def _from_events(total: RunningTotal, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+def _from_events(recounted: Recounted, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    total = recounted.total
     if outcome.flaw:
         yield "events", "as they were counted", outcome.flaw
     pairs = (
@@ -80,3 +82,20 @@ def _from_events(total: RunningTotal, outcome: Outcome) -> Iterator[tuple[str, s
         ("digest", bytes(total.digest).hex(), outcome.digest.hex()),
     )
     yield from (pair for pair in pairs if pair[1] != pair[2])
+    if total.revenue == outcome.revenue:
+        yield from _from_price(recounted, outcome)
+
+
+def _from_price(recounted: Recounted, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """What the total's events and adjustments come to, against what its usage is priced.
+
+    A period that was cut is priced anew by the bill run, and not before.
+    """
+    total = recounted.total
+    if recounted.may_have_moved and total.billed_position is None:
+        return
+    owed = EXACT.add(recounted.terms.charge(Usage(ZERO)), total.revenue)
+    for adjustment in recounted.adjustments:
+        owed = EXACT.add(owed, adjustment.amount)
+    if owed != outcome.price:
+        yield "price", plain(owed), plain(outcome.price)

@@ -1,6 +1,7 @@
 """Which totals a recount looks at, with all that pricing their events again takes."""
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,10 +10,13 @@ from zoneinfo import ZoneInfo
 from aforo.errors import Refused
 from aforo.periods import add_months
 from aforo.tenancy.models import Tenant
-from catalog.models import BillableUnit, SubscriptionPeriod, UnitPrice
-from catalog.pricing import InvalidTerms, Terms, parse_terms
+from catalog.models import BillableUnit, SubscriptionPeriod
+from catalog.pricing import InvalidTerms, Terms
+from catalog.selectors.prices import PeriodPrice, PriceKey, prices_of_totals, with_rollover
 from metering import proof
-from metering.models import Correction, RunningTotal
+from metering.aggregation import Span
+from metering.models import Correction, RatingAdjustment, RunningTotal, UniqueValue
+from metering.proof import microseconds
 
 AT_A_TIME = 500  # totals whose prices and corrections are read together
 _DAY = timedelta(days=1)  # no zone is further from UTC
@@ -22,14 +26,33 @@ _DAY = timedelta(days=1)  # no zone is further from UTC
 class Recounted:
     """A running total, and what is needed to count its events again.
 
-    `voided` is by position of an event that was taken back: where that was done.
+    `terms` are those of its dimension, without what was granted by rollover: `adjustments`, in
+    their order, say of that, and of levels that were carried over. `may_have_moved`: its events
+    were priced by other terms, perhaps. `voided` is by position of an event that was taken back:
+    where that was done.
     """
 
     total: RunningTotal
     unit: BillableUnit
     terms: Terms
+    span: Span
     key: bytes
     voided: Mapping[int, int]
+    adjustments: Sequence[RatingAdjustment] = ()
+    may_have_moved: bool = False
+
+    @property
+    def final_terms(self) -> Terms:
+        """As they hold now."""
+        return with_rollover(self.terms, self.total.rollover)
+
+    @property
+    def carried_values(self) -> list[str]:
+        """Hashes of the values that UNIQUE began with."""
+        rows = UniqueValue.objects.filter(  # any tenant: by total
+            running_total_id=self.total.pk, is_carried=True
+        )
+        return [value.hex for value in rows.values_list("value", flat=True)]
 
 
 def totals_of_period(
@@ -64,27 +87,48 @@ def _is_in(month: datetime, moment: datetime, zone: str) -> bool:
 
 def _with_prices(tenant: Tenant, totals: list[RunningTotal]) -> Iterator[Recounted]:
     units = BillableUnit.objects.for_tenant(tenant).in_bulk({total.unit_id for total in totals})
-    versions = {total.plan_version_id for total in totals}
-    prices = UnitPrice.objects.for_tenant(tenant).filter(version_id__in=versions)
-    terms = {(price.version_id, price.unit_id): price.terms for price in prices}
+    prices = prices_of_totals(tenant.pk, set(map(_key, totals)))
+    periods = SubscriptionPeriod.objects.for_tenant(tenant)
+    spans = periods.in_bulk({total.period_id for total in totals})
     voided: dict[int, dict[int, int]] = {total.pk: {} for total in totals}
     taken_back = Correction.objects.for_tenant(tenant).filter(running_total_id__in=voided)
     for row in taken_back:
         if row.running_total_id and row.position and row.void_position:
             voided[row.running_total_id][row.position] = row.void_position
+    adjusted = _adjustments(voided)
     secret = bytes(tenant.hash_secret)
     for total in totals:
+        price, period = prices[_key(total)], spans[total.period_id]
         yield Recounted(
-            total,
-            units[total.unit_id],
-            _parsed(terms.get((total.plan_version_id, total.unit_id), {}), total),
-            proof.total_key(secret, total.pk),
-            voided[total.pk],
+            total=total,
+            unit=units[total.unit_id],
+            terms=_terms(price, total),
+            span=(microseconds(period.start_at), microseconds(period.end_at)),
+            key=proof.total_key(secret, total.pk),
+            voided=voided[total.pk],
+            adjustments=adjusted[total.pk],
+            may_have_moved=price is not None and price.may_have_moved,
         )
 
 
-def _parsed(wire: dict[str, object], total: RunningTotal) -> Terms:
+def _key(total: RunningTotal) -> PriceKey:
+    return total.period_id, total.plan_version_id, total.unit_id
+
+
+def _adjustments(total_ids: Collection[int]) -> Mapping[int, list[RatingAdjustment]]:
+    rows = RatingAdjustment.objects.filter(  # any tenant: by total
+        running_total_id__in=list(total_ids)
+    )
+    found: defaultdict[int, list[RatingAdjustment]] = defaultdict(list)
+    for row in rows.order_by("id"):
+        found[row.running_total_id].append(row)
+    return found
+
+
+def _terms(price: PeriodPrice | None, total: RunningTotal) -> Terms:
+    if price is None:
+        raise Refused(f"{total} has no price")
     try:
-        return parse_terms(wire)
+        return price.terms.of_dimension(total.dimension)
     except InvalidTerms as error:
         raise Refused(f"{total} has no price that can be read: {error}") from error

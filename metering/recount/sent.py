@@ -17,16 +17,18 @@ from aforo.money import EXACT, ZERO, plain
 from aforo.tenancy.models import Tenant
 from catalog.models import SubscriptionPeriod
 from catalog.pricing import Usage
+from metering.aggregation import ESTIMATED
 from metering.counted_values import value_hash
 from metering.ingest import arrivals, enrichment
 from metering.ingest.arrivals import Arrival
 from metering.ingest.connection import hot_cursor
 from metering.ingest.gates import MAX_AGE, MAX_FUTURE
 from metering.ingest.inbox import Batch
+from metering.ingest.kept import placed
 from metering.ingest.routing import EVER
 from metering.ingest.targets import Target, fields_of
 from metering.models import HeldEvent, RawPayload, Receipt, UsageEvent
-from metering.recount.levels import Level
+from metering.recount.levels import Counted, Level
 from metering.recount.scope import Recounted
 
 EVENTS_AT_A_TIME = 20_000  # as many as a drain merges
@@ -38,7 +40,7 @@ _SEEN = (
 _NEW = """
     INSERT INTO recounted_keys SELECT * FROM unnest(%s::uuid[]) ON CONFLICT DO NOTHING RETURNING k
 """
-TotalKey = tuple[UUID, UUID, UUID]  # period, plan version, unit
+TotalKey = tuple[UUID, UUID, UUID, str]  # period, plan version, unit, dimension
 Place = tuple[UUID, int]  # batch, and index in it
 
 
@@ -56,18 +58,23 @@ class Sent:
     def differences(self, recounted: Recounted) -> Iterator[tuple[str, str, str]]:
         """Where the total says something else than the bodies."""
         total, level = recounted.total, self.levels[_key_of(recounted)]
-        standing = recounted.terms.charge(Usage(ZERO))
-        price = recounted.terms.charge(Usage(level.quantity, level.count))
-        pairs = (
-            ("quantity from raw bodies", plain(total.quantity), plain(level.quantity)),
-            ("count from raw bodies", str(total.event_count), str(level.count)),
-            (
-                "revenue from raw bodies",
-                plain(total.revenue),
-                plain(EXACT.subtract(price, standing)),
-            ),
-        )
+        pairs = [("count from raw bodies", str(total.event_count), str(level.count))]
+        if recounted.unit.aggregation not in ESTIMATED:  # which follow from positions
+            pairs = [
+                ("quantity from raw bodies", plain(total.quantity), plain(level.quantity)),
+                *pairs,
+                *_revenue(recounted, level),
+            ]
         yield from (pair for pair in pairs if pair[1] != pair[2])
+
+
+def _revenue(recounted: Recounted, level: Level) -> Iterator[tuple[str, str, str]]:
+    """What the events of a total that nothing adjusted have added to its price."""
+    if recounted.adjustments or recounted.may_have_moved:
+        return
+    terms = recounted.terms
+    added = EXACT.subtract(terms.charge(level.usage), terms.charge(Usage(ZERO)))
+    yield "revenue from raw bodies", plain(recounted.total.revenue), plain(added)
 
 
 def count_sent(tenant: Tenant, totals: Iterable[Recounted]) -> Sent:
@@ -76,12 +83,14 @@ def count_sent(tenant: Tenant, totals: Iterable[Recounted]) -> Sent:
     apart: dict[TotalKey, set[Place]] = {}
     for one in totals:
         key = _key_of(one)
-        sent.levels[key] = Level(one.unit, remembers=False)
+        level = Level(one.unit, remembers=False, terms=one.terms, span=one.span)
+        level.begin_with(one.total.carried, one.carried_values)
+        sent.levels[key] = level
         apart[key] = _not_counted(one)
     with hot_cursor() as cursor:
         for statement in _SEEN:
             cursor.execute(statement)
-    start, end = _span(tenant, {period for period, _, _ in sent.levels})
+    start, end = _span(tenant, {period for period, *_ in sent.levels})
     for receipts in _pages(tenant, since=start - MAX_FUTURE - REPEATED_WITHIN):
         found, missed_at = _fresh(tenant, receipts)
         if missed_at is not None and missed_at >= start - MAX_FUTURE:
@@ -92,7 +101,8 @@ def count_sent(tenant: Tenant, totals: Iterable[Recounted]) -> Sent:
 
 
 def _key_of(one: Recounted) -> TotalKey:
-    return (one.total.period_id, one.total.plan_version_id, one.total.unit_id)
+    total = one.total
+    return (total.period_id, total.plan_version_id, total.unit_id, total.dimension)
 
 
 def _not_counted(one: Recounted) -> set[Place]:
@@ -191,11 +201,15 @@ def _add(
         for target in targets:
             if not isinstance(target, Target):
                 continue
-            key = (target.period_id, target.version_id, target.unit.unit_id)
+            unit_id, dimension = target.unit.unit_id, target.dimension
+            key = (target.period_id, target.version_id, unit_id, dimension)
             if key in levels and place not in apart[key]:
-                levels[key].add(arrival.event.quantity, _value(arrival, target))
+                levels[key].add(_counted(arrival, target))
 
 
-def _value(arrival: Arrival, target: Target) -> str | None:
-    field_name = target.unique_field
-    return None if field_name is None else value_hash(fields_of(arrival)[field_name])
+def _counted(arrival: Arrival, target: Target) -> Counted:
+    moment, key, quantity = placed(arrival)
+    fields = fields_of(arrival) if target.looks_inside else {}
+    name = target.unique_field
+    value = None if name is None else value_hash(fields[name])
+    return Counted(quantity, value, moment, key, fields)

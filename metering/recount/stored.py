@@ -1,13 +1,16 @@
 """A total counted again from its stored events: in order, one by one, in constant memory."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, plain
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import Usage
+from catalog.selectors.prices import with_rollover
 from metering import proof
-from metering.recount.levels import Level
+from metering.aggregation import ESTIMATED, key_hash
+from metering.recount.levels import Counted, Level
 from metering.recount.scope import Recounted
 from metering.selectors.events import CountedEvent, events_of_span
 
@@ -19,6 +22,7 @@ class Outcome:
     quantity: Decimal = ZERO
     count: int = 0
     revenue: Decimal = ZERO
+    price: Decimal = ZERO
     cost: Decimal = ZERO
     position: int = 0
     digest: bytes = proof.START
@@ -30,22 +34,30 @@ class _Walk:
     """Where the recount of one total stands."""
 
     def __init__(self, recounted: Recounted) -> None:
-        self.unit, self.terms = recounted.unit, recounted.terms
+        self.unit, self.recounted = recounted.unit, recounted
+        self.terms = recounted.terms
         self.chain = proof.Chain(recounted.key)
-        self.level = Level(recounted.unit, remembers=bool(recounted.voided))
+        remembers = bool(recounted.voided)
+        self.level = Level(
+            recounted.unit, remembers=remembers, terms=recounted.terms, span=recounted.span
+        )
         self.voided = recounted.voided
         self.takes_back = {void: position for position, void in recounted.voided.items()}
-        self.kept: dict[int, tuple[Decimal, str | None]] = {}  # what will be taken back
+        self.kept: dict[int, Counted] = {}  # what will be taken back
+        self.adjustments = deque(one for one in recounted.adjustments if one.position is not None)
         self.charged = self.terms.charge(Usage(ZERO))
         self.outcome = Outcome()
+        self._adjust()
 
     def take(self, event: CountedEvent) -> None:
         """One stored row: hash, chain, aggregate and price it again."""
         outcome = self.outcome
         before = self.level.quantity
         self._move(event)
-        price = self.terms.charge(Usage(self.level.quantity, self.level.count))
+        price = self.terms.charge(self.level.usage)
         revenue = EXACT.subtract(price, self.charged)
+        if self.recounted.may_have_moved:  # by which terms is known of the whole alone
+            revenue = event.revenue
         cost = EXACT.multiply(self.unit.unit_cost, EXACT.subtract(self.level.quantity, before))
         self.charged = price
         outcome.position += 1
@@ -54,21 +66,50 @@ class _Walk:
         outcome.cost = EXACT.add(outcome.cost, cost)
         digest = self.chain.append(event.canonical())
         outcome.flaw = outcome.flaw or _flaw(event, outcome.position, revenue, cost, digest)
+        self._adjust()
+
+    def _adjust(self) -> None:
+        """What bill runs changed of the total when it stood here."""
+        while self.adjustments and self.adjustments[0].position == self.outcome.position:
+            adjustment = self.adjustments.popleft()
+            rollover = adjustment.rollover or ZERO
+            self.terms = with_rollover(self.recounted.terms, rollover)
+            values = self.recounted.carried_values if adjustment.carried is not None else ()
+            self.level.begin_with(adjustment.carried, values)
+            if adjustment.quantity is not None and self.unit.aggregation in ESTIMATED:
+                self.level.told(adjustment.quantity)
+            price = self.terms.charge(self.level.usage)
+            owed = EXACT.subtract(price, self.charged)
+            self.charged = price
+            is_right = owed == adjustment.amount or self.recounted.may_have_moved
+            self.outcome.flaw = self.outcome.flaw or (
+                "" if is_right else f"{adjustment} should be {plain(owed)}"
+            )
 
     def _move(self, event: CountedEvent) -> None:
         position = self.takes_back.get(event.position)
         if position is not None and position in self.kept:
-            self.level.take_back(*self.kept.pop(position))
+            self.level.take_back(self.kept.pop(position))
             return
-        is_unique = self.unit.aggregation == Aggregation.UNIQUE
-        value = event.value_of(self.unit.event_field) if is_unique else None
-        self.level.add(event.quantity, value)
+        counted = self._counted(event)
+        self.level.add(counted)
         if event.position in self.voided:
-            self.kept[event.position] = (event.quantity, value)
+            self.kept[event.position] = counted
+
+    def _counted(self, event: CountedEvent) -> Counted:
+        is_unique = self.unit.aggregation == Aggregation.UNIQUE
+        return Counted(
+            quantity=event.quantity,
+            value=event.value_of(self.unit.event_field) if is_unique else None,
+            moment=proof.microseconds(event.occurred_at),
+            key=key_hash(event.idempotency_key),
+            fields=event.fields() if self.terms.part_keys else None,
+        )
 
     def end(self) -> Outcome:
         self.outcome.quantity, self.outcome.count = self.level.quantity, self.level.count
         self.outcome.digest = self.chain.digest
+        self.outcome.price = self.charged
         return self.outcome
 
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from catalog.models import BillableUnit
 from metering.models import RawPayload, RunningTotal, UniqueValue, UsageEvent
 from metering.recount import recount
-from metering.recount.levels import Level
+from metering.recount.levels import Counted, Level
 from tests.clients import operator_client
 from tests.factories import BillableUnitFactory, RatePlanVersionFactory, TenantFactory
 from tests.metering.conftest import TIERS, subscribe
@@ -140,17 +140,25 @@ def test_a_repeat_without_time_in_the_next_period_counts_in_the_first(seller):
 
 @pytest.mark.parametrize(
     ("aggregation", "expected"),
-    [("COUNT", "2"), ("SUM", "6"), ("MAX", "4"), ("UNIQUE", "2")],
+    [
+        ("COUNT", "2"),
+        ("SUM", "6"),
+        ("MAX", "4"),
+        ("UNIQUE", "2"),
+        ("LATEST", "4"),
+        ("AVG", "3"),
+        ("PERCENTILE_95", "4"),
+    ],
 )
 def test_what_is_taken_back_leaves_the_level_that_the_others_make(db, aggregation, expected):
     unit = BillableUnitFactory.build(aggregation=aggregation)
     level = Level(unit, remembers=True)
     for quantity, value in ((2, "a"), (9, "b"), (4, "b")):
-        level.add(Decimal(quantity), value)
-    level.take_back(Decimal(9), "b")
+        level.add(Counted(Decimal(quantity), value, moment=quantity))
+    level.take_back(Counted(Decimal(9), "b", moment=9))
     assert (level.quantity, level.count) == (Decimal(expected), 2)
-    level.take_back(Decimal(4), "b")
-    level.take_back(Decimal(2), "a")
+    level.take_back(Counted(Decimal(4), "b", moment=4))
+    level.take_back(Counted(Decimal(2), "a", moment=2))
     assert (level.quantity, level.count) == (0, 0)
 
 

@@ -16,6 +16,7 @@ from catalog.selectors.prices import prices_of_totals
 from metering.aggregation.percentile import SAMPLE
 from metering.aggregation.weighted import CHANGES
 from metering.models import RatingAdjustment, RunningTotal, UniqueValue
+from metering.recount import recount
 from metering.services.carrying import Carry, Move, carry_over, ensure_next_totals
 from metering.services.estimates import settle_estimates
 from metering.services.ingest import drain_once
@@ -92,6 +93,15 @@ def carry(before, after, rollover=ZERO):
     return carry_over(carries, now=NOW)
 
 
+def assert_it_recounts(seller, *periods):
+    """`assert_totals_hold`, and an auditor who walks events and adjustments finds the same."""
+    assert_totals_hold()
+    for month in {period.start_at for period in periods}:
+        found = list(recount(tenant=seller.tenant, month=month))
+        assert found
+        assert [one.differences for one in found if one.differences] == []
+
+
 # --- settling -------------------------------------------------------------------------------
 
 
@@ -109,7 +119,7 @@ def test_a_percentile_is_told_from_all_events_and_its_price_adjusted(seller, sel
         3 * SAMPLE,
     )
     assert after.adjustments == row.amount
-    assert_totals_hold()
+    assert_it_recounts(seller, march)
 
 
 def test_levels_that_came_too_late_are_told_from_all_events(seller, sell):
@@ -121,10 +131,10 @@ def test_levels_that_came_too_late_are_told_from_all_events(seller, sell):
     assert totals_of(march)[0].quantity == 10
     (after,) = settle(march)
     assert after.quantity == Decimal("10.133064516129")  # 990 more for 6 of 44,640 minutes
-    assert_totals_hold()
+    assert_it_recounts(seller, march)
     seller.count(made(fields, 20, on=MARCH + timedelta(days=10)))
     assert settle(march)[0].adjustments != 0
-    assert_totals_hold()
+    assert_it_recounts(seller, march)
 
 
 def test_what_shows_no_estimate_is_left_alone(seller, sell):
@@ -181,9 +191,9 @@ def test_recurring_units_begin_where_the_period_before_ended(
     carry(march, april)
     (total,) = totals_of(april)
     assert (plain(total.carried), plain(total.quantity)) == expected
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
     assert carry(march, april) == []
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
 
 
 def count_in_april(seller, fields, april, sizes):
@@ -209,7 +219,7 @@ def test_distinct_values_go_over_and_count_once(seller, sell):
     assert UniqueValue.objects.filter(running_total_id=total.id, is_carried=True).count() == 2
     seller.count(made(fields, 1, on=april.start_at, user="a"))
     assert totals_of(april)[0].quantity == 3
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
 
 
 def test_a_weighted_level_is_held_until_the_first_change(seller, sell):
@@ -219,7 +229,7 @@ def test_a_weighted_level_is_held_until_the_first_change(seller, sell):
     carry(march, april)
     (total,) = totals_of(april)
     assert (total.carried, total.quantity) == (30, 30)
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
 
 
 def test_units_left_over_are_free_in_the_next_period(seller, sell):
@@ -234,7 +244,7 @@ def test_units_left_over_are_free_in_the_next_period(seller, sell):
     count_in_april(seller, fields, april, [2])
     (total,) = totals_of(april)
     assert total.revenue == 6  # one unit is free still
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
 
 
 def test_each_dimension_carries_its_own(seller, sell):
@@ -246,7 +256,7 @@ def test_each_dimension_carries_its_own(seller, sell):
         '{"team":"a"}': "12",
         '{"team":"b"}': "3",
     }
-    assert_totals_hold()
+    assert_it_recounts(seller, march, april)
 
 
 def test_what_is_billed_already_gets_nothing_more(seller, sell):
@@ -313,4 +323,4 @@ def test_positions_have_no_gaps_when_totals_are_settled_in_between(seller, sell)
     positions = [total.position for total in totals_of(march)]
     assert positions == [3]
     assert all(low < high for low, high in pairwise([0, *positions]))
-    assert_totals_hold()
+    assert_it_recounts(seller, march)
