@@ -26,6 +26,9 @@ TEMPLATES: dict[str, tuple[MetricTemplate, ...]] = {
         _template("Active Users", "user_id", "UNIQUE", "user"),
         _template("Compute Time", "latency_ms", "SUM", "ms"),
         _template("Error Requests", "error_count", "COUNT", "call"),
+        _template("Response Size", "response_size", "SUM", "byte"),
+        _template("Request Size", "request_size", "SUM", "byte"),
+        _template("Latency P95", "latency_ms", "PERCENTILE_95", "ms"),
     ),
     "AI_AGENT": (
         _template("Agent Sessions", "session_count", "COUNT", "session"),
@@ -37,6 +40,9 @@ TEMPLATES: dict[str, tuple[MetricTemplate, ...]] = {
         _template("Knowledge Queries", "kb_query_count", "COUNT", "query"),
         _template("Tasks Completed", "task_completed_count", "COUNT", "task"),
         _template("Active Agents", "concurrent_agents", "MAX", "agent"),
+        _template("Input Tokens", "input_tokens", "SUM", "token"),
+        _template("Output Tokens", "output_tokens", "SUM", "token"),
+        _template("Tool Calls", "tool_call_count", "COUNT", "call"),
     ),
     "MCP_SERVER": (
         _template("MCP Tool Calls", "tool_call_count", "COUNT", "call"),
@@ -46,6 +52,11 @@ TEMPLATES: dict[str, tuple[MetricTemplate, ...]] = {
         _template("MCP Input Tokens", "input_tokens", "SUM", "token"),
         _template("MCP Output Tokens", "output_tokens", "SUM", "token"),
         _template("MCP Errors", "error_count", "COUNT", "call"),
+        _template("MCP P95 Latency", "latency_ms", "PERCENTILE_95", "ms"),
+        _template("Tool Invocations", "tool_call_count", "COUNT", "call"),
+        _template("Session Duration", "duration_seconds", "SUM", "second"),
+        _template("Active Sessions", "session_id", "UNIQUE", "session"),
+        _template("Unique Agents", "agent_id", "UNIQUE", "agent"),
     ),
     "AGENTIC_API": (
         _template("Agentic Requests", "request_count", "COUNT", "call"),
@@ -56,5 +67,9 @@ TEMPLATES: dict[str, tuple[MetricTemplate, ...]] = {
         _template("Agentic Compute Time", "latency_ms", "SUM", "ms"),
         _template("Agentic Data Transfer", "response_bytes", "SUM", "byte"),
         _template("Agentic Active Users", "user_id", "UNIQUE", "user"),
+        _template("Agent Invocations", "request_count", "COUNT", "call"),
+        _template("Workflow Steps", "workflow_step_count", "COUNT", "step"),
+        _template("Context Window Size", "context_window_size", "SUM", "token"),
+        _template("Execution Duration", "execution_duration_ms", "SUM", "ms"),
     ),
 }

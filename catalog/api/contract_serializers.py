@@ -9,7 +9,7 @@ from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.errors import Refused
 from aforo.money import plain
 from catalog.api.fields import ExactField
-from catalog.api.metric_configs import MODEL_NAMES
+from catalog.api.metric_config_shapes import MODEL_NAMES
 from catalog.models import Contract, ContractPhase, ContractPrice
 
 MOST_PHASES = 120

@@ -6,63 +6,35 @@ Such a term is left out where it says nothing; one that would change a price is 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
-from drf_spectacular.utils import extend_schema_field
-from rest_framework import serializers
 
-from aforo.api.serializers import WireSerializer
 from aforo.errors import Refused, Unreadable
+from aforo.money import plain
 from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
-from catalog.api.fields import ExactField, missing
+from catalog.api.fields import missing
+from catalog.api.metric_config_shapes import DEFAULT_MODEL, BesideTerms
 from catalog.models import BillableUnit, UnitPrice
 from catalog.pricing import MODELS
+from catalog.pricing.percentage_per_transaction import PercentagePerTransaction
 from catalog.selectors import listings
 from catalog.services.prices import PriceDraft
+from catalog.services.whole_terms import bare
 
-DEFAULT_MODEL = "PER_UNIT"
-MODEL_NAMES = list(MODELS)
-MOST_CONFIGS = 500
+_BESIDE = frozenset({"currency", "groupBy", "rolloverPeriods", "rolloverCap", "rolloverCapPercent"})
 _NO_TERMS = frozenset({"metricId", "metricName", "model", "billingTiming", "terms", "pricingModel"})
 _SAYS_NOTHING: tuple[object, ...] = (None, "", "0", 0, False, [], {}, "CHARGE")
 # Where a model calls `rate` by another name.
 _RATE = {"FLAT_RATE": "flatRate", "PERCENTAGE": "ratePercent"}
+# A model that is priced in another way too, with other terms.
+_OTHER_WAYS = {PercentagePerTransaction.model: (PercentagePerTransaction,)}
 # What clients leave out: the money of a flat plan is its base fee, and a quota may be nothing.
 _ABSENT = {"FLAT_RATE": {"flatRate": 0}, "INCLUDED_QUOTA": {"includedFree": 0}}
-
-
-class TierSerializer(WireSerializer):
-    tier_start = ExactField(required=False)
-    tier_end = ExactField(help_text="inclusive; -1 for no end")
-    unit_price = ExactField(required=False)
-    rate_percent = ExactField(required=False)
-    flat_fee = ExactField(required=False)
-    sort_order = serializers.IntegerField(required=False)
-
-
-class MetricConfig(WireSerializer):
-    """Documents one price; `docs/pricing.md` says which terms each model takes."""
-
-    metric_id = serializers.UUIDField(required=False, help_text="or metricName")
-    metric_name = serializers.CharField(required=False)
-    model = serializers.ChoiceField(MODEL_NAMES, default=DEFAULT_MODEL)
-    rate = ExactField(required=False)
-    included_free = ExactField(required=False)
-    block_size = ExactField(required=False)
-    min_fee = ExactField(required=False)
-    tiers = TierSerializer(many=True, required=False)
-    ov_behavior = serializers.ChoiceField(["CHARGE", "BLOCK", "IGNORE"], default="CHARGE")
-    billing_timing = serializers.ChoiceField(UnitPrice.Timing.choices, default="ARREARS")
-    terms = serializers.DictField(required=False, help_text="model and terms, instead of the above")
-
-
-@extend_schema_field(MetricConfig(many=True))
-class MetricConfigsField(serializers.ListField):
-    child = serializers.DictField()
-    max_length = MOST_CONFIGS
 
 
 def price_drafts(tenant: Tenant, configs: Sequence[Mapping[str, Any]]) -> list[PriceDraft]:
@@ -71,13 +43,14 @@ def price_drafts(tenant: Tenant, configs: Sequence[Mapping[str, Any]]) -> list[P
     Raises NotFound for a metric that is not the tenant's, Unreadable for one that is named twice.
     """
     units = _units(tenant, configs)
-    _require_each_once(units)
+    _require_each_once(units, configs)
     return [
         PriceDraft(
             unit=unit,
-            terms=terms_of(config, path=f"metricConfigs[{index}]"),
+            terms=terms_of(_without_beside(config), path=f"metricConfigs[{index}]"),
             timing=config.get("billingTiming") or UnitPrice.Timing.ARREARS,
             path=f"metricConfigs[{index}]",
+            **_beside(config, path=f"metricConfigs[{index}]"),
         )
         for index, (config, unit) in enumerate(zip(configs, units, strict=True))
     ]
@@ -102,12 +75,18 @@ def terms_of(config: Mapping[str, Any], *, path: str) -> dict[str, object]:
 
 def config_of(price: UnitPrice) -> dict[str, object]:
     """One price as it is answered: flat as clients write it, and its terms in one piece."""
+    terms = bare(price.terms)
     return {
         "metricId": str(price.unit_id),
         "metricName": price.unit.name,
         "billingTiming": price.timing,
-        **price.terms,
-        "terms": price.terms,
+        "groupBy": price.group_by,
+        "rolloverPeriods": price.rollover_periods,
+        "rolloverCap": _plain(price.rollover_cap),
+        "rolloverCapPercent": _plain(price.rollover_cap_percent),
+        "currency": price.currency or None,
+        **terms,
+        "terms": terms,
     }
 
 
@@ -115,8 +94,13 @@ def _own_terms(model: str) -> set[str]:
     """The terms that a model knows, as they are written on the wire."""
     if model not in MODELS:
         return set()
-    terms = fields(MODELS[model])  # type: ignore[arg-type]  # every model is a dataclass
+    ways = [MODELS[model], *_OTHER_WAYS.get(model, ())]
+    terms = chain.from_iterable(fields(way) for way in ways)
     return {on_the_wire(term.name) for term in terms if term.init}
+
+
+def _plain(value: Decimal | None) -> str | None:
+    return None if value is None else plain(value)
 
 
 def _terms_given(
@@ -125,7 +109,7 @@ def _terms_given(
     if not isinstance(terms, Mapping):
         raise _refused(f"{path}.terms", "must be an object")
     for key, value in flat.items():
-        if value not in _SAYS_NOTHING:
+        if value not in _SAYS_NOTHING and terms.get(key) != value:
             raise _refused(f"{path}.{key}", "must stand in terms, as terms is given")
     return {**({"model": model} if model is not None else {}), **terms}
 
@@ -170,13 +154,29 @@ def _id(value: object, index: int) -> UUID | None:
         raise missing(f"metricConfigs[{index}].metricId", value) from None
 
 
-def _require_each_once(units: Iterable[BillableUnit]) -> None:
+def _without_beside(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _BESIDE}
+
+
+def _beside(config: Mapping[str, Any], *, path: str) -> dict[str, Any]:
+    """What a config says beside its terms; Refused names the field."""
+    read = BesideTerms(data={key: config[key] for key in _BESIDE if config.get(key) is not None})
+    if read.is_valid():
+        found: dict[str, Any] = dict(read.validated_data)
+        return found
+    field, messages = next(iter(read.errors.items()))
+    first = messages[0] if isinstance(messages, list) else next(iter(messages.values()))[0]
+    raise _refused(f"{path}.{field}", str(first))
+
+
+def _require_each_once(units: Iterable[BillableUnit], configs: Sequence[Mapping[str, Any]]) -> None:
     seen = set()
-    for index, unit in enumerate(units):
-        if unit.pk in seen:
+    for index, (unit, config) in enumerate(zip(units, configs, strict=True)):
+        once = (unit.pk, str(config.get("currency") or ""))
+        if once in seen:
             reason = f"'{unit.name}' is priced twice"
             raise Unreadable.naming(f"metricConfigs[{index}]", "DUPLICATE", reason)
-        seen.add(unit.pk)
+        seen.add(once)
 
 
 def _refused(field: str, reason: str) -> Refused:

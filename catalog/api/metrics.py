@@ -14,7 +14,7 @@ from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.api.fields import ExactField, found_all
 from catalog.models import BillableUnit
-from catalog.models.billable_units import Aggregation
+from catalog.models.billable_units import Aggregation, Rounding
 from catalog.models.products import ProductType
 from catalog.selectors import listings
 from catalog.services import billable_units
@@ -56,6 +56,17 @@ class MetricEdits(WireSerializer):
         help_text="fields that make the key of an event which comes without one",
     )
     unit_cost = ExactField(required=False)
+    divide_by = ExactField(
+        required=False, help_text="what the quantity is divided by before it is priced"
+    )
+    rounding = serializers.ChoiceField(
+        Rounding.choices, required=False, allow_blank=True, help_text="before it is priced"
+    )
+    rounding_places = serializers.IntegerField(min_value=0, required=False)
+    recurring = serializers.BooleanField(
+        required=False, help_text="the level carries into the next period"
+    )
+    tax_code = serializers.CharField(max_length=40, allow_blank=True, required=False)
 
 
 class NewMetric(MetricEdits):
@@ -72,6 +83,7 @@ class NewMetrics(WireSerializer):
 class MetricSerializer(WireModelSerializer):
     aggregation_type = serializers.SerializerMethodField(help_text="as clients call it")
     unit_cost = ExactField()
+    divide_by = ExactField()
     product_ids = serializers.SerializerMethodField()
 
     class Meta:
@@ -89,6 +101,11 @@ class MetricSerializer(WireModelSerializer):
             "allowed_sources",
             "key_fields",
             "unit_cost",
+            "divide_by",
+            "rounding",
+            "rounding_places",
+            "recurring",
+            "tax_code",
             "product_type",
             "product_ids",
             "created_at",

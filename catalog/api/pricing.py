@@ -17,7 +17,7 @@ from aforo.errors import FieldError, Refused
 from aforo.money import ZERO, plain
 from aforo.tenancy.roles import EVERYONE
 from catalog.api.fields import ExactField
-from catalog.api.metric_configs import MODEL_NAMES
+from catalog.api.metric_config_shapes import MODEL_NAMES
 from catalog.pricing import InvalidTerms, Part, Terms, Usage, parse_terms
 
 MOST_EVENTS = 10_000

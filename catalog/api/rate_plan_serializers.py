@@ -6,37 +6,85 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from aforo.api.serializers import WireModelSerializer, WireSerializer
-from aforo.errors import Refused
+from aforo.money import ZERO
 from aforo.spelling import on_the_wire
 from catalog.api.fields import ExactField
-from catalog.api.metric_configs import MODEL_NAMES, MetricConfig, MetricConfigsField, config_of
+from catalog.api.metric_config_shapes import MODEL_NAMES, MetricConfig, MetricConfigsField
+from catalog.api.metric_configs import config_of
 from catalog.models import RatePlan, RatePlanVersion
+from catalog.services.version_currencies import CurrencyFees
 
 DRAFT = RatePlanVersion.Status.DRAFT
-NOT_YET = ("dimension_pricing", "maximum_spend", "setup_fee")
-FEE_NAMES = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
+FEE_NAMES = (
+    "base_fee",
+    "base_fee_timing",
+    "setup_fee",
+    "minimum_spend",
+    "maximum_spend",
+    "discount_percent",
+    "discount_amount",
+    "proration",
+    "dimension_key",
+    "dimension_pricing",
+    "credits_allowed",
+)
+TIMINGS = RatePlanVersion.BaseFeeTiming.choices
+PRORATIONS = RatePlanVersion.Proration.choices
+
+
+class CurrencyFeesSerializer(WireSerializer):
+    """Fees of a version in a further currency; prices in it stand among the metricConfigs."""
+
+    currency = serializers.CharField(max_length=3)
+    base_fee = ExactField(default=ZERO)
+    setup_fee = ExactField(default=ZERO)
+    minimum_spend = ExactField(default=ZERO)
+    maximum_spend = ExactField(allow_null=True, default=None)
+    discount_amount = ExactField(default=ZERO)
 
 
 class RatePlanEdits(WireSerializer):
-    """What can be written about a plan; what is not available yet is refused, never lost."""
+    """What can be written about a plan."""
 
     name = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(allow_blank=True, required=False)
+    tax_code = serializers.CharField(
+        max_length=40, allow_blank=True, required=False, help_text="of its fees"
+    )
     base_fee = ExactField(required=False)
+    base_fee_timing = serializers.ChoiceField(TIMINGS, required=False)
+    proration = serializers.ChoiceField(
+        PRORATIONS, required=False, help_text="how fees of a partial period are scaled"
+    )
     minimum_spend = ExactField(required=False)
     discount_percent = ExactField(required=False, max_digits=15)
     discount_amount = ExactField(required=False)
     product_ids = serializers.ListField(child=serializers.UUIDField(), required=False)
     metric_configs = MetricConfigsField(required=False)
-    dimension_pricing = serializers.DictField(required=False, allow_null=True)
+    currencies = CurrencyFeesSerializer(many=True, required=False)
+    dimension_key = serializers.CharField(
+        max_length=100,
+        allow_blank=True,
+        required=False,
+        help_text="metadata key whose values multiply; absent: that of the product type",
+    )
+    dimension_pricing = serializers.DictField(
+        required=False, allow_null=True, help_text="{value of the key: multiplier}"
+    )
     maximum_spend = ExactField(required=False, allow_null=True)
     setup_fee = ExactField(required=False, allow_null=True)
+    credits_allowed = serializers.BooleanField(
+        required=False, help_text="whether rates may be below zero"
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        for field in NOT_YET:
-            if attrs.pop(field, None):
-                name = next(key for key, item in self.fields.items() if item.source == field)
-                raise Refused.naming(name, "UNSUPPORTED", "is not supported yet")
+        """Clients send null for what a plan does not have."""
+        if "dimension_pricing" in attrs:
+            attrs["dimension_pricing"] = attrs["dimension_pricing"] or {}
+        if "setup_fee" in attrs:
+            attrs["setup_fee"] = attrs["setup_fee"] or ZERO
+        if "currencies" in attrs:
+            attrs["currencies"] = [CurrencyFees(**fees) for fees in attrs["currencies"]]
         return attrs
 
 
@@ -51,9 +99,12 @@ class NewRatePlan(RatePlanEdits):
 
 class VersionSerializer(WireModelSerializer):
     base_fee = ExactField()
+    setup_fee = ExactField()
     minimum_spend = ExactField()
+    maximum_spend = ExactField(allow_null=True)
     discount_percent = ExactField(max_digits=15)
     discount_amount = ExactField()
+    currencies = CurrencyFeesSerializer(many=True)
     metric_configs = serializers.SerializerMethodField()
 
     class Meta:
@@ -64,6 +115,7 @@ class VersionSerializer(WireModelSerializer):
             "status",
             "published_at",
             *FEE_NAMES,
+            "currencies",
             "metric_configs",
         )
         read_only_fields = fields
@@ -90,6 +142,7 @@ class RatePlanSerializer(WireModelSerializer):
             "name",
             "description",
             "currency",
+            "tax_code",
             "product_ids",
             "version",
             "status",
@@ -106,7 +159,8 @@ class RatePlanSerializer(WireModelSerializer):
         shown = _shown(plan)
         prices = {} if shown is None else VersionSerializer(shown).data
         fees = {on_the_wire(name): prices.get(on_the_wire(name)) for name in FEE_NAMES}
-        return answer | fees | {"metricConfigs": prices.get("metricConfigs", [])}
+        lists = {name: prices.get(name, []) for name in ("currencies", "metricConfigs")}
+        return answer | fees | lists
 
     def get_product_ids(self, plan: RatePlan) -> list[str]:
         return [str(product.pk) for product in plan.products.all()]

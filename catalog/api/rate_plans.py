@@ -89,16 +89,18 @@ class RatePlanDetail(RatePlanView, TenantDetailView):
         plan, asked, now = self.get_object(), self.read(RatePlanEdits), self.now()
         owners = products_of(self, asked)
         configs = asked.pop("metric_configs", None)
+        currencies = asked.pop("currencies", None)
         fees = {name: asked.pop(name) for name in FEE_NAMES if name in asked}
         with transaction.atomic():
             rate_plans.edit_plan(plan=plan, edits=asked, products=owners, actor=self.actor, now=now)
-            if fees or configs is not None:
+            if fees or configs is not None or currencies is not None:
                 rate_plans.edit_draft(
                     version=draft_to_edit(plan),
                     actor=self.actor,
                     now=now,
                     fees=fees,
                     price_drafts=None if configs is None else price_drafts(self.tenant, configs),
+                    currencies=currencies,
                 )
         return self.answer_again(plan)
 

@@ -24,7 +24,7 @@ def dimension_of(keys: Sequence[str], fields: Mapping[str, object]) -> str:
     """
     if not keys:
         return ""
-    values = {key: _bounded(text_of(fields.get(key))) for key in sorted(keys)}
+    values = {key: _bounded(text_in(fields, key)) for key in sorted(keys)}
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -41,6 +41,15 @@ def label_of(dimension: str) -> str:
     """A dimension for people: `model: gpt-4, region: eu`; '' for '', other text as it is."""
     pairs = values_in(dimension).items()
     return ", ".join(f"{key}: {value or '(none)'}" for key, value in pairs) or dimension
+
+
+def text_in(fields: Mapping[str, object], key: str) -> str:
+    """The value of `key` as text; `tool_name` is also found as `toolName`, as some clients say."""
+    value = fields.get(key)
+    if value is None and "_" in key:
+        first, *rest = key.split("_")
+        value = fields.get(first + "".join(word.capitalize() for word in rest))
+    return text_of(value)
 
 
 def text_of(value: object) -> str:

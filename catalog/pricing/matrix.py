@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from aforo.money import EXACT, ZERO, plain
 from catalog.pricing.by_part import ByPart
-from catalog.pricing.dimensions import text_of
+from catalog.pricing.dimensions import text_in
 from catalog.pricing.terms import Charge, Part, Usage, parts_of
 from catalog.pricing.wire import InvalidTerms, WireObject
 
@@ -94,7 +94,7 @@ class Matrix(ByPart):
         return self.dimensions
 
     def part_of(self, quantity: Decimal, fields: Mapping[str, object]) -> Part:
-        pairs = tuple((key, text_of(fields.get(key))) for key in self.dimensions)
+        pairs = tuple((key, text_in(fields, key)) for key in self.dimensions)
         return Part(quantity, dimensions=pairs)
 
     def rate_of(self, dimensions: Pairs) -> Decimal:

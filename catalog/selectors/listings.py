@@ -15,7 +15,9 @@ from catalog.models import (
     RatePlan,
     RatePlanVersion,
     Subscription,
+    SubscriptionKey,
     SubscriptionPeriod,
+    SubscriptionPhase,
     SubscriptionPlan,
     UnitPrice,
 )
@@ -41,7 +43,9 @@ def rate_plans(*, tenant: Tenant) -> QuerySet[RatePlan]:
         .order_by("name", "id")
         .prefetch_related(
             "products",
-            Prefetch("versions", versions.prefetch_related(Prefetch("prices", prices))),
+            Prefetch(
+                "versions", versions.prefetch_related(Prefetch("prices", prices), "currencies")
+            ),
         )
     )
 
@@ -82,6 +86,23 @@ def subscriptions(*, tenant: Tenant) -> QuerySet[Subscription]:
 def subscription_periods(*, tenant: Tenant) -> QuerySet[SubscriptionPeriod]:
     """Stored periods in order of time."""
     return SubscriptionPeriod.objects.for_tenant(tenant).order_by("start_at")
+
+
+def subscription_phases(*, tenant: Tenant) -> QuerySet[SubscriptionPhase]:
+    """What subscriptions came through, in order of time."""
+    return SubscriptionPhase.objects.for_tenant(tenant).order_by("started_at", "id")
+
+
+def subscription_keys(*, tenant: Tenant) -> QuerySet[SubscriptionKey]:
+    """Keys that were given out for subscriptions, newest first."""
+    rows = SubscriptionKey.objects.for_tenant(tenant).select_related("key__tenant")
+    return rows.order_by("-key__created_at", "-id")
+
+
+def published_versions(*, tenant: Tenant) -> QuerySet[RatePlanVersion]:
+    """Versions that can be sold, with their plans."""
+    rows = RatePlanVersion.objects.for_tenant(tenant).select_related("rate_plan")
+    return rows.filter(status=RatePlanVersion.Status.PUBLISHED).order_by("rate_plan", "number")
 
 
 def customer_called(name: str, prefix: str = "") -> Q:

@@ -3,36 +3,55 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import TypedDict, Unpack
 
 from django.db import transaction
 
 from aforo.errors import Conflict, NotFound
-from aforo.money import ZERO
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
-from catalog.conditions import InvalidConditions, compile_conditions
 from catalog.metric_templates import TEMPLATES, MetricTemplate
-from catalog.models import BillableUnit, Product, Subscription, UnitPrice
+from catalog.models import BillableUnit, Product, Subscription
 from catalog.models.billable_units import Aggregation
 from catalog.models.products import ProductType
 from catalog.services import changes
+from catalog.services.unit_checks import MEASURES, require_kept, require_sound
 
-EDITABLE = frozenset(
-    {
-        "name",
-        "unit_label",
-        "description",
-        "aggregation",
-        "event_field",
-        "source_metric",
-        "filter_conditions",
-        "allowed_sources",
-        "key_fields",
-        "unit_cost",
-    }
+EDITABLE = (
+    frozenset(
+        {
+            "name",
+            "unit_label",
+            "description",
+            "aggregation",
+            "event_field",
+            "source_metric",
+            "filter_conditions",
+            "allowed_sources",
+            "key_fields",
+            "unit_cost",
+            "tax_code",
+        }
+    )
+    | MEASURES
 )
 _SHOWN = EDITABLE | {"product_type"}
 ALIASES = {"COUNT_DISTINCT": Aggregation.UNIQUE}  # as clients call it
+
+
+class UnitFields(TypedDict, total=False):
+    """What can be said of a unit when it is created, as its columns are named."""
+
+    unit_label: str
+    description: str
+    event_field: str
+    source_metric: str
+    unit_cost: Decimal
+    divide_by: Decimal
+    rounding: str
+    rounding_places: int
+    recurring: bool
+    tax_code: str
 
 
 @transaction.atomic
@@ -43,34 +62,26 @@ def create_unit(
     now: datetime,
     name: str,
     aggregation: str = Aggregation.COUNT,
-    event_field: str = "",
-    source_metric: str = "",
     filter_conditions: Sequence[Mapping[str, str]] = (),
     allowed_sources: Sequence[str] = (),
     key_fields: Sequence[str] = (),
-    unit_cost: Decimal = ZERO,
-    unit_label: str = "",
-    description: str = "",
     product_type: str = ProductType.API,
     products: Collection[Product] = (),
+    **fields: Unpack[UnitFields],
 ) -> BillableUnit:
     """A new billable unit. It counts events from now on; nothing that came before."""
     unit = BillableUnit(
         tenant=tenant,
         name=name,
         aggregation=aggregation_named(aggregation),
-        event_field=event_field,
-        source_metric=source_metric,
         filter_conditions=[dict(condition) for condition in filter_conditions],
         allowed_sources=list(allowed_sources),
         key_fields=list(key_fields),
-        unit_cost=unit_cost,
-        unit_label=unit_label,
-        description=description,
         product_type=product_type,
         created_at=now,
+        **fields,
     )
-    _require_sound(unit)
+    require_sound(unit)
     changes.require_own(tenant, *products)
     with changes.conflict_when("billable_unit_name_is_taken_once", _taken(name)):
         unit.save(force_insert=True)
@@ -91,15 +102,16 @@ def edit_unit(
 ) -> BillableUnit:
     """Change some of `EDITABLE` or the products, for events that are counted from now on.
 
-    The aggregation stays once a rate plan prices the unit: its totals were made with it.
+    The aggregation stays once a rate plan prices the unit, and so do its measures once a published
+    one does: totals and prices were made with them.
     """
     locked = _locked(unit)
     if "aggregation" in edits:
         edits = {**edits, "aggregation": aggregation_named(str(edits["aggregation"]))}
-        _require_same_aggregation(locked, edits["aggregation"])
+    require_kept(locked, edits)
     state = changes.state_of(locked, _SHOWN)
     known = {field: value for field, value in edits.items() if field in EDITABLE}
-    _require_sound(
+    require_sound(
         BillableUnit(tenant_id=locked.tenant_id, created_at=locked.created_at, **(state | known))
     )
     with changes.conflict_when("billable_unit_name_is_taken_once", _taken(edits.get("name"))):
@@ -202,37 +214,6 @@ def _locked(unit: BillableUnit) -> BillableUnit:
     rows = BillableUnit.objects.for_tenant(unit.tenant_id).select_for_update()
     locked: BillableUnit = rows.get(pk=unit.pk)
     return locked
-
-
-def _require_sound(unit: BillableUnit) -> None:
-    changes.require_valid(unit)
-    if unit.aggregation == Aggregation.UNIQUE and not unit.event_field:
-        raise changes.refused(
-            "eventField", "REQUIRED", "UNIQUE counts the values of a field: name it"
-        )
-    if unit.unit_cost < ZERO:
-        raise changes.refused("unitCost", "INVALID", "must not be negative")
-    _require_names("allowedSources", unit.allowed_sources, longest=16)
-    _require_names("keyFields", unit.key_fields, longest=200)
-    try:
-        compile_conditions(unit.filter_conditions)
-    except InvalidConditions as error:
-        raise changes.refused(error.field, "INVALID", error.reason) from error
-
-
-def _require_names(field: str, names: object, *, longest: int) -> None:
-    given = names if isinstance(names, list) else [None]
-    if not all(isinstance(name, str) and 0 < len(name) <= longest for name in given):
-        raise changes.refused(field, "INVALID", f"a list of names of 1 to {longest} characters")
-    if len(set(given)) != len(given):
-        raise changes.refused(field, "INVALID", "names each only once")
-
-
-def _require_same_aggregation(unit: BillableUnit, aggregation: object) -> None:
-    if aggregation == unit.aggregation:
-        return
-    if UnitPrice.objects.for_tenant(unit.tenant_id).filter(unit=unit).exists():
-        raise Conflict(f"billable unit '{unit}' is priced by a rate plan: its aggregation stays")
 
 
 def _is_subscribed(unit: BillableUnit) -> bool:

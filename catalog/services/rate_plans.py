@@ -2,24 +2,23 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from typing import Unpack
 
 from django.db import transaction
 
 from aforo.errors import Conflict, Refused
-from aforo.money import ZERO
 from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Offering, Product, RatePlan, RatePlanVersion
 from catalog.selectors.current import draft_of, latest_published
-from catalog.services import changes, prices
+from catalog.services import changes, prices, version_currencies, version_terms
 from catalog.services.prices import PriceDraft
+from catalog.services.version_currencies import CurrencyFees
+from catalog.services.version_terms import VERSION_EDITABLE, VersionTerms
 
-FEES = frozenset({"base_fee", "minimum_spend", "discount_percent", "discount_amount"})
-PLAN_EDITABLE = frozenset({"name", "description"})
+PLAN_EDITABLE = frozenset({"name", "description", "tax_code"})
 _PLAN_SHOWN = PLAN_EDITABLE | {"currency"}
-_WHOLE = Decimal(100)
 
 
 @transaction.atomic
@@ -32,15 +31,19 @@ def create_rate_plan(
     currency: str,
     price_drafts: Sequence[PriceDraft] = (),
     description: str = "",
+    tax_code: str = "",
     products: Collection[Product] = (),
-    base_fee: Decimal = ZERO,
-    minimum_spend: Decimal = ZERO,
-    discount_percent: Decimal = ZERO,
-    discount_amount: Decimal = ZERO,
+    currencies: Sequence[CurrencyFees] = (),
+    **terms: Unpack[VersionTerms],
 ) -> RatePlanVersion:
     """A new plan, as the draft of its version 1."""
     plan = RatePlan(
-        tenant=tenant, name=name, currency=currency, description=description, created_at=now
+        tenant=tenant,
+        name=name,
+        currency=currency,
+        description=description,
+        tax_code=tax_code,
+        created_at=now,
     )
     changes.require_valid(plan)
     changes.require_currency(currency)
@@ -48,17 +51,8 @@ def create_rate_plan(
     with changes.conflict_when("rate_plan_name_is_taken_once", _taken(name)):
         plan.save(force_insert=True)
     plan.products.set(products)
-    draft = RatePlanVersion(
-        tenant=tenant,
-        rate_plan=plan,
-        number=1,
-        base_fee=base_fee,
-        minimum_spend=minimum_spend,
-        discount_percent=discount_percent,
-        discount_amount=discount_amount,
-        created_at=now,
-    )
-    _insert_draft(draft, price_drafts)
+    draft = RatePlanVersion(tenant=tenant, rate_plan=plan, number=1, created_at=now, **terms)
+    _insert_draft(draft, price_drafts, currencies)
     after = changes.state_of(plan, _PLAN_SHOWN) | _shown(draft)
     changes.record(plan, action="RATE_PLAN_CREATED", actor=actor, now=now, after=after)
     return draft
@@ -78,12 +72,9 @@ def draft_next_version(*, plan: RatePlan, actor: Actor, now: datetime) -> RatePl
         rate_plan=locked,
         number=latest.number + 1,
         created_at=now,
-        **changes.state_of(latest, FEES),
+        **changes.state_of(latest, VERSION_EDITABLE),
     )
-    _insert_draft(
-        draft,
-        [PriceDraft(row.unit, row.terms, row.timing) for row in prices.price_rows(latest)],
-    )
+    _insert_draft(draft, prices.drafts_of(latest), version_currencies.fees_in_currencies(latest))
     after = {"version": draft.number}
     changes.record(locked, action="RATE_PLAN_DRAFTED", actor=actor, now=now, after=after)
     return draft
@@ -95,22 +86,29 @@ def edit_draft(
     version: RatePlanVersion,
     actor: Actor,
     now: datetime,
-    fees: Mapping[str, Decimal] | None = None,
+    fees: Mapping[str, object] | None = None,
     price_drafts: Sequence[PriceDraft] | None = None,
+    currencies: Sequence[CurrencyFees] | None = None,
 ) -> RatePlanVersion:
-    """Change fees (`FEES`) of a draft, or all of its prices. A published version is a Conflict."""
+    """Change some of `VERSION_EDITABLE`, or all prices or currencies, of a draft.
+
+    A published version is a Conflict.
+    """
     locked = _locked_version(version)
     if locked.is_published:
         raise Conflict(f"{locked} is published and never changes: draft a new version")
     before = _shown(locked)
     for field, value in (fees or {}).items():
-        if field not in FEES:
+        if field not in VERSION_EDITABLE:
             raise changes.refused(on_the_wire(field), "IMMUTABLE", "cannot be changed")
         setattr(locked, field, value)
-    _require_sound(locked)
-    locked.save(update_fields=FEES)
+    version_terms.settle(locked)
+    locked.save(update_fields=VERSION_EDITABLE)
+    if currencies is not None:
+        version_currencies.replace_currencies(locked, currencies)
     if price_drafts is not None:
         prices.replace_prices(locked, price_drafts)
+    prices.require_terms(locked)
     changes.record(
         locked.rate_plan,
         action="RATE_PLAN_DRAFT_UPDATED",
@@ -131,8 +129,8 @@ def publish_version(*, version: RatePlanVersion, actor: Actor, now: datetime) ->
     locked = _locked_version(version)
     if locked.is_published:
         return locked
-    _require_sound(locked)
-    prices.require_sound_prices(locked)
+    version_terms.settle(locked)
+    prices.publish_prices(locked)
     locked.status = RatePlanVersion.Status.PUBLISHED
     locked.published_at = now
     locked.save(update_fields=["status", "published_at"])
@@ -155,7 +153,7 @@ def edit_plan(
     now: datetime,
     products: Collection[Product] | None = None,
 ) -> RatePlan:
-    """Change how a plan is named and described, and what it prices; never its currency."""
+    """Change how a plan is named, described and taxed, and what it prices; never its currency."""
     locked = _locked_plan(plan)
     with changes.conflict_when("rate_plan_name_is_taken_once", _taken(edits.get("name"))):
         changes.edit(
@@ -189,10 +187,14 @@ def archive_plan(*, plan: RatePlan, actor: Actor, now: datetime) -> RatePlan:
     return locked
 
 
-def _insert_draft(draft: RatePlanVersion, price_drafts: Sequence[PriceDraft]) -> None:
-    _require_sound(draft)
+def _insert_draft(
+    draft: RatePlanVersion, price_drafts: Sequence[PriceDraft], currencies: Sequence[CurrencyFees]
+) -> None:
+    version_terms.settle(draft)
     draft.save(force_insert=True)
+    version_currencies.replace_currencies(draft, currencies)
     prices.replace_prices(draft, price_drafts)
+    prices.require_terms(draft)
 
 
 def _locked_plan(plan: RatePlan) -> RatePlan:
@@ -207,17 +209,9 @@ def _locked_version(version: RatePlanVersion) -> RatePlanVersion:
     return locked
 
 
-def _require_sound(version: RatePlanVersion) -> None:
-    changes.require_valid(version)
-    for field in sorted(FEES):
-        if getattr(version, field) < ZERO:
-            raise changes.refused(on_the_wire(field), "INVALID", "must not be negative")
-    if version.discount_percent > _WHOLE:
-        raise changes.refused("discountPercent", "INVALID", "must be at most 100")
-
-
 def _shown(version: RatePlanVersion) -> dict[str, object]:
-    return changes.state_of(version, FEES) | prices.shown(version)
+    state = changes.state_of(version, VERSION_EDITABLE)
+    return state | version_currencies.shown(version) | prices.shown(version)
 
 
 def _taken(name: object) -> str:

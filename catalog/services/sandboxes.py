@@ -22,6 +22,7 @@ from catalog.models import (
     RatePlan,
     RatePlanVersion,
     UnitPrice,
+    VersionCurrency,
 )
 from catalog.selectors.current import default_entity
 
@@ -105,13 +106,15 @@ def _clone_plans(
     versions = RatePlanVersion.objects.for_tenant(live).filter(
         rate_plan_id__in=new, status=_Version.PUBLISHED
     )
-    for version in versions.order_by("rate_plan", "number").prefetch_related("prices"):
+    for version in versions.order_by("rate_plan", "number").prefetch_related(
+        "prices", "currencies"
+    ):
         _clone_version(version, twins[version.rate_plan_id], units)
     return twins, new
 
 
 def _clone_version(version: RatePlanVersion, plan: RatePlan, units: Twins[BillableUnit]) -> None:
-    """As a draft first: the database takes no prices for a published version."""
+    """As a draft first: the database takes no prices or fees for a published version."""
     draft = _copy(
         version, plan.tenant, rate_plan_id=plan.pk, status=_Version.DRAFT, published_at=None
     )
@@ -119,6 +122,9 @@ def _clone_version(version: RatePlanVersion, plan: RatePlan, units: Twins[Billab
     UnitPrice.objects.bulk_create(
         _copy(price, plan.tenant, version_id=draft.pk, unit_id=units[price.unit_id].pk)
         for price in version.prices.all()
+    )
+    VersionCurrency.objects.bulk_create(
+        _copy(fees, plan.tenant, version_id=draft.pk) for fees in version.currencies.all()
     )
     draft.status, draft.published_at = _Version.PUBLISHED, version.published_at
     draft.save(update_fields=["status", "published_at"])

@@ -43,7 +43,11 @@ def test_a_metric_is_a_billable_unit(client, tenant):
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"name": "x", "aggregationType": "AVG"}, "aggregationType"),
+        ({"name": "x", "aggregationType": "MEDIAN"}, "aggregationType"),
+        ({"name": "x", "divideBy": 0}, "divideBy"),
+        ({"name": "x", "rounding": "UP"}, "rounding"),
+        ({"name": "x", "rounding": "CEIL", "roundingPlaces": 13}, "roundingPlaces"),
+        ({"name": "x", "recurring": True}, "recurring"),
         ({"name": "x", "aggregationType": "UNIQUE"}, "eventField"),
         ({"name": "x", "unitCost": "NaN"}, "unitCost"),
         ({"name": "x", "unitCost": "0.0000000000001"}, "unitCost"),
@@ -78,6 +82,9 @@ def test_templates_are_a_plain_list(client):
         ("Active Users", "user_id", "COUNT_DISTINCT"),
         ("Compute Time", "latency_ms", "SUM"),
         ("Error Requests", "error_count", "COUNT"),
+        ("Response Size", "response_size", "SUM"),
+        ("Request Size", "request_size", "SUM"),
+        ("Latency P95", "latency_ms", "PERCENTILE_95"),
     ]
     assert client.get("/api/v1/metrics/templates/TOASTER").status_code == 404
 
@@ -93,6 +100,31 @@ def test_metrics_are_made_from_templates_once(client):
     again = client.post("/api/v1/metrics/bulk", body)
     assert [row["id"] for row in again.json()] == [row["id"] for row in first.json()]
     assert BillableUnit.objects.count() == 2
+
+
+def test_every_template_can_be_made(client):
+    for product_type in ("API", "AI_AGENT", "MCP_SERVER", "AGENTIC_API"):
+        rows = client.get(f"/api/v1/metrics/templates/{product_type}").json()
+        names = [row["name"] for row in rows]
+        body = {"productType": product_type, "templateNames": names}
+        made = client.post("/api/v1/metrics/bulk", body)
+        assert [row["name"] for row in made.json()] == names
+    latencies = BillableUnit.objects.filter(aggregation="PERCENTILE_95").order_by("name")
+    assert [unit.name for unit in latencies] == ["Latency P95", "MCP P95 Latency"]
+
+
+def test_how_a_quantity_is_measured_is_answered(client):
+    body = {
+        "name": "storage",
+        "aggregationType": "LATEST",
+        "divideBy": 1_000_000_000,
+        "rounding": "CEIL",
+        "roundingPlaces": 2,
+        "recurring": True,
+        "taxCode": "SaaS",
+    }
+    shown = client.post("/api/v1/metrics", body).json()
+    assert {key: shown[key] for key in body} == {**body, "divideBy": "1000000000"}
 
 
 def test_an_unknown_template_is_refused(client):

@@ -191,9 +191,16 @@ def test_an_unknown_metric_is_not_found(client, config):
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"dimensionPricing": {"gpt-4": 2}}, "dimensionPricing"),
-        ({"maximumSpend": 100}, "maximumSpend"),
-        ({"setupFee": "5"}, "setupFee"),
+        ({"dimensionPricing": {"gpt-4": -2}}, "dimensionPricing.gpt-4"),
+        ({"dimensionPricing": {"gpt-4": "x"}}, "dimensionPricing.gpt-4"),
+        ({"maximumSpend": 99, "minimumSpend": 100}, "maximumSpend"),
+        ({"setupFee": "-5"}, "setupFee"),
+        ({"proration": "HOUR"}, "proration"),
+        ({"baseFeeTiming": "IN_ADVANCE"}, "baseFeeTiming"),
+        ({"currencies": [{"currency": "USD"}]}, "currencies[0].currency"),
+        ({"currencies": [{"currency": "ABC"}]}, "currencies[0].currency"),
+        ({"currencies": [{"currency": "EUR"}, {"currency": "EUR"}]}, "currencies[1].currency"),
+        ({"currencies": [{"currency": "EUR", "baseFee": -1}]}, "currencies[0].baseFee"),
         ({"baseFee": -1}, "baseFee"),
         ({"baseFee": "x"}, "baseFee"),
         ({"currency": "ABC"}, "currency"),
@@ -202,7 +209,7 @@ def test_an_unknown_metric_is_not_found(client, config):
         ({"metricConfigs": [1]}, "metricConfigs.0"),
     ],
 )
-def test_what_is_wrong_or_not_there_yet_is_refused_by_field(post, fields, field):
+def test_what_is_wrong_is_refused_by_field(post, fields, field):
     answer = post(**fields)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
@@ -264,8 +271,8 @@ def test_a_list_of_plans_takes_a_constant_number_of_statements(
     for _ in range(count):
         unit = BillableUnitFactory(tenant=tenant)
         RatePlanVersionFactory(tenant=tenant, prices={unit: {"model": "FLAT_RATE", "flatRate": 1}})
-    # the key, the count, the plans; their products, versions, prices with units
-    with django_assert_num_queries(6):
+    # the key, the count, the plans; their products, versions, prices with units, currencies
+    with django_assert_num_queries(7):
         assert client.get("/api/v1/rateplans").json()["totalElements"] == count
 
 

@@ -63,6 +63,12 @@ def test_short_values_survive(fields):
         assert values[key] == value or len(value) > LONGEST_VALUE
 
 
+def test_a_key_in_snake_case_is_found_in_camel_case_too():
+    named = dimension_of(("tool_name",), {"toolName": "search"})
+    assert named == dimension_of(("tool_name",), {"tool_name": "search", "toolName": "other"})
+    assert values_in(named) == {"tool_name": "search"}
+
+
 def test_long_values_are_cut_and_stay_apart():
     one, other = ("x" * 5000 + end for end in "ab")
     first, second = (dimension_of(("key",), {"key": value}) for value in (one, other))

@@ -10,6 +10,7 @@ from aforo.tenancy.models import AuditEntry
 from aforo.tenancy.services.actors import Actor
 from catalog.models import BillableUnit
 from catalog.services import billable_units
+from catalog.services.rate_plans import publish_version
 from tests.factories import (
     NOW,
     PER_UNIT,
@@ -72,7 +73,13 @@ def test_names_of_routes_are_names_of_units(create):
     [
         ({"name": ""}, "name"),
         ({"name": "x" * 201}, "name"),
-        ({"aggregation": "AVG"}, "aggregationType"),
+        ({"aggregation": "MEDIAN"}, "aggregationType"),
+        ({"divide_by": Decimal(0)}, "divideBy"),
+        ({"rounding": "UP"}, "rounding"),
+        ({"rounding": "CEIL", "rounding_places": 13}, "roundingPlaces"),
+        ({"rounding_places": 1}, "roundingPlaces"),
+        ({"aggregation": "COUNT", "recurring": True}, "recurring"),
+        ({"aggregation": "AVG", "recurring": True}, "recurring"),
         ({"aggregation": "UNIQUE"}, "eventField"),
         ({"unit_cost": Decimal(-1)}, "unitCost"),
         ({"unit_cost": Decimal("1e-13")}, "unitCost"),
@@ -208,3 +215,26 @@ def test_eight_threads_make_each_template_once():
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(create, range(8)))) == 1
     assert BillableUnit.objects.count() == 2
+
+
+@pytest.mark.parametrize("aggregation", ["LATEST", "AVG", "PERCENTILE_95", "WEIGHTED_SUM"])
+def test_every_aggregation_can_be_counted_by(create, aggregation):
+    assert create(aggregation=aggregation).aggregation == aggregation
+
+
+MEASURES = {"divide_by": Decimal(60), "rounding": "CEIL", "rounding_places": 1, "recurring": True}
+
+
+@pytest.mark.parametrize("field", MEASURES)
+def test_measures_stay_once_they_are_published(create, tenant, field):
+    unit = create(aggregation="SUM", rounding="FLOOR")
+    version = RatePlanVersionFactory(tenant=tenant, prices={unit: PER_UNIT})
+    edited = edit(unit, **{field: MEASURES[field]})  # a draft can still be thought about
+    assert getattr(edited, field) == MEASURES[field]
+    before = edit(unit, **{field: getattr(unit, field)})
+    publish_version(version=version, actor=Actor.system(), now=NOW)
+    with pytest.raises(Conflict, match="is priced by a published rate plan"):
+        edit(unit, **{field: MEASURES[field]})
+    unit.refresh_from_db()
+    assert getattr(unit, field) == getattr(before, field)
+    assert edit(unit, tax_code="SaaS", **{field: getattr(before, field)}).tax_code == "SaaS"

@@ -122,11 +122,22 @@ def test_a_unit_is_priced_once(create, unit):
         create(price_drafts=[price, price])
 
 
-@pytest.mark.parametrize("timing", ["IN_ARREARS", "ADVANCE"])
-def test_what_is_not_billed_in_arrears_is_refused(create, unit, timing):
-    price = PriceDraft(unit, {"model": "FLAT_RATE", "flatRate": "1"}, timing=timing)
-    with pytest.raises(Refused, match="must be one of ARREARS"):
-        create(price_drafts=[price])
+@pytest.mark.parametrize(
+    ("terms", "timing", "reason"),
+    [
+        ({"model": "FLAT_RATE", "flatRate": "1"}, "IN_ARREARS", "must be one of ARREARS"),
+        ({"model": "PER_UNIT", "rate": "1"}, "ADVANCE", "only a FLAT_RATE is known in advance"),
+    ],
+)
+def test_what_is_not_known_in_advance_is_not_billed_then(create, unit, terms, timing, reason):
+    with pytest.raises(Refused, match=reason) as refusal:
+        create(price_drafts=[PriceDraft(unit, terms, timing=timing, path="metricConfigs[2]")])
+    assert [error.field for error in refusal.value.errors] == ["metricConfigs[2].billingTiming"]
+
+
+def test_a_flat_rate_may_be_billed_in_advance(create, unit):
+    price = PriceDraft(unit, {"model": "FLAT_RATE", "flatRate": "1"}, timing="ADVANCE")
+    assert create(price_drafts=[price]).prices.get().timing == "ADVANCE"
 
 
 def test_a_draft_can_be_edited(draft, actor, tenant):

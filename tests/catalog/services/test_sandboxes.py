@@ -15,8 +15,11 @@ from catalog.models import (
     RatePlanVersion,
     UnitPrice,
 )
+from catalog.services.prices import PriceDraft
+from catalog.services.rate_plans import edit_draft, publish_version
 from catalog.services.sandboxes import clone_catalog
 from catalog.services.subscriptions import create_subscription
+from catalog.services.version_currencies import CurrencyFees
 from tests.factories import (
     NOW,
     PER_UNIT,
@@ -155,3 +158,29 @@ def test_only_a_sandbox_of_the_tenant_is_filled(live, actor):
         clone(live, SandboxFactory(), actor)
     with pytest.raises(Refused, match="is not the sandbox of"):
         clone(live, TenantFactory(), actor)
+
+
+def test_terms_and_currencies_come_whole(live, sandbox, actor):
+    unit = BillableUnit.objects.get(tenant=live)
+    draft = RatePlanVersion.objects.get(tenant=live, status="DRAFT")
+    edit_draft(
+        version=draft,
+        actor=actor,
+        now=NOW,
+        fees={"setup_fee": Decimal(5), "dimension_pricing": {"search": 2}},
+        currencies=[CurrencyFees("EUR", base_fee=Decimal(9))],
+        price_drafts=[
+            PriceDraft(unit, PER_UNIT, group_by=["region"], rollover_periods=2),
+            PriceDraft(unit, {"model": "PER_UNIT", "rate": "0.2"}, currency="EUR"),
+        ],
+    )
+    publish_version(version=draft, actor=actor, now=NOW)
+    clone(live, sandbox, actor)
+    cloned = RatePlanVersion.objects.get(tenant=sandbox, number=3)
+    assert (cloned.status, cloned.setup_fee) == ("PUBLISHED", 5)
+    assert [(row.currency, row.base_fee) for row in cloned.currencies.all()] == [("EUR", 9)]
+    prices = cloned.prices.order_by("position")
+    assert [(row.currency, row.rollover_periods) for row in prices] == [("", 2), ("EUR", 2)]
+    live_terms = [row.terms for row in draft.prices.order_by("position")]
+    assert [row.terms for row in prices] == live_terms
+    assert live_terms[0]["groupBy"] == ["region"]
