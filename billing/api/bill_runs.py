@@ -50,7 +50,10 @@ class BillRunFailure(WireSerializer):
     """One period that could not be billed, and the stage that could not do it."""
 
     period_id = serializers.UUIDField()
+    period_start = serializers.DateTimeField(source="period.start_at")
+    period_end = serializers.DateTimeField(source="period.end_at")
     subscription_id = serializers.UUIDField(source="period.subscription_id")
+    customer_id = serializers.CharField(source="period.subscription.customer.external_id")
     stage = serializers.CharField(source="failed_stage")
     error = serializers.CharField()
 
@@ -103,7 +106,9 @@ class BillRunSerializer(WireSerializer):
 
 
 class BillRunDetailSerializer(BillRunSerializer):
-    failures = serializers.SerializerMethodField(help_text="the first hundred")
+    failures = serializers.SerializerMethodField(
+        help_text="the first hundred; all of them are below /failures"
+    )
 
     @extend_schema_field(BillRunFailure(many=True))
     def get_failures(self, run: BillRun) -> Any:
@@ -147,7 +152,7 @@ class BillRuns(TenantListView):
             actor=self.actor,
             now=timezone.now(),
         )
-        return _answer(run, status=201)
+        return shown_run(run, status=201)
 
 
 class BillRunDetail(TenantAPIView):
@@ -157,7 +162,7 @@ class BillRunDetail(TenantAPIView):
     serializer_class = BillRunDetailSerializer
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return _answer(self.get_object())
+        return shown_run(self.get_object())
 
 
 class BillRunExecution(TenantAPIView):
@@ -171,7 +176,7 @@ class BillRunExecution(TenantAPIView):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Start the run and answer at once; `GET` says how far it has come."""
         run = execute_run(run=self.get_object(), actor=self.actor, now=timezone.now())
-        return _answer(run, status=202)
+        return shown_run(run, status=202)
 
 
 def _environment(tenant: Tenant) -> str:
@@ -197,7 +202,8 @@ def _target(tenant: Tenant, scope: str, value: str | None) -> UUID | None:
     return found
 
 
-def _answer(run: BillRun, *, status: int = 200) -> Response:
+def shown_run(run: BillRun, *, status: int = 200) -> Response:
+    """The answer about one run, with its progress and its first failures."""
     (fields,) = _shown(BillRunDetailSerializer, [run])
     return entity_response(fields, status=status)
 

@@ -42,7 +42,15 @@ class SpanSerializer(WireModelSerializer):
 
 
 class InvoiceLineSerializer(WireModelSerializer):
-    """One line; an adjustment says which earlier period its usage is of."""
+    """One line. `periodStart` and `periodEnd` are the earlier period of an adjustment.
+
+    `coversStart` and `coversEnd` are the later one that a fee in advance pays for; `ofLine` is the
+    position of the line that a tax or a discount is of.
+    """
+
+    covers_start = serializers.DateTimeField(source="covers_start_at", read_only=True)
+    covers_end = serializers.DateTimeField(source="covers_end_at", read_only=True)
+    tax_percent = PlainField(allow_null=True)
 
     period_start = serializers.DateTimeField(source="period_start_at", read_only=True)
     period_end = serializers.DateTimeField(source="period_end_at", read_only=True)
@@ -60,6 +68,13 @@ class InvoiceLineSerializer(WireModelSerializer):
             "stage",
             "description",
             "unit_id",
+            "version_id",
+            "dimension",
+            "tax_code",
+            "tax_percent",
+            "of_line",
+            "covers_start",
+            "covers_end",
             "period_start",
             "period_end",
             "quantity",
@@ -78,7 +93,13 @@ class InvoiceSerializer(WireModelSerializer):
     subscription_id = serializers.UUIDField(read_only=True)
     period_id = serializers.UUIDField(read_only=True)
     billing_entity_id = serializers.UUIDField(read_only=True)
-    bill_run_id = serializers.UUIDField(read_only=True)
+    bill_run_id = serializers.UUIDField(read_only=True, allow_null=True)
+    part_of = serializers.UUIDField(
+        source="part_of_id", read_only=True, allow_null=True, help_text="the consolidated invoice"
+    )
+    replaces = serializers.UUIDField(
+        source="replaces_id", read_only=True, allow_null=True, help_text="a void invoice"
+    )
     subtotal = AmountField("subtotal")
     discount_total = AmountField("discount_total")
     tax_total = AmountField("tax_total")
@@ -100,6 +121,8 @@ class InvoiceSerializer(WireModelSerializer):
             "period_id",
             "billing_entity_id",
             "bill_run_id",
+            "part_of",
+            "replaces",
             "currency",
             "subtotal",
             "discount_total",
@@ -108,6 +131,9 @@ class InvoiceSerializer(WireModelSerializer):
             "period_start",
             "period_end",
             "digest",
+            "tax_status",
+            "tax_error",
+            "draft_until",
             "created_at",
             "issued_at",
             "due_at",
@@ -116,7 +142,21 @@ class InvoiceSerializer(WireModelSerializer):
         read_only_fields = fields
 
 
+class InvoicePart(WireModelSerializer):
+    """An invoice that a consolidated one sums up."""
+
+    customer_external_id = serializers.CharField(source="customer.external_id", read_only=True)
+    subscription_id = serializers.UUIDField(read_only=True)
+    total = AmountField("total")
+
+    class Meta:
+        model = Invoice
+        fields = ("id", "number", "kind", "customer_external_id", "subscription_id", "total")
+        read_only_fields = fields
+
+
 class ExplainedInvoiceSerializer(InvoiceSerializer):
+    parts = InvoicePart(many=True, read_only=True)
     lines = InvoiceLineSerializer(many=True)
     stages = serializers.JSONField(
         source="stage_record.stages", help_text="what each of the ten stages did"
@@ -124,14 +164,21 @@ class ExplainedInvoiceSerializer(InvoiceSerializer):
 
     class Meta:
         model = Invoice
-        fields = (*InvoiceSerializer.Meta.fields, "seller", "buyer", "lines", "stages")
+        fields = (*InvoiceSerializer.Meta.fields, "seller", "buyer", "parts", "lines", "stages")
         read_only_fields = fields
 
 
 class InvoiceFilter(filters.FilterSet):
-    status = filters.ChoiceFilter(choices=Invoice.Status.choices)
+    status = filters.MultipleChoiceFilter(choices=Invoice.Status.choices)
+    kind = filters.MultipleChoiceFilter(choices=Invoice.Kind.choices)
     number = filters.CharFilter()
-    customerId = filters.CharFilter(method="of_customer")  # noqa: N815 - its name on the wire
+    currency = filters.CharFilter()
+    partOf = filters.UUIDFilter("part_of_id")  # noqa: N815 - its name on the wire
+    issuedFrom = filters.IsoDateTimeFilter("issued_at", "gte")  # noqa: N815
+    issuedBefore = filters.IsoDateTimeFilter("issued_at", "lt")  # noqa: N815
+    dueFrom = filters.IsoDateTimeFilter("due_at", "gte")  # noqa: N815
+    dueBefore = filters.IsoDateTimeFilter("due_at", "lt")  # noqa: N815
+    customerId = filters.CharFilter(method="of_customer")  # noqa: N815
     subscriptionId = filters.UUIDFilter("subscription_id")  # noqa: N815
     billRunId = filters.UUIDFilter("bill_run_id")  # noqa: N815
     billingPeriodStart = filters.IsoDateTimeFilter("period_end_at", "gt")  # noqa: N815
@@ -145,6 +192,7 @@ class Invoices(TenantListView):
     """The tenant's invoices, newest first.
 
     `billingPeriodStart` (exclusive) and `billingPeriodEnd` (inclusive) bound the end of the period.
+    `status` and `kind` may be given several times.
     """
 
     selector = invoices

@@ -58,8 +58,13 @@ def progress_of(run: BillRun) -> Progress:
     return progress_by_run([run]).get(run.id, Progress())
 
 
-def failures_of(run: BillRun, *, limit: int = 100) -> QuerySet[BillRunItem]:
-    """The first periods that a run could not bill, with their periods."""
+def failed_items(run: BillRun) -> QuerySet[BillRunItem]:
+    """The periods that a run could not bill, with whose they are."""
     items: QuerySet[BillRunItem] = BillRunItem.objects.for_tenant(run.tenant_id)
-    failed = items.filter(run=run, status=_Status.FAILED).select_related("period")
-    return failed.order_by("page", "id")[:limit]
+    failed = items.filter(run=run, status=_Status.FAILED)
+    return failed.select_related("period__subscription__customer").order_by("page", "id")
+
+
+def failures_of(run: BillRun, *, limit: int = 100) -> QuerySet[BillRunItem]:
+    """The first of them."""
+    return failed_items(run)[:limit]

@@ -7,6 +7,9 @@ from django.db.models import Prefetch, Q, QuerySet
 from aforo.tenancy.models import Tenant
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 
+PART_ORDER = ("customer__external_id", "period_end_at", "created_at", "id")
+"""The order in which the parts of a consolidated invoice are numbered."""
+
 
 def invoices(*, tenant: Tenant) -> QuerySet[Invoice]:
     """The tenant's invoices with their customers, newest first."""
@@ -15,11 +18,16 @@ def invoices(*, tenant: Tenant) -> QuerySet[Invoice]:
 
 
 def explained_invoices(*, tenant: Tenant) -> QuerySet[Invoice]:
-    """Invoices with their lines, the spans behind the lines, and their stage records."""
+    """Invoices with their lines, the spans behind the lines, their stage records, their parts."""
     spans = BillRunEventIndex.objects.for_tenant(tenant).order_by("running_total_id")
     lines = InvoiceLine.objects.for_tenant(tenant).order_by("position")
     explained = Prefetch("lines", lines.prefetch_related(Prefetch("spans", spans)))
-    return invoices(tenant=tenant).select_related("stage_record").prefetch_related(explained)
+    parts = Invoice.objects.for_tenant(tenant).select_related("customer").order_by(*PART_ORDER)
+    return (
+        invoices(tenant=tenant)
+        .select_related("stage_record")
+        .prefetch_related(explained, Prefetch("parts", parts))
+    )
 
 
 def invoices_called(reference: str, *, tenant: str = "") -> list[Invoice]:

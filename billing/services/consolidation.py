@@ -19,6 +19,7 @@ from aforo.ids import new_id
 from aforo.money import ZERO, exact
 from aforo.tenancy import clock
 from billing.models import BillRun, BillRunItem, Invoice, StageRecord
+from billing.selectors.invoices import PART_ORDER
 from billing.services.copying import buyer_of
 from billing.services.issuing import Issue, issue_drafts
 from catalog.models import Customer
@@ -126,7 +127,7 @@ def _sum(amounts: Sequence[Decimal]) -> Decimal:
 
 def in_part_order(parts: QuerySet[Invoice]) -> QuerySet[Invoice]:
     """The order of their numbers."""
-    return parts.order_by("customer__external_id", "period_end_at", "created_at", "pk")
+    return parts.order_by(*PART_ORDER)
 
 
 def _groups(run: BillRun) -> Mapping[Group, Sequence[Invoice]]:
