@@ -6,7 +6,22 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import Money
-from billing.pipeline import Draft, Facts, Line, LineType, PlanFact, Usage, UsageFact
+from billing.pipeline import (
+    AdvanceFact,
+    ContractFact,
+    CouponFact,
+    Draft,
+    Facts,
+    FeeFact,
+    GrantFact,
+    Line,
+    LineType,
+    PaidFact,
+    PlanFact,
+    Share,
+    Usage,
+    UsageFact,
+)
 from catalog.pricing import parse_terms
 
 MONTH = Decimal(30 * 86_400)
@@ -15,8 +30,48 @@ BLOCK = {"model": "INCLUDED_QUOTA", "includedFree": 1000, "ovBehavior": "BLOCK"}
 
 
 def plan(number=1, **fields):
-    amounts = {name: Decimal(value) for name, value in fields.items() if name != "name"}
-    return PlanFact(UUID(int=number), fields.get("name", f"Plan {number}"), **amounts)
+    return PlanFact(UUID(int=number), **{"name": f"Plan {number}"} | exact_fields(fields))
+
+
+def contract(**fields):
+    return ContractFact(UUID(int=50), **{"name": "Deal"} | exact_fields(fields))
+
+
+def coupon(number=1, **fields):
+    return CouponFact(UUID(int=60 + number), f"SAVE{number}", **exact_fields(fields))
+
+
+def fee(amount="100", *, of=1, **fields):
+    """The base fee of plan number `of`, per full period."""
+    return FeeFact(UUID(int=of), f"Plan {of}", "base fee", Decimal(amount), **fields)
+
+
+def advance(*fees, seconds=MONTH, **fields):
+    """May 2024, of 30 days as far as shares are concerned."""
+    smallest = {"days": Decimal(31), "whole_days": Decimal(31)}
+    start, end = datetime(2024, 5, 1, tzinfo=UTC), datetime(2024, 6, 1, tzinfo=UTC)
+    return AdvanceFact(start, end, seconds, MONTH, fees or (fee(),), **smallest | fields)
+
+
+def paid(amount="100", unused="0", *, of=1, measure="days", whole="30"):
+    """The base fee of plan number `of`, asked for before; `unused` of `whole` was not lived."""
+    share = Share(Decimal(unused), Decimal(whole), measure)
+    return PaidFact(fee(amount, of=of), Decimal(amount), share)
+
+
+def grant(units, *, number=1, month=3, expires=datetime(2024, 5, 1, tzinfo=UTC)):
+    """Units that a month of 2024 left over; by default April is the last that may use them."""
+    start = datetime(2024, month, 1, tzinfo=UTC)
+    return GrantFact(UUID(int=70 + number), start, Decimal(units), expires)
+
+
+def exact_fields(fields):
+    """Numbers and their texts as Decimals; names, flags and what is absent as they are."""
+    kept = {"name", "in_advance", "by_days", "ends_term", "tax_code"}
+    return {
+        name: value if name in kept or value is None else Decimal(value)
+        for name, value in fields.items()
+    }
 
 
 def usage_fact(quantity="0", terms=PER_UNIT, *, of=1, unit="calls", number=1, **fields):

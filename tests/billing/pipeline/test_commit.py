@@ -1,12 +1,23 @@
-"""Commit: minimum spend."""
+"""Commit: minimum and maximum spend, of plans and of contracts."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from billing.pipeline import run
+from billing.pipeline import LineType, run
 from billing.pipeline.commit import apply_commitment
-from tests.billing.pipeline.build import MONTH, facts, plan, shown, spent, usage_fact
+from tests.billing.pipeline.build import (
+    MONTH,
+    advance,
+    contract,
+    facts,
+    paid,
+    plan,
+    shown,
+    spent,
+    usage_fact,
+)
 
 TRUE_UP = "Plan 1: true-up to minimum spend"
 
@@ -64,3 +75,82 @@ def test_without_a_minimum_nothing_changes():
 def test_the_base_fee_counts_towards_the_minimum():
     draft = run(facts(plan(base_fee=49, minimum_spend=50), usage=[usage_fact("50")])).draft
     assert [str(line.amount) for line in draft.lines] == ["49.00 USD", "0.50 USD", "0.50 USD"]
+
+
+CAP = "Plan 1: above the maximum spend"
+
+
+@pytest.mark.parametrize(
+    ("fields", "amounts", "lines"),
+    [
+        ({"maximum_spend": "100"}, ("60", "39"), []),
+        ({"maximum_spend": "100"}, ("60", "70"), [(CAP, "-30.00 USD")]),
+        ({"maximum_spend": "0"}, ("5",), [(CAP, "-5.00 USD")]),
+        ({"maximum_spend": "100", "minimum_spend": "100"}, ("250",), [(CAP, "-150.00 USD")]),
+        ({"maximum_spend": "100", "minimum_spend": "40"}, ("25",), [(TRUE_UP, "15.00 USD")]),
+    ],
+)
+def test_what_is_above_a_maximum_is_a_credit(fields, amounts, lines):
+    given = facts(plan(**fields))
+    after = apply_commitment(spent(given, *amounts), given)
+    assert shown(after)[len(amounts) :] == lines
+    assert {line.type for line in after.lines[len(amounts) :]} <= {
+        LineType.CREDIT,
+        LineType.CHARGE,
+    }
+
+
+def test_minimum_and_maximum_are_prorated_by_days_where_the_plan_is():
+    pro = plan(minimum_spend="62", maximum_spend="93", by_days=True)
+    given = facts(pro, days=Decimal(10), whole_days=Decimal(31), seconds=MONTH / 2)
+    clause = ", prorated to 10 of 31 days"
+    assert shown(apply_commitment(spent(given), given)) == [(TRUE_UP + clause, "20.00 USD")]
+    assert shown(apply_commitment(spent(given, "50"), given))[1:] == [(CAP + clause, "-20.00 USD")]
+
+
+def test_a_contract_replaces_what_plans_say_and_counts_all_of_them_together():
+    agreed = contract(minimum_spend="150")
+    given = facts(plan(1, minimum_spend="100"), plan(2, minimum_spend="100"), contract=agreed)
+    draft = spent(given, "80", of=1).adding(*spent(given, "40", of=2).lines)
+    after = apply_commitment(draft, given)
+    assert shown(after)[2:] == [("Deal: true-up to minimum spend", "30.00 USD")]
+    assert after.lines[2].version_id is None
+
+
+def test_what_a_contract_leaves_out_stays_the_plans_own():
+    agreed = contract(maximum_spend="120")
+    given = facts(plan(1, minimum_spend="100"), plan(2), contract=agreed)
+    draft = spent(given, "80", of=1).adding(*spent(given, "40", of=2).lines)
+    assert shown(apply_commitment(draft, given))[2:] == [
+        (TRUE_UP, "20.00 USD"),
+        ("Deal: above the maximum spend", "-20.00 USD"),
+    ]
+
+
+def test_no_maximum_goes_below_a_minimum():
+    given = facts(plan(minimum_spend="100"), contract=contract(maximum_spend="60"))
+    assert apply_commitment(spent(given, "10"), given).total() == 100
+
+
+def test_the_minimum_of_a_term_is_asked_for_in_its_last_period():
+    agreed = contract(term_minimum="1000", term_spent="700")
+    assert shown(apply_commitment(spent(facts(), "50"), facts(contract=agreed)))[1:] == []
+    last = facts(contract=replace(agreed, ends_term=True))
+    after = apply_commitment(spent(last, "50"), last)
+    assert shown(after)[1:] == [("Deal: true-up to minimum spend of the term", "250.00 USD")]
+    assert after.notes == ("Deal: spent 750 of a minimum of 1000 of the term",)
+
+
+def test_the_maximum_of_a_term_holds_from_the_period_on_that_reaches_it():
+    given = facts(contract=contract(term_maximum="1000", term_spent="970"))
+    after = apply_commitment(spent(given, "50"), given)
+    assert shown(after)[1:] == [("Deal: above the maximum spend of the term", "-20.00 USD")]
+
+
+def test_a_fee_that_was_paid_in_advance_counts_and_one_for_the_next_period_does_not():
+    pro = plan(base_fee="100", minimum_spend="130", in_advance=True)
+    draft = run(facts(pro, paid=(paid(),), advance=advance())).draft
+    assert shown(draft) == [
+        ("Plan 1: base fee, in advance", "100.00 USD"),
+        (TRUE_UP, "30.00 USD"),
+    ]

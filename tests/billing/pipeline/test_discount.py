@@ -1,12 +1,23 @@
 """Discount: percentage first, fixed amount next, never more than there is."""
 
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
 from billing.pipeline import LineType, run
 from billing.pipeline.discount import apply_discounts
-from tests.billing.pipeline.build import MONTH, facts, plan, shown, spent
+from tests.billing.pipeline.build import (
+    MONTH,
+    contract,
+    coupon,
+    facts,
+    fee,
+    plan,
+    shown,
+    spent,
+)
+from tests.billing.pipeline.test_late_usage import late
 
 PERCENT, FIXED = "Plan 1: discount of 10 %", "Plan 1: discount"
 
@@ -74,3 +85,56 @@ def test_the_true_up_is_discounted_and_a_fixed_amount_is_never_prorated():
 
 def test_without_a_discount_nothing_changes():
     assert apply_discounts(spent(facts(), "5"), facts()) == spent(facts(), "5")
+
+
+def test_plan_contract_and_coupons_take_off_one_after_the_other():
+    given = facts(
+        plan(discount_percent="10"),
+        contract=contract(discount_percent="10", discount_amount="1"),
+        coupons=(coupon(1, percent="50"), coupon(2, amount="30")),
+    )
+    after = apply_discounts(spent(given, "100"), given)
+    assert shown(after)[1:] == [
+        (PERCENT, "-10.00 USD"),
+        ("Deal: discount of 10 %", "-9.00 USD"),
+        ("Deal: discount", "-1.00 USD"),
+        ("coupon SAVE1: discount of 50 %", "-40.00 USD"),
+        ("coupon SAVE2: discount", "-30.00 USD"),
+    ]
+    assert after.redeemed == (
+        (UUID(int=61), Decimal("40.00")),
+        (UUID(int=62), Decimal("30.00")),
+    )
+
+
+def test_coupons_take_off_in_the_order_in_which_they_were_redeemed():
+    half, fixed = coupon(1, percent="50"), coupon(2, amount="30")
+    totals = []
+    for coupons in ((half, fixed), (fixed, half)):
+        given = facts(coupons=coupons)
+        totals.append(apply_discounts(spent(given, "100"), given).total())
+    assert totals == [20, 35]
+
+
+def test_a_coupon_that_finds_nothing_to_take_off_is_not_spent():
+    given = facts(coupons=(coupon(1, percent="100"), coupon(2, amount="5")))
+    after = apply_discounts(spent(given, "7"), given)
+    assert after.redeemed == ((UUID(int=61), Decimal("7.00")),)
+    assert after.notes == ("coupon SAVE2: discount: 5 held to 0",)
+
+
+def test_a_fixed_amount_of_a_contract_leaves_late_usage_alone_and_a_coupon_does_not():
+    given = facts(contract=contract(discount_amount="10"), late=(late(0, 8),))
+    assert run(given).draft.total() == 8
+    given = facts(coupons=(coupon(amount="10"),), late=(late(0, 8),))
+    assert run(given).draft.total() == 0
+
+
+def test_an_opening_invoice_has_percentages_and_coupons_but_no_discount_of_its_period():
+    pro = plan(base_fee=100, in_advance=True, discount_percent=10, discount_amount=20)
+    opening = {"is_opening": True, "fees": (fee(),), "coupons": (coupon(amount="5"),)}
+    assert shown(run(facts(pro, **opening)).draft) == [
+        ("Plan 1: base fee, in advance", "100.00 USD"),
+        (PERCENT, "-10.00 USD"),
+        ("coupon SAVE1: discount", "-5.00 USD"),
+    ]

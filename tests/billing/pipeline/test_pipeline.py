@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given as holds_for
 from hypothesis import strategies as st
 
-from aforo.money import EXACT, ZERO, minor_units
+from aforo.money import EXACT, ZERO, exact, minor_units
 from billing.pipeline import STAGES, LineType, StageFailed, run
+from billing.pipeline.commitments import commitments_in
 from tests.billing.pipeline.build import (
     BLOCK,
     facts,
@@ -27,6 +28,9 @@ NAMES = [
     "QuotaCheck", "Rollover", "Aggregate", "Allowance", "Rate",
     "Commit", "Discount", "Tax", "Route", "Settle",
 ]  # fmt: skip
+
+
+ASKED = [one for one in LineType if one not in {LineType.DISCOUNT, LineType.TAX_ADJUSTMENT}]
 
 
 def as_bytes(result):
@@ -115,8 +119,9 @@ def test_the_total_is_the_sum_of_its_lines(given):
 @holds_for(any_facts())
 def test_discounts_are_at_most_the_subtotal(given):
     draft = run(given).draft
-    subtotal = draft.total(LineType.CHARGE, LineType.USAGE_FEE)
+    subtotal = draft.total(*ASKED)
     assert ZERO <= EXACT.minus(draft.total(LineType.DISCOUNT)) <= subtotal
+    assert draft.total() == EXACT.add(subtotal, draft.total(LineType.DISCOUNT))
 
 
 @holds_for(any_facts())
@@ -127,21 +132,103 @@ def test_rounding_moves_each_line_by_half_a_minor_unit_at_most(given):
         assert EXACT.abs(moved) <= half
 
 
+def bare(given):
+    """The same facts of plans that ask for nothing, and of nothing else."""
+    plans = tuple(plan(number, name=one.name) for number, one in enumerate(given.plans, start=1))
+    return facts(*plans, currency=given.currency, seconds=given.seconds)
+
+
 @holds_for(any_facts())
 def test_a_stage_that_does_not_apply_changes_nothing(given):
-    bare = tuple(plan(number, name=one.name) for number, one in enumerate(given.plans, start=1))
-    given = replace(given, plans=bare, usage=())
+    given = bare(given)
     for _, stage in STAGES[:-2]:
         assert without_notes(stage(opened(given), given)) == opened(given)
 
 
 @holds_for(any_facts())
 def test_commitment_and_discount_that_are_not_there_change_no_line(given):
-    bare = tuple(
-        replace(one, minimum_spend=ZERO, discount_percent=ZERO, discount_amount=ZERO)
-        for one in given.plans
-    )
-    assert {line.stage for line in run(replace(given, plans=bare)).draft.lines} <= {"Rate"}
+    given = replace(bare(given), usage=given.usage)
+    assert {line.stage for line in run(given).draft.lines} <= {"Rate"}
+
+
+@holds_for(any_facts())
+def test_quantities_are_split_and_nothing_is_used_twice(given):
+    draft = run(given).draft
+    used, granted = dict(draft.used), dict(draft.granted)
+    for usage in draft.usage:
+        fact = usage.fact
+        with exact():
+            assert usage.free + usage.billable + usage.capped == max(usage.measured, ZERO)
+            assert usage.free <= fact.terms.included_free + fact.rollover
+            left = granted.get(fact.running_total_id, ZERO)
+            own = usage.free - min(usage.free, fact.rollover)
+            assert ZERO <= left <= fact.terms.included_free - own
+            assert all(used.get(one.grant_id, ZERO) <= one.units for one in fact.grants)
+            taken = sum((used.get(one.grant_id, ZERO) for one in fact.grants), ZERO)
+            assert taken == min(usage.free, fact.rollover)
+
+
+@holds_for(any_facts())
+def test_what_lives_on_is_within_the_cap(given):
+    draft = run(given).draft
+    used, granted = dict(draft.used), dict(draft.granted)
+    for fact in given.usage:
+        left = granted.get(fact.running_total_id, ZERO)
+        if left and fact.rollover_cap is not None:
+            with exact():
+                older = sum(
+                    (
+                        one.units - used.get(one.grant_id, ZERO)
+                        for one in fact.grants
+                        if one.expires_at > given.period_end
+                    ),
+                    ZERO,
+                )
+                assert left + older <= fact.rollover_cap
+
+
+@holds_for(any_facts())
+def test_minimum_and_maximum_hold(given):
+    """Of plans and of the contract's period; the maximum of a term goes before the latter."""
+    given = replace(given, contract=without_term(given.contract))
+    half = Decimal("0.5").scaleb(-minor_units(given.currency))
+    lines = [line for line in run(given).draft.lines if line.stage in {"Rate", "Commit"}]
+    draft = replace(opened(given), lines=tuple(lines))
+    for commitment in commitments_in(given):
+        spent = commitment.spent(draft)
+        assert spent >= EXACT.subtract(commitment.minimum, half)
+        if commitment.maximum is not None:
+            limit = EXACT.add(max(commitment.maximum, commitment.floor), half)
+            room = min(draft.total(), draft.total(version_id=commitment.version_id))
+            assert spent <= limit or room <= ZERO
+
+
+def without_term(agreed):
+    if agreed is None:
+        return None
+    return replace(agreed, term_minimum=ZERO, term_maximum=None)
+
+
+@holds_for(any_facts())
+def test_coupons_are_redeemed_for_what_their_lines_take_off(given):
+    draft = run(given).draft
+    taken = [
+        EXACT.minus(line.amount.amount)
+        for line in draft.lines
+        if line.description.startswith("coupon ")
+    ]
+    assert [amount for _, amount in draft.redeemed] == taken
+    order = [one.redemption_id for one in given.coupons]
+    redeemed = [redemption_id for redemption_id, _ in draft.redeemed]
+    assert redeemed == [one for one in order if one in redeemed]
+
+
+@holds_for(any_facts())
+def test_each_total_with_events_has_one_line(given):
+    lines = [line.fact.running_total_id for line in run(given).draft.lines if line.fact]
+    assert len(lines) == len(set(lines))
+    used = {fact.running_total_id for fact in given.usage if fact.position}
+    assert used <= set(lines)
 
 
 @holds_for(any_facts())

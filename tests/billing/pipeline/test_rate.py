@@ -164,7 +164,9 @@ def test_long_names_leave_room_for_the_rest():
                 "1",
                 {"model": "FLAT_RATE", "flatRate": 2},
                 unit="u" * 200,
-                dimension=dimension_of(["region", "zone"], {"region": "d" * 900, "zone": "e" * 900}),
+                dimension=dimension_of(
+                    ["region", "zone"], {"region": "d" * 900, "zone": "e" * 900}
+                ),
                 unit_label="l" * 40,
             )
         ],
