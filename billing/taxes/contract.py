@@ -223,7 +223,7 @@ def _by_tax(question: Question, lines: Sequence[_AnsweredLine]) -> list[TaxAmoun
     found: dict[Tax, TaxAmount] = {}
     for line in lines:
         for said in line.taxes:
-            tax = Tax(said.name, said.percent.normalize(EXACT))
+            tax = Tax(said.name, Decimal(plain(said.percent)))
             before = found.get(tax, TaxAmount(tax, ZERO, ZERO))
             found[tax] = TaxAmount(
                 tax, before.base + question.bases[line.position], before.exact_amount + said.amount

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from aforo.money import plain
 from billing.models import TaxRate
 from billing.pipeline import TaxFact, TaxRateFact
 from catalog.models import BillingEntity, Customer, SubscriptionPeriod
@@ -67,7 +69,7 @@ def _rate(rate: TaxRate, zone: ZoneInfo) -> TaxRateFact:
         country=rate.country,
         region=rate.region,
         tax_code=rate.tax_code,
-        percent=rate.percent.normalize(),
+        percent=Decimal(plain(rate.percent)),
         valid_from=_midnight(rate.valid_from, zone),
         valid_until=_midnight(rate.valid_until, zone),
     )
