@@ -146,6 +146,8 @@ def _off_span(line: InvoiceLine, exhibits: Exhibits) -> str | None:
 
 
 def _off_price(line: InvoiceLine, evidence: Evidence) -> str | None:
+    if not evidence.is_told_by_sums:
+        return None  # `aforo verify` walks the events
     price = evidence.price(evidence.billed, evidence.reached)
     added = evidence.added(evidence.span.revenue)
     if price == added == line.exact_amount:

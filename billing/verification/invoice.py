@@ -12,6 +12,7 @@ from billing.verification.lines import line_steps
 from billing.verification.steps import ARCHIVE, Step
 
 Type = InvoiceLine.Type
+_ASKED = tuple(type_ for type_ in Type if type_ not in {Type.DISCOUNT, Type.TAX})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def _digest(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Step:
 
 
 def _sums(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Iterator[Step]:
-    subtotal = _sum(lines, Type.CHARGE, Type.USAGE_FEE)
+    subtotal = _sum(lines, *_ASKED)
     discounts = EXACT.minus(_sum(lines, Type.DISCOUNT))
     tax = _sum(lines, Type.TAX)
     yield Step.equal("subtotal", subtotal, invoice.subtotal, of="the invoice")

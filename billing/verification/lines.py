@@ -33,7 +33,13 @@ def line_steps(line: InvoiceLine, exhibits: Exhibits, *, currency: str) -> Itera
 
 
 def _usage_steps(line: InvoiceLine, evidence: Evidence) -> Iterator[Step]:
-    replayed = replay(evidence.span, key=evidence.key, unit=evidence.unit, voids=evidence.voids)
+    replayed = replay(
+        evidence.span,
+        key=evidence.key,
+        unit=evidence.unit,
+        voids=evidence.voids,
+        counting=evidence.counting,
+    )
     yield _events(line, evidence, replayed)
     yield _quantity(line, evidence, replayed)
     if evidence.is_adjustment:
