@@ -15,6 +15,7 @@ log = structlog.get_logger(__name__)
 TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "every received event is in exactly one place": ledger.unaccounted_events,
     "running total = aggregate of its events": ledger.totals_off_their_events,
+    "a level or percentile is that of all events": ledger.quantities_off_all_events,
     "what is counted is of a period that can be billed": ledger.totals_without_a_period,
     "the digest of a total chains all of its events": ledger.broken_chains,
     "charge(0) + marginals + adjustments = price of the total": ledger.totals_off_their_price,

@@ -1,6 +1,7 @@
 """Truths of usage: events, the totals that count them, and the price of the totals."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -12,13 +13,16 @@ from aforo.tenancy.models import Tenant
 from billing.attribution import replay
 from billing.invariants.violations import Scope, Violation
 from billing.models import BillRunEventIndex
-from catalog.models import BillableUnit, UnitPrice
-from catalog.pricing import InvalidTerms, Terms, Usage, parse_terms
+from catalog.models import BillableUnit
+from catalog.pricing import InvalidTerms, Usage
+from catalog.selectors.prices import PeriodPrice, PriceKey, prices_of_totals, with_rollover
 from metering import proof
+from metering.aggregation.state import usage_in
 from metering.models import Receipt, RunningTotal
 from metering.selectors.accounts import account_of
 from metering.selectors.archives import periods_with_archives
 from metering.selectors.corrections import taken_back
+from metering.selectors.exact_quantities import exact_quantities
 from metering.services.partitions import default_is_empty
 
 BATCH = 1_000  # totals per statement
@@ -42,7 +46,7 @@ _TOTALS = """
     SELECT 'running total ' || t.id,
            format('%%s events, quantity %%s, revenue %%s, cost %%s; its events: %%s, %%s, %%s, %%s',
                   t.event_count, t.quantity, t.revenue, t.cost,
-                  e.standing, e.quantity, e.revenue, e.cost)
+                  e.standing, q.quantity, e.revenue, e.cost)
     FROM running_totals t
     JOIN billable_units u ON u.id = t.unit_id
     CROSS JOIN LATERAL (
@@ -51,22 +55,31 @@ _TOTALS = """
                2 * count(*) FILTER (WHERE v.source <> 'VOID') - count(*) AS standing,
                count(*) FILTER (WHERE v.source = 'VOID') = count(c.id) AS is_corrected,
                coalesce(sum(v.revenue), 0) AS revenue, coalesce(sum(v.cost), 0) AS cost,
-               CASE u.aggregation
-                   WHEN 'COUNT' THEN 2 * count(*) FILTER (WHERE v.source <> 'VOID') - count(*)
-                   WHEN 'SUM' THEN coalesce(sum(v.quantity), 0)
-                   WHEN 'MAX' THEN coalesce(max(v.quantity) FILTER (
-                       WHERE v.source <> 'VOID' AND c.id IS NULL), 0)
-                   ELSE (SELECT count(*) FROM unique_values u WHERE u.running_total_id = t.id)
-               END AS quantity
+               coalesce(sum(v.quantity), 0) AS sum,
+               max(v.quantity) FILTER (WHERE v.source <> 'VOID' AND c.id IS NULL) AS top
         FROM usage_events v
         LEFT JOIN corrections c
           ON c.running_total_id = v.running_total_id AND c."position" = v."position"
         WHERE v.running_total_id = t.id
     ) AS e
+    CROSS JOIN LATERAL (
+        SELECT CASE u.aggregation
+            WHEN 'COUNT' THEN e.standing
+            WHEN 'SUM' THEN coalesce(t.carried, 0) + e.sum
+            WHEN 'MAX' THEN greatest(coalesce(t.carried, 0), e.top)
+            WHEN 'UNIQUE' THEN
+                (SELECT count(*) FROM unique_values u WHERE u.running_total_id = t.id)
+            WHEN 'AVG' THEN CASE  -- to half a unit of the last of 12 decimals
+                WHEN e.standing = 0 THEN 0
+                WHEN 2e12 * abs(t.quantity * e.standing - e.sum) <= e.standing THEN t.quantity
+                ELSE e.sum / e.standing END
+            ELSE t.quantity  -- see `quantities_off_all_events`
+        END AS quantity
+    ) AS q
     WHERE t.id = ANY(%(ids)s) AND (
         (e.count, e.positions, e.last, e.standing, e.is_corrected) IS DISTINCT FROM
             (t."position", t."position", t."position", t.event_count, true)
-        OR (e.quantity, e.revenue, e.cost) IS DISTINCT FROM (t.quantity, t.revenue, t.cost))
+        OR (q.quantity, e.revenue, e.cost) IS DISTINCT FROM (t.quantity, t.revenue, t.cost))
     ORDER BY t.id
 """
 # An end that is set just before a period begins takes the period away from what came early for it.
@@ -99,6 +112,17 @@ def totals_off_their_events(scope: Scope) -> Iterator[Violation]:
         yield from scope.violations(_TOTALS, ids=ids)
 
 
+def quantities_off_all_events(scope: Scope) -> Iterator[Violation]:
+    """Levels and percentiles, of which no running sum tells: estimates once they are billed."""
+    for ids in _chosen(scope, SUMMED, without_archived=True):
+        for total, exact in exact_quantities(ids):
+            if total.quantity != exact:
+                said, found = plain(total.quantity), plain(exact)
+                yield Violation(
+                    f"running total {total.pk}", f"quantity {said}; all of its events: {found}"
+                )
+
+
 def totals_without_a_period(scope: Scope) -> Iterator[Violation]:
     for ids in _chosen(scope, PRICED):
         yield from scope.violations(_HOMELESS, ids=ids)
@@ -126,30 +150,50 @@ def broken_chains(scope: Scope) -> Iterator[Violation]:
 
 
 def totals_off_their_price(scope: Scope) -> Iterator[Violation]:
-    """Proration moves `charge(0)` alone, on both sides, so terms of a whole period will do."""
+    """Proration moves `charge(0)` alone, on both sides, so it is left out of both."""
     for ids in _chosen(scope, PRICED):
         totals = (
             RunningTotal.objects.filter(id__in=ids)  # any tenant: chosen by id
             .annotate(adjusted=Sum("adjustments__amount"))
             .order_by("id")
         )
-        terms = _terms_by_price({total.plan_version_id for total in totals})
+        prices = _prices(list(totals))
         for total in totals:
-            priced_by = terms.get((total.plan_version_id, total.unit_id))
-            found = _off_price(total, priced_by)
+            found = _off_price(total, prices[_key(total)])
             if found:
                 yield Violation(f"running total {total.id}", found)
 
 
-def _off_price(total: RunningTotal, terms: Terms | None) -> str | None:
-    if terms is None:
+def _off_price(total: RunningTotal, price: PeriodPrice | None) -> str | None:
+    """A period that was cut, or that a contract came to, is priced anew when it is billed."""
+    if price is None:
         return "no plan version prices it"
-    adjusted: Decimal = getattr(total, "adjusted", None) or ZERO
-    price = terms.charge(Usage(total.quantity, total.event_count))
-    added = EXACT.add(EXACT.add(terms.charge(Usage(ZERO)), total.revenue), adjusted)
-    if added == price:
+    if price.may_have_moved and total.billed_position is None:
         return None
-    return f"its events come to {plain(added)}, its quantity is priced {plain(price)}"
+    try:
+        terms = with_rollover(price.terms.of_dimension(total.dimension), total.rollover)
+    except InvalidTerms as error:
+        return f"its price cannot be read: {error}"
+    adjusted: Decimal = getattr(total, "adjusted", None) or ZERO
+    charged = terms.charge(usage_in(total.quantity, total.event_count, total.state))
+    added = EXACT.add(EXACT.add(terms.charge(Usage(ZERO)), total.revenue), adjusted)
+    if added == charged:
+        return None
+    return f"its events come to {plain(added)}, its quantity is priced {plain(charged)}"
+
+
+def _key(total: RunningTotal) -> PriceKey:
+    return total.period_id, total.plan_version_id, total.unit_id
+
+
+def _prices(totals: Sequence[RunningTotal]) -> Mapping[PriceKey, PeriodPrice | None]:
+    keys: defaultdict[UUID, set[PriceKey]] = defaultdict(set)
+    for total in totals:
+        keys[total.tenant_id].add(_key(total))
+    found: dict[PriceKey, PeriodPrice | None] = {}
+    for tenant_id, of_tenant in keys.items():
+        found |= prices_of_totals(tenant_id, of_tenant)
+    return found
 
 
 def strays_of_partitions(_: Scope) -> Iterator[Violation]:
@@ -185,14 +229,3 @@ def _chosen(
     ):
         yield ids
         last = ids[-1]
-
-
-def _terms_by_price(version_ids: set[UUID]) -> dict[tuple[UUID, UUID], Terms]:
-    prices = UnitPrice.objects.filter(version_id__in=version_ids)  # any tenant: by id
-    terms = {}
-    for price in prices:
-        try:
-            terms[price.version_id, price.unit_id] = parse_terms(price.terms)
-        except InvalidTerms:
-            continue  # then nothing prices it, which is what will be said
-    return terms

@@ -1,10 +1,16 @@
 """Quantities that only all events of a total can tell, set by set."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
+
+from aforo.money import EXACT, ZERO, divide
+from catalog.models import BillableUnit, SubscriptionPeriod
+from metering.aggregation import ESTIMATED, Span
+from metering.models import RunningTotal
+from metering.proof import microseconds
 
 _STANDING = """
     FROM usage_events e
@@ -45,6 +51,13 @@ _LARGEST = f"""
 """
 
 
+_LATEST = f"""
+    SELECT DISTINCT ON (e.running_total_id) e.running_total_id, e.quantity {_STANDING}
+    ORDER BY e.running_total_id, e.occurred_at DESC,
+             substring(sha256(convert_to(e.idempotency_key, 'UTF8')) FROM 1 FOR 8) DESC
+"""  # noqa: S608 - likewise
+
+
 class Held(NamedTuple):
     """Levels that a total's events set: their sum by microseconds, from the first of them on."""
 
@@ -66,6 +79,63 @@ def levels_held(total_ids: Collection[int]) -> Mapping[int, Held]:
 def largest(total_ids: Collection[int]) -> Mapping[int, Decimal]:
     """The largest quantity among the events of totals that have any."""
     return dict(_rows(_LARGEST, total_ids))
+
+
+def latest(total_ids: Collection[int]) -> Mapping[int, Decimal]:
+    """The quantity of the event that occurred last, of totals that have any."""
+    return dict(_rows(_LATEST, total_ids))
+
+
+def weighted(held: Held | None, *, carried: Decimal, span: Span) -> Decimal:
+    """The average level over the period `span`, by time, from the level that was carried over."""
+    if held is None:
+        return carried
+    start, end = span
+    before = EXACT.multiply(carried, EXACT.subtract(held.first, Decimal(start)))
+    return divide(EXACT.add(before, held.area), Decimal(end - start))
+
+
+def exact_quantities(total_ids: Collection[int]) -> Iterator[tuple[RunningTotal, Decimal]]:
+    """Totals whose quantity only all events tell, each with what they tell.
+
+    Of estimates those that a bill run has told, and that took nothing since.
+    """
+    totals = RunningTotal.objects.filter(id__in=total_ids)  # any tenant: chosen by id
+    units = dict(
+        BillableUnit.objects.filter(  # any tenant: of these totals
+            pk__in=totals.values("unit_id"), aggregation__in={"LATEST", *ESTIMATED}
+        ).values_list("pk", "aggregation")
+    )
+    rows = totals.filter(unit_id__in=units)
+    by_kind: dict[str, list[RunningTotal]] = {kind: [] for kind in ("LATEST", *ESTIMATED)}
+    for total in rows:
+        kind = units[total.unit_id]
+        if kind == "LATEST" or total.billed_position == total.position:
+            by_kind[kind].append(total)
+    yield from _with(by_kind["LATEST"], latest)
+    yield from _with(by_kind["PERCENTILE_95"], percentiles)
+    yield from _levels(by_kind["WEIGHTED_SUM"])
+
+
+def _with(
+    totals: Sequence[RunningTotal], tell: Callable[[Collection[int]], Mapping[int, Decimal]]
+) -> Iterator[tuple[RunningTotal, Decimal]]:
+    found = tell([total.pk for total in totals])
+    for total in totals:
+        yield total, found.get(total.pk, total.carried or ZERO)
+
+
+def _levels(totals: Sequence[RunningTotal]) -> Iterator[tuple[RunningTotal, Decimal]]:
+    held = levels_held([total.pk for total in totals])
+    periods = SubscriptionPeriod.objects.in_bulk(  # any tenant: of these totals
+        {total.period_id for total in totals}
+    )
+    for total in totals:
+        period = periods.get(total.period_id)
+        if period is not None:
+            span = (microseconds(period.start_at), microseconds(period.end_at))
+            carried = total.carried or ZERO
+            yield total, weighted(held.get(total.pk), carried=carried, span=span)
 
 
 def _rows(statement: str, total_ids: Collection[int]) -> list[tuple[Any, ...]]:

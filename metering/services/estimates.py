@@ -9,12 +9,12 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from aforo.money import EXACT, ZERO, divide
+from aforo.money import EXACT, ZERO
 from catalog.pricing import Terms, Usage
 from catalog.selectors.prices import PeriodPrice
 from metering.aggregation import ESTIMATED
 from metering.selectors.archives import periods_with_archives
-from metering.selectors.exact_quantities import Held, levels_held, percentiles
+from metering.selectors.exact_quantities import levels_held, percentiles, weighted
 from metering.services.adjusting import Adjustment, adjust
 from metering.services.watermarks import LockedTotal
 
@@ -76,9 +76,12 @@ def _told(totals: Sequence[LockedTotal]) -> dict[int, Decimal]:
         return {}
     whole = _unarchived(estimated)
     found = percentiles([one.id for one in whole if one.aggregation == "PERCENTILE_95"])
-    weighted = [one for one in whole if one.aggregation == "WEIGHTED_SUM"]
-    held = levels_held([one.id for one in weighted])
-    return dict(found) | {one.id: _weighted(one, held.get(one.id)) for one in weighted}
+    levels = [one for one in whole if one.aggregation == "WEIGHTED_SUM"]
+    held = levels_held([one.id for one in levels])
+    return dict(found) | {
+        one.id: weighted(held.get(one.id), carried=one.carried or ZERO, span=one.span)
+        for one in levels
+    }
 
 
 def _unarchived(totals: Sequence[LockedTotal]) -> Collection[LockedTotal]:
@@ -88,13 +91,3 @@ def _unarchived(totals: Sequence[LockedTotal]) -> Collection[LockedTotal]:
     gone = archived.filter(pk__in={total.period_id for total in totals})
     ids = set(gone.values_list("pk", flat=True))
     return [total for total in totals if total.period_id not in ids]
-
-
-def _weighted(total: LockedTotal, held: Held | None) -> Decimal:
-    """The average level over the period, by time, from the level that was carried over."""
-    carried = total.carried or ZERO
-    if held is None:
-        return carried
-    start, end = total.span
-    before = EXACT.multiply(carried, EXACT.subtract(held.first, Decimal(start)))
-    return divide(EXACT.add(before, held.area), Decimal(end - start))

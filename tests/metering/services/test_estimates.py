@@ -11,6 +11,8 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from aforo.money import ZERO, plain
+from billing.invariants import ledger
+from billing.invariants.violations import Scope
 from catalog.models import Subscription, SubscriptionPeriod
 from catalog.selectors.prices import prices_of_totals
 from metering.aggregation.percentile import SAMPLE
@@ -100,6 +102,10 @@ def assert_it_recounts(seller, *periods):
         found = list(recount(tenant=seller.tenant, month=month))
         assert found
         assert [one.differences for one in found if one.differences] == []
+    scope = Scope(tenant_id=seller.tenant.pk, full=True)
+    assert list(ledger.totals_off_their_events(scope)) == []
+    assert list(ledger.quantities_off_all_events(scope)) == []
+    assert list(ledger.totals_off_their_price(scope)) == []
 
 
 # --- settling -------------------------------------------------------------------------------
@@ -257,6 +263,28 @@ def test_each_dimension_carries_its_own(seller, sell):
         '{"team":"b"}': "3",
     }
     assert_it_recounts(seller, march, april)
+
+
+def test_an_average_is_checked_to_its_last_digit(seller, sell):
+    fields = sell(PER_UNIT, aggregation="AVG")
+    march, *_ = periods_of(fields)
+    seller.count(*(made(fields, size) for size in (1, 1, 2)))
+    assert_it_recounts(seller, march)
+    RunningTotal.objects.update(quantity="1.333333333334")
+    scope = Scope(tenant_id=seller.tenant.pk, full=True)
+    assert len(list(ledger.totals_off_their_events(scope))) == 1
+
+
+def test_a_quantity_that_is_billed_must_be_that_of_all_events(seller, sell):
+    fields = sell(PER_UNIT, aggregation="PERCENTILE_95")
+    march, april, *_ = periods_of(fields)
+    seller.count(made(fields, 4), made(fields, 3))
+    carry(march, april)
+    assert_it_recounts(seller, march)
+    RunningTotal.objects.filter(period_id=march.pk).update(quantity=5)
+    scope = Scope(tenant_id=seller.tenant.pk, full=True)
+    (violation,) = ledger.quantities_off_all_events(scope)
+    assert violation.found == "quantity 5; all of its events: 4"
 
 
 def test_what_is_billed_already_gets_nothing_more(seller, sell):
