@@ -44,6 +44,10 @@ class Graduated(Terms):
             "billZeroTier": self.bill_zero_tier,
         }
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return self._ends
+
     def charge(self, usage: Decimal | Usage) -> Decimal:
         quantity = usage if isinstance(usage, Decimal) else usage.quantity
         if quantity <= ZERO:

@@ -58,6 +58,10 @@ class GraduatedPercentage(Terms):
         ]
         return {"model": self.model, "tiers": tiers, "billZeroTier": self.bill_zero_tier}
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return self._graduated.bounds
+
     def charge(self, usage: Decimal | Usage) -> Decimal:
         return self._graduated.charge(usage)
 

@@ -75,6 +75,10 @@ class Measured(Wrapped):
         places = ONE.scaleb(-self.rounding_places, _WIDE)
         return quantity.quantize(places, _MODES[self.rounding], _WIDE)
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return tuple(EXACT.multiply(bound, self.divide_by) for bound in self.inner.bounds)
+
     def unmeasured(self) -> Terms:
         return self.inner
 

@@ -56,6 +56,10 @@ class Percentage(Terms):
             "freeAmount": plain(self.free_amount),
         }
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return (self.free_amount,) if self.free_amount else ()
+
     def charge(self, usage: Decimal | Usage) -> Decimal:
         quantity, count = (
             (usage, 0) if isinstance(usage, Decimal) else (usage.quantity, usage.count)

@@ -64,6 +64,10 @@ class Stairstep(Terms):
         overage = {} if rate is None else {"overageRate": plain(rate)}
         return {"model": self.model, "steps": steps, **overage}
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return self._ends
+
     def charge(self, usage: Decimal | Usage) -> Decimal:
         quantity = usage if isinstance(usage, Decimal) else usage.quantity
         if quantity <= ZERO:

@@ -137,6 +137,11 @@ class Terms(ABC):
         return ZERO
 
     @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        """Quantities at which the price of a further unit changes, the lowest first."""
+        return (self.included_free,) if self.included_free else ()
+
+    @property
     def has_hard_limit(self) -> bool:
         """Whether units beyond the allowance are denied and never billed."""
         return False

@@ -43,6 +43,10 @@ class VolumeTiered(Terms):
             "billZeroTier": self.bill_zero_tier,
         }
 
+    @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return self._ends
+
     def charge(self, usage: Decimal | Usage) -> Decimal:
         quantity = usage if isinstance(usage, Decimal) else usage.quantity
         if quantity <= ZERO:

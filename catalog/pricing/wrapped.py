@@ -45,6 +45,10 @@ class Wrapped(Terms):
         return self.inner.included_free
 
     @property
+    def bounds(self) -> tuple[Decimal, ...]:
+        return self.inner.bounds
+
+    @property
     def has_hard_limit(self) -> bool:
         return self.inner.has_hard_limit
 

@@ -83,9 +83,93 @@ def test_no_digit_is_lost(preview):
         ("PER_UNIT", {"rate": 1}, {"events": [{"quantity": -1}]}, "events.0.quantity"),
         ("PER_UNIT", {"rate": 1}, {"events": [1]}, "events.0"),
         ("PER_UNIT", "rate", {"quantity": 1}, "terms"),
+        ("PER_UNIT", {"rate": 1}, {"upTo": 0}, "upTo"),
+        ("PER_UNIT", {"rate": 1}, {"upTo": "x"}, "upTo"),
+        (
+            "DYNAMIC",
+            {"amountField": "cost"},
+            {"events": [{"quantity": 1, "metadata": {"cost": 1}}, {"quantity": 1}]},
+            "events[1].metadata.cost",
+        ),
+        ("MATRIX", {"dimensions": ["a"]}, {"quantity": 1}, "terms.defaultRate"),
     ],
 )
 def test_what_cannot_be_priced_is_refused_by_field(preview, model, terms, usage, field):
     answer = preview(model, terms, **usage)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+MATRIX = {
+    "dimensions": ["model", "region"],
+    "cells": [{"values": {"model": "large"}, "rate": "0.03"}],
+    "defaultRate": "0.01",
+}
+
+
+def test_events_of_a_matrix_say_which_cell_they_are_in(preview):
+    events = [
+        {"quantity": 100, "metadata": {"model": "large", "region": "eu"}},
+        {"quantity": 50, "metadata": {"model": "small"}},
+    ]
+    shown = preview("MATRIX", MATRIX, events=events).json()
+    assert (shown["amount"], shown["marginals"]) == ("3.5", ["3", "0.5"])
+    assert [(line["label"], line["amount"]) for line in shown["lines"]] == [
+        ("any other", "0.5"),
+        ("model large, region *", "3"),
+    ]
+    assert preview("MATRIX", MATRIX, quantity=100).json()["amount"] == "1"
+    large = preview("MATRIX", MATRIX, quantity=100, metadata={"model": "large"}).json()
+    assert large["amount"] == "3"
+
+
+def test_events_bring_their_own_amounts(preview):
+    terms = {"amountField": "cost", "markupPercent": 10}
+    events = [{"quantity": 1, "amount": "2.50"}, {"quantity": 1, "metadata": {"cost": 0.5}}]
+    shown = preview("DYNAMIC", terms, events=events).json()
+    assert (shown["amount"], shown["marginals"]) == ("3.3", ["2.75", "0.55"])
+
+
+def test_every_dimension_is_priced_by_itself(preview):
+    terms = {
+        "rate": 1,
+        "includedFree": 10,
+        "groupBy": ["region"],
+        "dimensionKey": "tool",
+        "dimensionPricing": {"search": 2},
+    }
+    events = [
+        {"quantity": 12, "metadata": {"region": "eu", "tool": "search"}},
+        {"quantity": 12, "metadata": {"region": "us"}},
+        {"quantity": 1, "metadata": {"region": "eu", "tool": "search"}},
+    ]
+    shown = preview("PER_UNIT", terms, events=events).json()
+    assert (shown["amount"], shown["marginals"]) == ("8", ["4", "2", "2"])
+    assert [(line["dimension"], line["amount"]) for line in shown["lines"]] == [
+        ("region: eu, tool: search", "0"),
+        ("region: eu, tool: search", "6"),
+        ("region: us, tool: (none)", "0"),
+        ("region: us, tool: (none)", "2"),
+    ]
+
+
+def test_a_curve_has_a_point_at_every_bound_and_past_it(preview):
+    shown = preview("VOLUME_TIERED", GRADUATED, upTo=20000).json()
+    assert shown["amount"] == "100"
+    points = {point["quantity"]: point for point in shown["curve"]}
+    assert points["0"] == {"quantity": "0", "amount": "0", "marginal": "0", "average": None}
+    assert points["10000"]["average"] == "0.008"
+    assert points["10001"]["marginal"] == "-29.995"
+    assert points["20000"]["amount"] == "100"
+    assert list(points) == sorted(points, key=int)
+    assert {"1000", "1001", "2000", "19000"} < points.keys()
+    assert preview("VOLUME_TIERED", GRADUATED, quantity=1).json()["curve"] == []
+
+
+def test_a_curve_is_of_what_its_metadata_say(preview):
+    terms = {"rate": 1, "dimensionKey": "tool", "dimensionPricing": {"search": 2}}
+    shown = preview("PER_UNIT", terms, upTo=2, metadata={"tool": "search"}).json()
+    assert [(point["quantity"], point["amount"]) for point in shown["curve"][-2:]] == [
+        ("1.9", "3.8"),
+        ("2", "4"),
+    ]
