@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
-from aforo.money import EXACT, ZERO, divide
+from aforo.money import EXACT, ZERO, divide, plain
 from catalog.models import (
     ContractPrice,
     Subscription,
@@ -115,6 +115,16 @@ class PeriodPrice:
     @property
     def unit_id(self) -> UUID:
         return self.row.unit_id
+
+    @property
+    def wire(self) -> Wire:
+        """The terms that apply, as they were written: of the trial, the contract, else the plan."""
+        if self.is_trial:
+            return FREE.as_dict()
+        written = self.row.terms if self.agreed is None else self.agreed.terms or self.row.terms
+        if self.agreed is None or self.agreed.included_free is None:
+            return written
+        return {**written, "includedFree": plain(self.agreed.included_free)}
 
     @property
     def may_have_moved(self) -> bool:

@@ -87,7 +87,7 @@ def enrichment(chain: Provenance) -> SafeString:
             ("plan", _linked("catalog_rateplanversion", version.pk, version) if version else ""),
             ("unit", _linked("catalog_billableunit", unit.pk, unit) if unit else ""),
             ("counts the", unit.get_aggregation_display() if unit else ""),
-            ("terms", str(chain.price.terms) if chain.price else ""),
+            ("terms", str(chain.price.wire) if chain.price else ""),
             ("period", str(period) if period else ""),
         ]
     )

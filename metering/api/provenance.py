@@ -132,7 +132,16 @@ class EnrichmentSerializer(WireSerializer):
     plan_version_id = serializers.UUIDField(source="version.id", default=None)
     billable_unit = serializers.CharField(source="unit.name", default=None)
     aggregation = serializers.CharField(source="unit.aggregation", default=None)
-    terms = serializers.JSONField(source="price.terms", default=None)
+    terms = serializers.JSONField(
+        source="price.wire",
+        default=None,
+        help_text="those that apply in its period: of a trial, of the contract, else of the plan",
+    )
+    dimension = serializers.CharField(
+        source="total.dimension",
+        default=None,
+        help_text="values of the keys that its terms count apart, as JSON",
+    )
     period_start = serializers.DateTimeField(source="period.start_at", default=None)
     period_end = serializers.DateTimeField(source="period.end_at", default=None)
 

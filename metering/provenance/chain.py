@@ -19,8 +19,8 @@ from catalog.models import (
     RatePlanVersion,
     Subscription,
     SubscriptionPeriod,
-    UnitPrice,
 )
+from catalog.selectors.prices import PeriodPrice, prices_of_totals
 from metering import proof
 from metering.ingest.arrivals import hash_of
 from metering.ingest.events import split
@@ -64,7 +64,7 @@ class Provenance:
     subscription: Subscription | None
     version: RatePlanVersion | None
     unit: BillableUnit | None
-    price: UnitPrice | None
+    price: PeriodPrice | None
     total: RunningTotal | None
     period: SubscriptionPeriod | None
     proven: Proven | None
@@ -84,7 +84,6 @@ def provenance_of(event: UsageEvent, *, tenant: Tenant) -> Provenance:
     receipt = _receipt(event)
     total = _total(event)
     periods = SubscriptionPeriod.objects.for_tenant(tenant)
-    prices = UnitPrice.objects.for_tenant(tenant)
     keys = ApiKey.objects.for_tenant(tenant)
     subscriptions = Subscription.objects.for_tenant(tenant).select_related("offering", "customer")
     versions = RatePlanVersion.objects.for_tenant(tenant).select_related("rate_plan")
@@ -98,7 +97,7 @@ def provenance_of(event: UsageEvent, *, tenant: Tenant) -> Provenance:
         subscription=subscriptions.filter(pk=event.subscription_id).first(),
         version=versions.filter(pk=event.plan_version_id).first(),
         unit=BillableUnit.objects.for_tenant(tenant).filter(pk=event.unit_id).first(),
-        price=prices.filter(version_id=event.plan_version_id, unit_id=event.unit_id).first(),
+        price=_price(total),
         total=total,
         period=periods.filter(pk=total.period_id).first() if total else None,
         proven=_proven(event, bytes(tenant.hash_secret)),
@@ -118,6 +117,13 @@ def _total(event: UsageEvent) -> RunningTotal | None:
         return None
     own = RunningTotal.objects.filter(tenant_id=event.tenant_id)  # any tenant: likewise
     return own.filter(pk=event.running_total_id).first()
+
+
+def _price(total: RunningTotal | None) -> PeriodPrice | None:
+    if total is None:
+        return None
+    key = (total.period_id, total.plan_version_id, total.unit_id)
+    return prices_of_totals(total.tenant_id, [key])[key]
 
 
 def _holds_key(event: UsageEvent) -> bool:
