@@ -54,13 +54,18 @@ class Formats:
         """The day of `moment` in the invoice's zone."""
         return format_date(moment.astimezone(self.zone), "long", locale=self.locale)
 
-    def period(self, start: datetime, end: datetime) -> str:
-        """A half-open period: as its first and last day when it is made of whole days."""
+    def period(
+        self, start: datetime, end: datetime, *, between: str = "{start} to {end} ({zone})"
+    ) -> str:
+        """A half-open period: as its first and last day when it is made of whole days.
+
+        `between` says how two moments are put together where it is not.
+        """
         first, after = start.astimezone(self.zone), end.astimezone(self.zone)
         if first.time() == after.time() == time():
             last = after.date() - timedelta(days=1)
             return format_interval(first.date(), last, "yMMMd", locale=self.locale)
-        return f"{self._moment(start)} to {self._moment(end)} ({self.zone.key})"
+        return between.format(start=self._moment(start), end=self._moment(end), zone=self.zone.key)
 
     def currency_name(self) -> str:
         return get_currency_name(self.currency, count=2, locale=self.locale)

@@ -1,6 +1,6 @@
 """What an invoice shows, as one frozen value; it is built from rows and knows none afterwards."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +8,7 @@ from typing import Self
 
 from django.db.models import prefetch_related_objects
 
+from billing.exports.parts import parts_of
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 
 
@@ -63,7 +64,8 @@ class DocumentCharge:
 class DocumentLine:
     """One line; `event_count` is None where no events are behind it.
 
-    `period` is the earlier one that an adjustment is of; None is the invoice's own.
+    `period` is the earlier one that an adjustment is of; None is the invoice's own. `covers` is
+    what a fee in advance pays for.
     """
 
     description: str
@@ -73,6 +75,9 @@ class DocumentLine:
     charges: tuple[DocumentCharge, ...] = ()
     event_count: int | None = None
     period: tuple[datetime, datetime] | None = None
+    covers: tuple[datetime, datetime] | None = None
+    type: str = "CHARGE"
+    tax_percent: Decimal | None = None
 
     @classmethod
     def of(cls, line: InvoiceLine) -> Self:
@@ -84,8 +89,34 @@ class DocumentLine:
             quantity=line.quantity,
             charges=tuple(DocumentCharge.of(stored) for stored in line.charges),
             event_count=sum(map(_rows, spans)) if spans else None,
-            period=_period(line),
+            period=_period(line.period_start_at, line.period_end_at),
+            covers=_period(line.covers_start_at, line.covers_end_at),
+            type=line.type,
+            tax_percent=line.tax_percent,
         )
+
+    @property
+    def is_tax(self) -> bool:
+        return self.type == InvoiceLine.Type.TAX
+
+
+@dataclass(frozen=True, slots=True)
+class Branding:
+    """How the seller looks: a picture (PNG, JPEG or SVG), a colour (#rrggbb), a last word."""
+
+    logo: bytes = b""
+    accent_color: str = ""
+    footer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart:
+    """One of the invoices that a consolidated one is the sum of."""
+
+    number: str
+    name: str
+    lines: tuple[DocumentLine, ...]
+    total: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +142,9 @@ class InvoiceDocument:
     tax_total: Decimal
     total: Decimal
     digest: bytes
+    kind: str = "PERIOD"
+    branding: Branding = Branding()
+    parts: tuple[DocumentPart, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -125,7 +159,7 @@ class InvoiceDocument:
 
 def document_of(invoice: Invoice) -> InvoiceDocument:
     """The document of a stored invoice; prefetch `lines__spans` when there are several."""
-    prefetch_related_objects([invoice], "lines__spans")
+    prefetch_related_objects([invoice], "lines__spans", "billing_entity")
     return InvoiceDocument(
         invoice_id=str(invoice.pk),
         status=invoice.status,
@@ -140,12 +174,37 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         created_at=invoice.created_at,
         issued_at=invoice.issued_at,
         due_at=invoice.due_at,
-        lines=tuple(DocumentLine.of(line) for line in invoice.lines.all()),
+        lines=_lines_of(invoice),
         subtotal=invoice.subtotal,
         discount_total=invoice.discount_total,
         tax_total=invoice.tax_total,
         total=invoice.total,
         digest=bytes(invoice.digest),
+        kind=invoice.kind,
+        branding=_branding_of(invoice),
+        parts=tuple(_parts_of(invoice)),
+    )
+
+
+def _lines_of(invoice: Invoice) -> tuple[DocumentLine, ...]:
+    return tuple(DocumentLine.of(line) for line in invoice.lines.all())
+
+
+def _parts_of(invoice: Invoice) -> Iterator[DocumentPart]:
+    if invoice.kind != Invoice.Kind.CONSOLIDATED:
+        return
+    for part in parts_of(invoice).prefetch_related("lines__spans"):
+        name = Party.of(part.buyer).name
+        yield DocumentPart(str(part), name, _lines_of(part), part.total)
+
+
+def _branding_of(invoice: Invoice) -> Branding:
+    """Colour and last word as they were copied, where they were; the picture is today's."""
+    entity = invoice.billing_entity
+    return Branding(
+        logo=bytes(entity.logo or b""),
+        accent_color=_text(invoice.seller, "accentColor") or entity.accent_color,
+        footer=_text(invoice.seller, "footer") or entity.footer.strip(),
     )
 
 
@@ -154,10 +213,8 @@ def _rows(span: BillRunEventIndex) -> int:
     return span.last_position - span.first_position + 1
 
 
-def _period(line: InvoiceLine) -> tuple[datetime, datetime] | None:
-    if line.period_start_at is None or line.period_end_at is None:
-        return None
-    return line.period_start_at, line.period_end_at
+def _period(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime] | None:
+    return None if start is None or end is None else (start, end)
 
 
 def _text(copied: Mapping[str, object], key: str) -> str:

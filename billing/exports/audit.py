@@ -18,6 +18,7 @@ from billing.exports.audit_files import (
     members,
 )
 from billing.exports.line_events import walk
+from billing.exports.parts import parts_of
 from billing.exports.tables import moment
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
@@ -38,8 +39,7 @@ def audit_export(invoice: Invoice) -> Iterator[bytes]:
 
 
 def _parts(invoice: Invoice) -> Sequence["_Dossier"]:
-    parts = Invoice.objects.for_tenant(invoice.tenant_id).filter(part_of=invoice)
-    numbered = enumerate(parts.order_by("number", "id"), start=1)
+    numbered = enumerate(parts_of(invoice), start=1)
     return [_Dossier(part, f"part-{number}/") for number, part in numbered]
 
 

@@ -34,6 +34,7 @@ EXACT = decimal.Context(
     traps=[decimal.Inexact, decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
 WIDE = decimal.Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[decimal.InvalidOperation])
+SUMS = ("subtotal", "discountTotal", "taxTotal", "total")
 TWELVE = ONE.scaleb(-12)
 Row = dict[str, Any]
 Place = tuple[str, int]  # file, line
@@ -512,8 +513,16 @@ class Proof:
         for index, line in enumerate(self.lines):
             self._line(index, line)
             digests += [bytes.fromhex(span["digest"]) for span in line["spans"]]
-        self._same("digest", hashlib.sha256(b"".join(digests)).hexdigest())
-        self._sums()
+        if not self.invoice["parts"]:
+            self._same("digest", hashlib.sha256(b"".join(digests)).hexdigest())
+            self._sums()
+
+    def sum_of(self, parts: list[Row]) -> None:
+        """Whether it is what its parts come to, which is all that it says."""
+        digests = b"".join(bytes.fromhex(part["digest"]) for part in parts)
+        self._same("digest", hashlib.sha256(digests).hexdigest())
+        for field in SUMS:
+            self._same(field, sum((Decimal(part[field]) for part in parts), ZERO))
 
     def _keys(self) -> dict[int, bytes]:
         keys = {}
@@ -640,15 +649,14 @@ class Proof:
         _equal(where, "charges", charges, exact, "exactAmount")
 
     def _sums(self) -> None:
-        sums = dict.fromkeys(("subtotal", "discountTotal", "taxTotal", "total"), ZERO)
+        sums = dict.fromkeys(SUMS, ZERO)
         for line in self.lines:
             amount = Decimal(line["amount"])
             kind = {"DISCOUNT": "discountTotal", "TAX_ADJUSTMENT": "taxTotal"}.get(line["type"])
             sums[kind or "subtotal"] += -amount if kind == "discountTotal" else amount
             sums["total"] += amount
-        if not self.invoice["parts"]:
-            for field, amount in sums.items():
-                self._same(field, amount)
+        for field, amount in sums.items():
+            self._same(field, amount)
 
     def _same(self, field: str, found: object) -> None:
         stored = self.invoice[field]
@@ -672,14 +680,16 @@ def _equal(where: Place, field: str, stored: object, found: object, of: str) -> 
 
 def damaged(folder: Folder) -> list[str]:
     """Files that are not, byte for byte, those that were exported: whatever they say."""
-    wrong, files = [], folder.object("manifest.json")["files"]
+    wrong, files = [], folder.object("manifest.json").get("files")
+    if not isinstance(files, dict):
+        raise Wrong("manifest.json", 2, "files", "are not there")
     for name, told in files.items():
         digest = hashlib.sha256()
         try:
             with (folder.path / name).open("rb") as stream:
                 for piece in iter(lambda: stream.read(1 << 20), b""):
                     digest.update(piece)
-        except OSError:
+        except (OSError, ValueError):
             wrong.append(f"{name}: is named by manifest.json and not there")
             continue
         if digest.hexdigest() != told:
@@ -694,9 +704,8 @@ def prove(path: Path, prefix: str = "") -> list[Proof]:
     proofs = [proof]
     for part in proof.invoice["parts"]:
         proofs += prove(path / part, f"{prefix}{part}/")
-    parts = proofs[1:]
-    for field in ("subtotal", "discountTotal", "taxTotal", "total") if parts else ():
-        proof._same(field, sum((Decimal(one.invoice[field]) for one in parts), ZERO))  # noqa: SLF001
+    if proofs[1:]:
+        proof.sum_of([one.invoice for one in proofs[1:]])
     return proofs
 
 

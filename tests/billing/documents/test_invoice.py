@@ -83,8 +83,9 @@ def test_rows_become_a_document():
                 DocumentCharge("fee", Decimal(0), None, Decimal("5.504")),
             ),
             event_count=3,
+            type="USAGE_FEE",
         ),
-        DocumentLine("second", Decimal("12.5"), Decimal("12.504")),
+        DocumentLine("second", Decimal("12.5"), Decimal("12.504"), type="USAGE_FEE"),
     )
     assert document.total == document.subtotal == Decimal("12.5")
     assert (document.language, document.time_zone) == ("de", "Europe/Berlin")
@@ -111,7 +112,9 @@ def test_an_issued_invoice_is_quoted_by_its_number_and_dated_by_its_issue():
 def test_lines_of_prefetched_invoices_cost_no_query(django_assert_num_queries):
     invoice = stored()
     add_line(invoice, position=1, description="first")
-    rows = Invoice.objects.for_tenant(invoice.tenant).prefetch_related("lines__spans")
+    rows = Invoice.objects.for_tenant(invoice.tenant).prefetch_related(
+        "lines__spans", "billing_entity"
+    )
     (invoice,) = rows
     with django_assert_num_queries(0):
         document_of(invoice)

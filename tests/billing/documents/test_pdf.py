@@ -1,5 +1,6 @@
 """The PDF: what is on it, on which page, and that it is always the same."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,7 +9,8 @@ from io import BytesIO
 import pytest
 from pypdf import PdfReader
 
-from billing.documents import DocumentLine, render_pdf
+from billing.documents import Branding, DocumentLine, DocumentPart, render_pdf
+from billing.documents.words import LANGUAGES
 from tests.billing.documents.build import BUYER, LINES, SELLER, document, draft
 
 NUMBERED = tuple(replace(LINES[1], description=f"Line number {number}") for number in range(40))
@@ -53,8 +55,12 @@ def test_a_discount_is_shown_when_there_is_one():
 
 def test_amounts_are_in_the_customers_language():
     (text,) = pages_of(document(language="de-DE", currency="EUR"))
-    assert "Total 63,07 €" in text
+    assert "Gesamt 63,07 €" in text
     assert "1. Dezember 2023" in text
+    assert "Zahlbar bis 15. Dezember 2023" in text
+    assert "belegt durch 1.764 Ereignisse" in text
+    assert "Stufe 2" in text
+    assert "Seite 1 von 1" in text
 
 
 @pytest.mark.parametrize("language", ["ja", "zh-Hant", "ar", "hi"])
@@ -142,3 +148,123 @@ def test_the_files_own_date_is_the_day_of_issue():
     metadata = PdfReader(BytesIO(render_pdf(document()))).metadata
     assert metadata.creation_date == datetime(2023, 12, 1, 2, tzinfo=UTC)
     assert (metadata.title, metadata.author) == ("Invoice INV-2023-0001", "Aforo Cloud")
+
+
+SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="80" height="20">'
+    b'<rect width="80" height="20" fill="#b03060"/></svg>'
+)
+
+
+def test_every_language_has_every_word_and_the_same_places_in_it():
+    english = LANGUAGES["en"]
+    for language, words in LANGUAGES.items():
+        assert list(words) == list(english), language
+        for key, text in words.items():
+            places = {part for part in ("{date}", "{count}", "{name}", "{page}") if part in text}
+            wanted = {
+                part for part in ("{date}", "{count}", "{name}", "{page}") if part in english[key]
+            }
+            assert places == wanted, (language, key)
+
+
+@pytest.mark.parametrize("language", sorted(set(LANGUAGES) - {"ja"}))
+def test_the_paper_is_in_the_customers_language(language):
+    text = " ".join(pages_of(document(language=language)))
+    words = LANGUAGES[language]
+    for key in ("invoice", "quantity", "billed_to", "proof", "total_due"):
+        assert words[key].casefold() in text.casefold()
+    assert "□" not in text
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "shown"),
+    [("JPY", "6307", "¥6,307"), ("KWD", "63.075", "KWD 63.075"), ("USD", "63.07", "$63.07")],
+)
+def test_amounts_have_the_minor_units_of_their_currency(currency, amount, shown):
+    line = DocumentLine("Fee", Decimal(amount), Decimal(amount))
+    sums = {"subtotal": Decimal(amount), "total": Decimal(amount)}
+    (text,) = pages_of(document(currency=currency, lines=(line,), **sums))
+    assert f"Total {shown}" in text
+
+
+def test_it_is_archivable_and_carries_its_data():
+    reader = PdfReader(BytesIO(render_pdf(document())))
+    xmp = reader.xmp_metadata.rdf_root.toxml()
+    assert "<pdfaid:part>3</pdfaid:part><pdfaid:conformance>B</pdfaid:conformance>" in xmp
+    ((data,),) = (reader.attachments["invoice.json"],)
+    carried = json.loads(data)
+    assert (carried["number"], carried["total"]) == ("INV-2023-0001", "63.07")
+    assert [line["amount"] for line in carried["lines"]] == ["49.00", "9.37", "0.70", "4.00"]
+    assert carried["lines"][1]["charges"][2]["amount"] == "1.368192"
+    assert carried["digest"] == bytes(range(32)).hex()
+
+
+def test_characters_without_a_font_are_shown_as_such_and_carried_as_they_are():
+    pdf = render_pdf(document(buyer=replace(BUYER, name="A \u13a0\u0001 B")))
+    text = " ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages)
+    if "□" in text:  # unless a font of this host has it
+        assert LANGUAGES["en"]["undrawn"][:30] in " ".join(text.split())
+    data = PdfReader(BytesIO(pdf)).attachments["invoice.json"][0]
+    assert json.loads(data)["buyer"]["name"] == "A \u13a0\u0001 B"
+
+
+def test_a_language_without_a_font_is_set_in_english_and_says_so():
+    (text,) = pages_of(document(language="ja"))
+    if "請求書" not in text:  # unless a font of this host has it
+        assert "No font here has the characters of Japanese" in text
+        assert "Total $63.07" in text
+
+
+TAXED = (
+    LINES[0],
+    DocumentLine(
+        "VAT 19 %", Decimal(7), Decimal(7), type="TAX_ADJUSTMENT", tax_percent=Decimal(19)
+    ),
+    DocumentLine(
+        "VAT 19 %", Decimal(2), Decimal(2), type="TAX_ADJUSTMENT", tax_percent=Decimal(19)
+    ),
+    DocumentLine("VAT 7 %", Decimal(1), Decimal(1), type="TAX_ADJUSTMENT", tax_percent=Decimal(7)),
+)
+
+
+def test_taxes_are_summed_by_rate_below_the_lines():
+    (text,) = pages_of(document(lines=TAXED, tax_total=Decimal(10), total=Decimal("73.07")))
+    assert "Subtotal $63.07 VAT 19 % $9.00 VAT 7 % $1.00 Total $73.07" in text
+
+
+def test_a_reverse_charge_is_named_in_the_customers_language():
+    note = "Reverse charge, Article 196 Council Directive 2006/112/EC"
+    line = DocumentLine(note, Decimal(0), Decimal(0), type="TAX_ADJUSTMENT")
+    (text,) = pages_of(document(lines=(*LINES, line), language="de"))
+    assert "Steuerschuldnerschaft des Leistungsempfängers" in text
+
+
+def test_a_fee_in_advance_says_what_it_is_for():
+    covers = (datetime(2023, 12, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC))
+    (text,) = pages_of(document(lines=(replace(LINES[0], covers=covers), *LINES[1:])))
+    assert "Service period: Dec 1" in text
+
+
+def test_a_consolidated_invoice_shows_its_parts_line_by_line():
+    parts = tuple(
+        DocumentPart(f"INV-7/{number}", f"Child {number}", LINES, Decimal("63.07"))
+        for number in (1, 2)
+    )
+    text = " ".join(pages_of(document(kind="CONSOLIDATED", lines=(), parts=parts)))
+    assert "Consolidated invoice" in text
+    assert "INV-7/2: Child 2 $63.07" in text
+    assert text.count("Inference: input_tokens") == 2
+
+
+def test_the_sellers_picture_colour_and_last_word_are_on_it():
+    branded = Branding(logo=SVG, accent_color="#b03060", footer="HRB 12345")
+    assert "HRB 12345" in pages_of(document(branding=branded))[0]
+    plain = render_pdf(document())
+    assert render_pdf(document(branding=branded)) == render_pdf(document(branding=branded)) != plain
+
+
+@pytest.mark.parametrize("logo", [b"GIF89a...", b"\x89PNG broken", b"<svg", b"\x00" * 100])
+def test_a_picture_that_cannot_be_read_is_left_out(logo):
+    (text,) = pages_of(document(branding=Branding(logo=logo)))
+    assert "Total $63.07" in text

@@ -1,0 +1,73 @@
+"""The words of an invoice in English."""
+
+from typing import Final
+
+WORDS: Final = {
+    "invoice": "Invoice",
+    "draft_invoice": "Draft invoice",
+    "consolidated_invoice": "Consolidated invoice",
+    "from": "From",
+    "billed_to": "Billed to",
+    "invoice_number": "Invoice number",
+    "given_when_issued": "given when issued",
+    "issued": "Issued",
+    "not_yet": "not yet",
+    "due": "Due",
+    "billing_period": "Billing period",
+    "customer": "Customer",
+    "total_due": "Total due",
+    "due_by": "Due by {date}",
+    "description": "Description",
+    "quantity": "Quantity",
+    "unit_price": "Unit price",
+    "before_rounding": "Before rounding",
+    "amount": "Amount",
+    "subtotal": "Subtotal",
+    "discount": "Discount",
+    "tax": "Tax",
+    "total": "Total",
+    "page": "Page {page} of {pages}",
+    "proof": "Proof",
+    "proof_text": (
+        "Every usage line stands on a hash chain over its events; this digest seals the chains."
+    ),
+    "replay": "To replay them:",
+    "currency": "All amounts in {name} ({code}).",
+    "rounding": "Each line is rounded once, half to even; totals are sums of rounded lines.",
+    "tax_number": "Tax number {number}",
+    "between": "{start} to {end} ({zone})",
+    "service_period": "Service period: {period}",
+    "proven_one": "proven by {count} event",
+    "proven_many": "proven by {count} events",
+    "of_part": "{number}: {name}",
+    "parts": "This invoice is the sum of",
+    "tax_of": "{name} on {amount}",
+    "reverse_charge": (
+        "Reverse charge, Article 196 Council Directive 2006/112/EC: the recipient owes the tax."
+    ),
+    "exempt": "The customer is exempt from tax.",
+    "attached": "The data of this invoice is attached as invoice.json.",
+    "undrawn": (
+        "No font here has the characters shown as □; the attached invoice.json "
+        "has them as they are."
+    ),
+    "no_font": "No font here has the characters of {language}: labels and figures are in English.",
+    "DRAFT": "Draft",
+    "OPEN": "Open",
+    "PAID": "Paid",
+    "OVERDUE": "Overdue",
+    "UNCOLLECTIBLE": "Uncollectible",
+    "VOID": "Void",
+    "included": "included",
+    "included_and_rolled_over": "included and rolled over",
+    "units": "units",
+    "flat_rate": "flat rate",
+    "overage": "overage",
+    "transactions": "transactions",
+    "free_amount": "free amount",
+    "free_transactions": "free transactions",
+    "tier": "tier {number}",
+    "tier_fee": "tier {number} flat fee",
+    "all_at_tier": "all units at tier {number}",
+    "step": "step {number}",
+}
