@@ -74,6 +74,7 @@ NAVIGATION = [
         _page("Simulate", "science", "admin:billing_simulate"),
         _item("Simulations", "experiment", "billing_simulation"),
         _item("Billing entities", "account_balance", "catalog_billingentity"),
+        _item("Tax rates", "percent", "billing_taxrate"),
     ),
     _group(
         "Tenancy",

@@ -4,6 +4,7 @@ from billing.admin.bill_runs import BillRunAdmin, BillRunItemAdmin
 from billing.admin.invoices import InvoiceAdmin
 from billing.admin.proof import BillRunEventIndexAdmin, InvoiceLineAdmin, StageRecordAdmin
 from billing.admin.simulations import SimulationAdmin
+from billing.admin.taxes import TaxRateAdmin
 
 __all__ = [
     "BillRunAdmin",
@@ -13,4 +14,5 @@ __all__ = [
     "InvoiceLineAdmin",
     "SimulationAdmin",
     "StageRecordAdmin",
+    "TaxRateAdmin",
 ]

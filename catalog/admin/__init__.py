@@ -1,8 +1,9 @@
 """The admin of the catalog: what an operator may see and press, in the order of the models."""
 
+from catalog.admin.billing_entities import BillingEntityAdmin
 from catalog.admin.customers import CustomerAdmin, CustomerAliasAdmin
 from catalog.admin.offerings import OfferingAdmin, OfferingPlanAdmin
-from catalog.admin.products import BillableUnitAdmin, BillingEntityAdmin, ProductAdmin
+from catalog.admin.products import BillableUnitAdmin, ProductAdmin
 from catalog.admin.rate_plans import RatePlanAdmin, RatePlanVersionAdmin, UnitPriceAdmin
 from catalog.admin.subscriptions import (
     SubscriptionAdmin,

@@ -1,4 +1,4 @@
-"""Billing entities, products and billable units."""
+"""Products and billable units."""
 
 from typing import Any
 
@@ -9,22 +9,9 @@ from django.http import HttpRequest
 from aforo.tenancy.admin_base import TenantFilter, become, plainly
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
-from catalog.models import BillableUnit, BillingEntity, Product
-from catalog.services import billable_units, billing_entities, products
+from catalog.models import BillableUnit, Product
+from catalog.services import billable_units, products
 
-ENTITY_FIELDS = (
-    "code",
-    "display_name",
-    "legal_name",
-    "currency",
-    "time_zone",
-    "country",
-    "address",
-    "tax_number",
-    "invoice_prefix",
-    "payment_terms_days",
-    "is_default",
-)
 PRODUCT_FIELDS = ("name", "type", "description", "lifecycle", "status", "metadata")
 UNIT_FIELDS = (
     "name",
@@ -37,33 +24,6 @@ UNIT_FIELDS = (
     "unit_cost",
     "product_type",
 )
-
-
-@admin.register(BillingEntity)
-class BillingEntityAdmin(CatalogAdmin):
-    """Who invoices; code and currency stay."""
-
-    list_display = ("code", "display_name", "tenant", "currency", "time_zone", "is_default")
-    list_select_related = ("tenant",)
-    list_filter = (TenantFilter, "currency", "is_default")
-    search_fields = ("code", "display_name", "legal_name")
-    autocomplete_fields = ("tenant",)
-    fields = ("tenant", *ENTITY_FIELDS)
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Model | None = None
-    ) -> tuple[str, ...]:
-        return () if obj is None else ("tenant", "code", "currency", "is_default")
-
-    def save_model(self, request: HttpRequest, obj: BillingEntity, form: Any, change: bool) -> None:
-        doing = self.doer(request, obj.tenant)
-        if change:
-            edits = changed_fields(form)
-            saved = billing_entities.edit_entity(entity=obj, edits=edits, **doing)
-        else:
-            given = fields_of(obj, ENTITY_FIELDS)
-            saved = billing_entities.create_entity(tenant=obj.tenant, **given, **doing)
-        become(obj, saved)
 
 
 @admin.register(Product)

@@ -1,5 +1,6 @@
 """Billing entities over HTTP: who invoices, with which taxes and looks."""
 
+from base64 import b64decode
 from typing import Any
 
 from django_filters import rest_framework as filters
@@ -13,7 +14,12 @@ from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from catalog.models import BillingEntity
 from catalog.selectors.billing_entities import billing_entities
-from catalog.services.billing_entities import create_entity, edit_entity, rotate_tax_secret
+from catalog.services.billing_entities import (
+    create_entity,
+    edit_entity,
+    rotate_tax_secret,
+    set_logo,
+)
 
 
 class BillingEntityEdits(WireSerializer):
@@ -42,6 +48,21 @@ class BillingEntityEdits(WireSerializer):
     footer = serializers.CharField(max_length=2000, allow_blank=True, required=False)
 
 
+class Logo(WireSerializer):
+    picture = serializers.CharField(
+        max_length=300_000,
+        allow_blank=True,
+        trim_whitespace=True,
+        help_text="PNG, JPEG or SVG in base64, up to 200 kB; empty: none",
+    )
+
+    def validate_picture(self, text: str) -> bytes:
+        try:
+            return b64decode(text, validate=True)
+        except ValueError:
+            raise serializers.ValidationError("is no base64", code="invalid") from None
+
+
 class NewBillingEntity(BillingEntityEdits):
     code = serializers.CharField(max_length=20, help_text="stays for good")
     display_name = serializers.CharField(max_length=200)
@@ -50,6 +71,7 @@ class NewBillingEntity(BillingEntityEdits):
 
 class BillingEntitySerializer(WireModelSerializer):
     has_tax_secret = serializers.SerializerMethodField()
+    has_logo = serializers.SerializerMethodField()
 
     class Meta:
         model = BillingEntity
@@ -68,6 +90,7 @@ class BillingEntitySerializer(WireModelSerializer):
             "tax_url",
             "tax_inclusive",
             "has_tax_secret",
+            "has_logo",
             "invoice_prefix",
             "payment_terms_days",
             "grace_days",
@@ -80,6 +103,9 @@ class BillingEntitySerializer(WireModelSerializer):
 
     def get_has_tax_secret(self, entity: BillingEntity) -> bool:
         return entity.tax_secret is not None
+
+    def get_has_logo(self, entity: BillingEntity) -> bool:
+        return bool(entity.logo)
 
 
 class TaxSecret(WireSerializer):
@@ -117,6 +143,24 @@ class BillingEntityDetail(TenantDetailView):
         entity = edit_entity(
             entity=self.get_object(),
             edits=self.read(BillingEntityEdits),
+            actor=self.actor,
+            now=self.now(),
+        )
+        return self.answer(entity)
+
+
+class BillingEntityLogo(TenantAPIView):
+    """The picture on its papers."""
+
+    selector = billing_entities
+    serializer_class = BillingEntitySerializer
+
+    @extend_schema(request=Logo)
+    def put(self, request: Request, **path: Any) -> Response:
+        """Set it, or take it away; papers that are drawn from now on show it."""
+        entity = set_logo(
+            entity=self.get_object(),
+            picture=self.read(Logo)["picture"],
             actor=self.actor,
             now=self.now(),
         )

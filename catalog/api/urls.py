@@ -5,6 +5,7 @@ from django.urls import path
 from catalog.api.billing_entities import (
     BillingEntities,
     BillingEntityDetail,
+    BillingEntityLogo,
     BillingEntityTaxSecret,
 )
 from catalog.api.contracts import (
@@ -68,6 +69,7 @@ urlpatterns = [
     path("subscriptions/<uuid:id>/cancel", SubscriptionCancellation.as_view()),
     path("billing-entities", BillingEntities.as_view()),
     path("billing-entities/<uuid:id>", BillingEntityDetail.as_view()),
+    path("billing-entities/<uuid:id>/logo", BillingEntityLogo.as_view()),
     path("billing-entities/<uuid:id>/tax-secret", BillingEntityTaxSecret.as_view()),
     path("contracts", Contracts.as_view()),
     path("contracts/<uuid:id>", ContractDetail.as_view()),

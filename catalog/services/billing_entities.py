@@ -34,6 +34,8 @@ EDITABLE = frozenset(
         "footer",
     }
 )
+LARGEST_LOGO = 200_000  # bytes, in each PDF of its invoices
+_PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"<svg", b"<?xml")
 _PURPOSE = "tax engine secret"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 _SHOWN = EDITABLE | {"code", "currency", "is_default"}
@@ -128,6 +130,27 @@ def edit_entity(
         now=now,
     )
     _require_sound(locked)  # as a whole: what one field may be depends on others
+    return locked
+
+
+@transaction.atomic
+def set_logo(
+    *, entity: BillingEntity, picture: bytes, actor: Actor, now: datetime
+) -> BillingEntity:
+    """The picture on its papers: PNG, JPEG or SVG; an empty one takes it away."""
+    if len(picture) > LARGEST_LOGO:
+        raise changes.refused("logo", "TOO_LARGE", f"has at most {LARGEST_LOGO // 1000} kB")
+    if picture and not picture.lstrip().startswith(_PICTURES):
+        raise changes.refused("logo", "INVALID", "is a PNG, a JPEG or an SVG")
+    rows = BillingEntity.objects.for_tenant(entity.tenant_id).select_for_update()
+    locked: BillingEntity = rows.get(pk=entity.pk)
+    before = {"logo": len(locked.logo or b"")}
+    locked.logo = picture or None
+    locked.save(update_fields=["logo"])
+    after = {"logo": len(picture)}
+    changes.record(
+        locked, action="BILLING_ENTITY_UPDATED", actor=actor, now=now, before=before, after=after
+    )
     return locked
 
 

@@ -370,6 +370,8 @@ def test_a_billing_entity_is_made_and_changed(browser, tenant):
         "tax_number": "",
         "invoice_prefix": "US",
         "payment_terms_days": 30,
+        "grace_days": 0,
+        "tax_engine": "NONE",
         "is_default": "on",
     }
     browser.post(url(BillingEntity, "add"), form)

@@ -1,5 +1,7 @@
 """Billing entities over HTTP: made, changed, and the secret of their tax engine."""
 
+from base64 import b64encode
+
 import pytest
 
 from catalog.models import BillingEntity
@@ -53,6 +55,18 @@ def test_what_cannot_be_is_refused_by_field_and_changes_nothing(client, edits, f
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
     assert BillingEntity.objects.values().get() == before
+
+
+def test_a_logo_is_set_and_taken_away(client):
+    entity = client.post(ENTITIES, GERMANY).json()
+    url = f"{ENTITIES}/{entity['id']}/logo"
+    picture = b"\x89PNG\r\n\x1a\n"
+    assert client.put(url, {"picture": b64encode(picture).decode()}).json()["hasLogo"] is True
+    assert bytes(BillingEntity.objects.get().logo) == picture
+    for wrong in (b64encode(b"GIF89a").decode(), "***", b64encode(bytes(200_001)).decode()):
+        assert client.put(url, {"picture": wrong}).status_code == 422
+    assert bytes(BillingEntity.objects.get().logo) == picture
+    assert client.put(url, {"picture": ""}).json()["hasLogo"] is False
 
 
 def test_a_tax_secret_is_shown_once_and_stored_sealed(client):
