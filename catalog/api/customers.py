@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from aforo.api.entities import entity_response
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
+from catalog.api.fields import found
 from catalog.models import Customer, CustomerAlias
 from catalog.selectors import listings
 from catalog.services import customers
@@ -26,8 +27,18 @@ class CustomerEdits(WireSerializer):
     )
     country = serializers.CharField(max_length=2, allow_blank=True, required=False)
     address = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    region = serializers.CharField(max_length=40, allow_blank=True, required=False)
     tax_number = serializers.CharField(max_length=40, allow_blank=True, required=False)
-    language = serializers.CharField(max_length=10, required=False)
+    tax_exempt = serializers.BooleanField(required=False)
+    language = serializers.RegexField(  # type: ignore[assignment]  # a name on the wire
+        r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
+        max_length=10,
+        required=False,
+        help_text="of documents: en, de, pt-BR",
+    )
+    parent_id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="who is invoiced for this customer as well"
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "default_currency" in attrs:
@@ -52,6 +63,7 @@ class NewAlias(WireSerializer):
 class CustomerSerializer(WireModelSerializer):
     email = serializers.CharField(read_only=True, help_text="may be empty")
     default_currency = serializers.CharField(source="currency", read_only=True)
+    parent_id = serializers.UUIDField(read_only=True, allow_null=True)
     alias_count = serializers.SerializerMethodField()
     status = serializers.SerializerMethodField()
 
@@ -66,8 +78,11 @@ class CustomerSerializer(WireModelSerializer):
             "default_currency",
             "country",
             "address",
+            "region",
             "tax_number",
+            "tax_exempt",
             "language",
+            "parent_id",
             "alias_count",
             "status",
             "created_at",
@@ -100,6 +115,7 @@ class CustomerFilter(filters.FilterSet):
     name = filters.CharFilter(lookup_expr="icontains")
     email = filters.CharFilter(lookup_expr="iexact")
     externalId = filters.CharFilter("external_id")  # noqa: N815 - its name on the wire
+    parentId = filters.UUIDFilter("parent_id")  # noqa: N815
     archived = filters.BooleanFilter("archived_at", lookup_expr="isnull", exclude=True)
 
 
@@ -113,10 +129,20 @@ class Customers(TenantListView):
     @extend_schema(request=NewCustomer, responses={201: CustomerSerializer})
     def post(self, request: Request) -> Response:
         """Create a customer; events may name them by externalId, by id or by an alias."""
+        asked = with_parent(self.read(NewCustomer), self.get_queryset())
         customer = customers.create_customer(
-            tenant=self.tenant, actor=self.actor, now=self.now(), **self.read(NewCustomer)
+            tenant=self.tenant, actor=self.actor, now=self.now(), **asked
         )
         return self.answer(customer, status=201)
+
+
+def with_parent(asked: dict[str, Any], rows: QuerySet[Customer]) -> dict[str, Any]:
+    """What was asked, with the parent itself in place of its id; NotFound for somebody else's."""
+    if "parent_id" not in asked:
+        return asked
+    parent_id = asked.pop("parent_id")
+    asked["parent"] = found(rows, parent_id, field="parentId") if parent_id else None
+    return asked
 
 
 class CustomerDetail(TenantDetailView):
@@ -129,9 +155,8 @@ class CustomerDetail(TenantDetailView):
     def patch(self, request: Request, **path: Any) -> Response:
         """Change some fields; issued invoices keep what they show."""
         customer = self.get_object()
-        customers.edit_customer(
-            customer=customer, edits=self.read(CustomerEdits), actor=self.actor, now=self.now()
-        )
+        edits = with_parent(self.read(CustomerEdits), self.get_queryset())
+        customers.edit_customer(customer=customer, edits=edits, actor=self.actor, now=self.now())
         return self.answer(self.get_queryset().get(pk=customer.pk))
 
     @extend_schema(responses={204: None})

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantDetailView, TenantListView
-from aforo.errors import Refused
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.api.fields import found_all
 from catalog.models import Offering
@@ -22,6 +21,9 @@ class OfferingEdits(WireSerializer):
     name = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(allow_blank=True, required=False)
     status = serializers.ChoiceField(Offering.Status.choices, required=False)
+    trial_days = serializers.IntegerField(
+        min_value=0, max_value=3650, required=False, help_text="of new subscriptions"
+    )
 
 
 class NewOffering(OfferingEdits):
@@ -38,13 +40,10 @@ class NewOffering(OfferingEdits):
     currency = serializers.CharField(
         max_length=3, required=False, help_text="by default the primary plan's"
     )
-    trial_days = serializers.IntegerField(min_value=0, default=0, allow_null=True)
+    trial_days = serializers.IntegerField(min_value=0, max_value=3650, default=0, allow_null=True)
 
-    def validate_trialDays(self, days: int | None) -> int | None:  # noqa: N802 - DRF's naming
-        if days:
-            reason = "trials are not supported yet: 0 is"
-            raise Refused.naming("trialDays", "UNSUPPORTED", reason)
-        return days
+    def validate_trialDays(self, days: int | None) -> int:  # noqa: N802 - DRF's naming
+        return days or 0
 
 
 class OfferingSerializer(WireModelSerializer):
@@ -62,6 +61,7 @@ class OfferingSerializer(WireModelSerializer):
             "status",
             "billing_mode",
             "currency",
+            "trial_days",
             "primary_rate_plan_id",
             "rate_plan_ids",
             "created_at",
@@ -93,7 +93,6 @@ class Offerings(TenantListView):
     def post(self, request: Request) -> Response:
         """Package rate plans for sale, by default at once (ACTIVE) and paid afterwards."""
         asked = self.read(NewOffering)
-        asked.pop("trial_days")
         offerings.require_billing_mode(asked["billing_mode"])
         primary, others = asked.pop("primary_rate_plan_id"), asked.pop("rate_plan_ids")
         ids = [primary, *(plan_id for plan_id in others if plan_id != primary)]

@@ -38,12 +38,7 @@ from catalog.api.rate_plans import (
     RatePlanSearch,
     RatePlanVersions,
 )
-from catalog.api.subscriptions import (
-    SubscriptionCancellation,
-    SubscriptionDetail,
-    SubscriptionPeriods,
-    Subscriptions,
-)
+from catalog.api.subscription_routes import routes as subscription_routes
 
 urlpatterns = [
     path("products", Products.as_view()),
@@ -63,10 +58,7 @@ urlpatterns = [
     path("customers/<uuid:id>", CustomerDetail.as_view()),
     path("customers/<uuid:id>/aliases", CustomerAliases.as_view()),
     path("customers/<uuid:id>/aliases/<uuid:alias_id>", CustomerAliasDetail.as_view()),
-    path("subscriptions", Subscriptions.as_view()),
-    path("subscriptions/<uuid:id>", SubscriptionDetail.as_view()),
-    path("subscriptions/<uuid:id>/periods", SubscriptionPeriods.as_view()),
-    path("subscriptions/<uuid:id>/cancel", SubscriptionCancellation.as_view()),
+    *subscription_routes,
     path("billing-entities", BillingEntities.as_view()),
     path("billing-entities/<uuid:id>", BillingEntityDetail.as_view()),
     path("billing-entities/<uuid:id>/logo", BillingEntityLogo.as_view()),

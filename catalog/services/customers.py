@@ -11,10 +11,23 @@ from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog import aliases
 from catalog.models import Customer, CustomerAlias, Subscription
-from catalog.services import changes
+from catalog.services import changes, families
 from catalog.tax_numbers import checked_tax_number
 
-EDITABLE = frozenset({"name", "email", "currency", "country", "address", "tax_number", "language"})
+EDITABLE = frozenset(
+    {
+        "name",
+        "email",
+        "currency",
+        "country",
+        "region",
+        "address",
+        "tax_number",
+        "tax_exempt",
+        "language",
+        "parent",
+    }
+)
 _SHOWN = EDITABLE | {"external_id"}
 _LONGEST_NAME = 1000
 _SECRET_KINDS = frozenset({CustomerAlias.Kind.API_KEY, CustomerAlias.Kind.SUBSCRIPTION_KEY})
@@ -32,10 +45,16 @@ def create_customer(
     currency: str = "",
     country: str = "",
     address: str = "",
+    region: str = "",
     tax_number: str = "",
+    tax_exempt: bool = False,
     language: str = "en",
+    parent: Customer | None = None,
 ) -> Customer:
-    """A new customer. Without an `external_id` it is known by its own id."""
+    """A new customer. Without an `external_id` it is known by its own id.
+
+    A `parent` is invoiced for it as well.
+    """
     customer_id = new_id()
     customer = Customer(
         id=customer_id,
@@ -46,10 +65,16 @@ def create_customer(
         currency=currency,
         country=country,
         address=address,
+        region=region,
         tax_number=checked_tax_number(country, tax_number),
+        tax_exempt=tax_exempt,
         language=language,
+        parent=parent,
         created_at=now,
     )
+    if parent is not None:
+        families.lock(tenant.pk)
+        families.require_parent(customer, parent)
     _require_sound(customer)
     _require_no_alias(customer)
     taken = f"there is a customer '{customer.external_id}' already"
@@ -65,9 +90,15 @@ def edit_customer(
     *, customer: Customer, edits: Mapping[str, object], actor: Actor, now: datetime
 ) -> Customer:
     """Change some of `EDITABLE`; issued invoices keep what they show."""
+    if edits.get("parent") or edits.get("currency"):
+        families.lock(customer.tenant_id)
     locked = _locked(customer)
     if edits.get("currency"):
         changes.require_currency(str(edits["currency"]))
+        families.require_currency(locked, str(edits["currency"]))
+    parent = edits.get("parent")
+    if isinstance(parent, Customer):
+        families.require_parent(locked, parent, currency=str(edits.get("currency", "")))
     edits = _with_checked_number(locked, edits)
     changes.edit(locked, edits, editable=EDITABLE, action="CUSTOMER_UPDATED", actor=actor, now=now)
     return locked

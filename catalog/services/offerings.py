@@ -10,7 +10,7 @@ from aforo.tenancy.services.actors import Actor
 from catalog.models import Offering, OfferingPlan, RatePlan
 from catalog.services import changes
 
-EDITABLE = frozenset({"name", "description", "status"})
+EDITABLE = frozenset({"name", "description", "status", "trial_days"})
 _SHOWN = EDITABLE | {"code", "type", "billing_mode", "currency"}
 
 
@@ -28,6 +28,7 @@ def create_offering(
     type: str = Offering.Type.STANDALONE,  # noqa: A002 - its name on the wire and in the table
     status: str = Offering.Status.ACTIVE,
     description: str = "",
+    trial_days: int = 0,
 ) -> Offering:
     """A new offering of `plans`, the first of which is the primary one, all in its currency."""
     require_billing_mode(billing_mode)
@@ -40,6 +41,7 @@ def create_offering(
         type=type,
         status=status,
         description=description,
+        trial_days=trial_days,
         created_at=now,
     )
     changes.require_valid(offering)

@@ -54,10 +54,12 @@ def test_what_needs_a_wallet_is_refused(post, mode):
     assert Offering.objects.count() == 0
 
 
-def test_a_trial_is_refused_rather_than_charged(post):
-    answer = post(trialDays=14)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"] == "trialDays"
+def test_an_offering_may_begin_with_a_trial(client, post):
+    shown = post(trialDays=14).json()
+    assert shown["trialDays"] == 14
+    path = f"/api/v1/offerings/{shown['id']}"
+    assert client.patch(path, {"trialDays": 7}).json()["trialDays"] == 7
+    assert post(code="other", trialDays=-1).status_code == 422
 
 
 def test_a_code_is_taken_once(post):

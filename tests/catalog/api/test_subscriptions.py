@@ -73,6 +73,8 @@ def test_a_customer_subscribes(post, version):
             "name": version.rate_plan.name,
             "versionId": str(version.id),
             "version": 1,
+            "startAt": None,
+            "endAt": None,
         }
     ]
 
@@ -106,9 +108,15 @@ def test_a_date_begins_where_the_billing_entity_is(post, tenant):
         ({"billingAnchorDay": 0}, "billingAnchorDay"),
         ({"billingAnchorDay": 32}, "billingAnchorDay"),
         ({"billingAnchorDay": 99999}, "billingAnchorDay"),
-        ({"billingCycle": "WEEKLY"}, "billingCycle"),
+        ({"billingCycle": "FORTNIGHTLY"}, "billingCycle"),
+        ({"billingCycle": "WEEKLY", "billingAnchorDay": 8}, "billingAnchorDay"),
+        ({"billingAnchorMonth": 3}, "billingAnchorMonth"),
+        ({"cycleCount": 3}, "cycleCount"),
+        ({"billingAnchor": "LUNAR"}, "billingAnchor"),
+        ({"invoiceThreshold": "-1"}, "invoiceThreshold"),
+        ({"currency": "EUR"}, "currency"),
         ({"startTrial": True}, "startTrial"),
-        ({"trialEndsAt": "2026-04-01T00:00:00Z"}, "startTrial"),
+        ({"trialEndsAt": "2026-03-01T00:00:00Z"}, "trialEndsAt"),
         ({"offeringId": "x"}, "offeringId"),
     ],
 )
