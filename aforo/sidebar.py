@@ -42,6 +42,9 @@ NAVIGATION = [
         _item("Aliases", "alternate_email", "catalog_customeralias"),
         _item("Subscriptions", "event_repeat", "catalog_subscription"),
         _item("Periods", "date_range", "catalog_subscriptionperiod"),
+        _item("Contracts", "handshake", "catalog_contract"),
+        _item("Coupons", "confirmation_number", "catalog_coupon"),
+        _item("Redeemed coupons", "redeem", "catalog_couponredemption"),
     ),
     _group(
         "Metering",

@@ -1,6 +1,9 @@
 """The admin of the catalog: what an operator may see and press, in the order of the models."""
 
 from catalog.admin.billing_entities import BillingEntityAdmin
+from catalog.admin.contract_phases import ContractPhaseAdmin, ContractPriceAdmin
+from catalog.admin.contracts import ContractAdmin
+from catalog.admin.coupons import CouponAdmin, CouponRedemptionAdmin
 from catalog.admin.customers import CustomerAdmin, CustomerAliasAdmin
 from catalog.admin.offerings import OfferingAdmin, OfferingPlanAdmin
 from catalog.admin.products import BillableUnitAdmin, ProductAdmin
@@ -14,6 +17,11 @@ from catalog.admin.subscriptions import (
 __all__ = [
     "BillableUnitAdmin",
     "BillingEntityAdmin",
+    "ContractAdmin",
+    "ContractPhaseAdmin",
+    "ContractPriceAdmin",
+    "CouponAdmin",
+    "CouponRedemptionAdmin",
     "CustomerAdmin",
     "CustomerAliasAdmin",
     "OfferingAdmin",

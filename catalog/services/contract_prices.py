@@ -41,6 +41,22 @@ def rows_of(phase: ContractPhase, drafts: Sequence[AgreedPriceDraft]) -> list[Co
     return [_row(phase, price) for price in drafts]
 
 
+def replace_prices(phase: ContractPhase, drafts: Sequence[AgreedPriceDraft]) -> None:
+    """Make `drafts` the prices of a phase of a locked draft."""
+    rows = rows_of(phase, drafts)
+    ContractPrice.objects.for_tenant(phase.tenant_id).filter(phase=phase).delete()
+    ContractPrice.objects.bulk_create(rows)
+
+
+def as_drafts(phase: ContractPhase) -> list[AgreedPriceDraft]:
+    """The prices of a stored phase, to be written once more."""
+    rows = ContractPrice.objects.for_tenant(phase.tenant_id).filter(phase=phase)
+    return [
+        AgreedPriceDraft(row.unit, row.terms, row.included_free)
+        for row in rows.select_related("unit").order_by("unit__name")
+    ]
+
+
 def settle_prices(contract: Contract) -> None:
     """Store the prices of a locked draft as they will hold, with how their units are measured now.
 

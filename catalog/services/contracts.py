@@ -12,10 +12,11 @@ from aforo.outbox.services import publish
 from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
-from catalog.models import Contract, Customer, Subscription
+from catalog.models import Contract, ContractPhase, Customer, Subscription
 from catalog.services import changes, contract_prices, contract_terms
 from catalog.services.contract_checks import require_alone, require_sound
 from catalog.services.contract_phases import pin_unbegun
+from catalog.services.contract_prices import AgreedPriceDraft
 from catalog.services.contract_terms import PhaseDraft
 
 DRAFT_EDITABLE = frozenset(
@@ -110,6 +111,23 @@ def edit_contract(
         contract_terms.replace_phases(locked, phases, zone=zone_of(locked))
     elif edits.keys() & _TERM:
         contract_terms.stretch_phases(locked)
+    after = dict.fromkeys(before) | _shown(locked)
+    changes.record(
+        locked, action="CONTRACT_UPDATED", actor=actor, now=now, before=before, after=after
+    )
+    return locked
+
+
+@transaction.atomic
+def price_phase(
+    *, phase: ContractPhase, prices: Sequence[AgreedPriceDraft], actor: Actor, now: datetime
+) -> Contract:
+    """Make `prices` those of one phase of a draft; Conflict when the contract is agreed."""
+    locked = locked_contract(phase.contract)
+    if locked.status != Contract.Status.DRAFT:
+        raise Conflict(f"contract '{locked}' is {locked.status}: prices cannot be changed")
+    before = _shown(locked)
+    contract_prices.replace_prices(phase, prices)
     after = dict.fromkeys(before) | _shown(locked)
     changes.record(
         locked, action="CONTRACT_UPDATED", actor=actor, now=now, before=before, after=after
