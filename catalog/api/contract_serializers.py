@@ -57,7 +57,9 @@ class ContractEdits(WireSerializer):
     maximum_spend = ExactField(required=False, allow_null=True, help_text="over the whole term")
     auto_renew = serializers.BooleanField(required=False)
     renewal_months = serializers.IntegerField(required=False, min_value=1, max_value=120)
-    phases = PhaseInput(many=True, required=False, max_length=MOST_PHASES)
+    phases = PhaseInput(  # type: ignore[call-arg]  # `many` makes a list, which has a length
+        many=True, required=False, max_length=MOST_PHASES
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         for field in ("start", "end"):

@@ -85,7 +85,7 @@ def _called(tenant: Tenant, code: str) -> Coupon:
 
 def _only_running(customer: Customer) -> Subscription:
     rows = Subscription.objects.for_tenant(customer.tenant_id).filter(customer=customer)
-    running = list(rows.exclude(state__in=_OVER)[:2])
+    running: list[Subscription] = list(rows.exclude(state__in=_OVER)[:2])
     if len(running) != 1:
         count = "several subscriptions" if running else "no subscription"
         reason = f"the customer has {count}: name the one whose invoice it is for"
