@@ -41,12 +41,7 @@ def _lines(draft: Draft, facts: Facts) -> Iterator[Line]:
 
 def _stands_aside(fact: UsageFact, counted: Counter[Priced]) -> bool:
     """Whether it is the total of no dimension, which no event is in, beside those of some."""
-    return (
-        bool(fact.terms.dimension_keys)
-        and not fact.dimension
-        and not fact.position
-        and counted[_priced(fact)] > 1
-    )
+    return not fact.dimension and not fact.position and counted[_priced(fact)] > 1
 
 
 def _priced(fact: UsageFact) -> Priced:

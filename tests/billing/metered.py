@@ -7,22 +7,29 @@ from aforo.ids import new_id
 from aforo.money import ZERO, exact, plain
 from catalog.models import SubscriptionPlan
 from catalog.pricing import Usage, parse_terms
+from catalog.selectors.prices import with_rollover
 from metering import proof
 from metering.models import Receipt, RunningTotal, UsageEvent
 from metering.services import partitions
 
 
-def meter(period, unit, quantities, *, version=None, metadata=None):
-    """Events of one unit, one per quantity, evenly over `period`; returns their running total."""
+def meter(period, unit, quantities, *, version=None, metadata=None, terms=None, dimension=""):
+    """Events of one unit, one per quantity, evenly over `period`; returns their running total.
+
+    A total that begins with a rollover goes on from there. `terms` are those of the version unless
+    given, for the total's dimension.
+    """
     version = version or SubscriptionPlan.objects.get(subscription=period.subscription).version
-    total = RunningTotal.objects.create(
+    total, _ = RunningTotal.objects.get_or_create(
         tenant_id=period.tenant_id,
         subscription_id=period.subscription_id,
         plan_version_id=version.id,
         unit_id=unit.id,
         period_id=period.id,
+        dimension=dimension,
     )
-    terms = parse_terms(version.prices.get(unit=unit).terms)
+    terms = parse_terms(terms or version.prices.get(unit=unit).terms).of_dimension(dimension)
+    terms = with_rollover(terms, total.rollover)
     chain = proof.Chain(proof.total_key(bytes(period.tenant.hash_secret), total.id))
     step = (period.end_at - period.start_at) / (len(quantities) + 1)
     events, seen, batch_id = [], set(), new_id()
@@ -40,7 +47,7 @@ def meter(period, unit, quantities, *, version=None, metadata=None):
                 unit_id=unit.id,
                 running_total_id=total.id,
                 position=index + 1,
-                idempotency_key=f"{unit.name}-{index}",
+                idempotency_key=f"{unit.name}-{total.id}-{index}",
                 metric=unit.metric,
                 quantity=quantity,
                 revenue=revenue,
@@ -93,7 +100,7 @@ def _aggregated(unit, before, quantity, metadata, seen):
             return before + 1
         case "SUM":
             return before + quantity
-        case "MAX":
+        case "MAX" | "PERCENTILE_95":  # of the latter an estimate
             return max(before, quantity)
         case "UNIQUE":
             is_new = metadata not in seen

@@ -10,6 +10,7 @@ from billing.pipeline import LineType, run
 from catalog import pricing
 from catalog.pricing import Charge
 from catalog.pricing.dimensions import dimension_of
+from catalog.selectors.prices import with_rollover
 from tests.billing.pipeline.build import BLOCK, MONTH, PER_UNIT, facts, plan, shown, usage_fact
 from tests.billing.pipeline.strategies import any_facts
 
@@ -178,11 +179,14 @@ def test_long_names_leave_room_for_the_rest():
 
 @holds_for(any_facts())
 def test_a_usage_line_is_what_its_events_were_priced_at(given):
+    """But for what is due once per period, which no event is priced at."""
     for line in run(given).draft.lines:
-        if line.type is LineType.USAGE_FEE:
-            terms = line.fact.terms.prorated(given.seconds, given.whole_seconds)
-            gross = pricing.Usage(line.fact.quantity, line.fact.event_count)
-            assert line.exact_amount == terms.charge(gross)
+        if line.fact:
+            gross = pricing.Usage(line.fact.quantity, line.fact.event_count, line.fact.parts)
+            nothing = pricing.Usage(ZERO)
+            terms = with_rollover(line.fact.terms, line.fact.rollover)
+            assert line.exact_amount == line.terms.charge(gross)
+            assert line.terms.marginal(nothing, gross) == terms.marginal(nothing, gross)
 
 
 @holds_for(any_facts())
