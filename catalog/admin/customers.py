@@ -20,9 +20,12 @@ CUSTOMER_FIELDS = (
     "email",
     "currency",
     "country",
+    "region",
     "address",
     "tax_number",
+    "tax_exempt",
     "language",
+    "parent",
 )
 
 
@@ -63,7 +66,7 @@ class CustomerAdmin(CatalogAdmin):
         ("archived_at", admin.EmptyFieldListFilter),
     )
     search_fields = ("external_id", "name", "email")
-    autocomplete_fields = ("tenant",)
+    autocomplete_fields = ("tenant", "parent")
     fields = ("tenant", *CUSTOMER_FIELDS)
     inlines = (SubscriptionInline, AliasInline)
     actions = ("archive",)

@@ -14,7 +14,16 @@ from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
 from catalog.models import Offering, OfferingPlan, RatePlan
 from catalog.services import offerings
 
-OFFERING_FIELDS = ("code", "name", "description", "type", "status", "billing_mode", "currency")
+OFFERING_FIELDS = (
+    "code",
+    "name",
+    "description",
+    "type",
+    "status",
+    "billing_mode",
+    "currency",
+    "trial_days",
+)
 
 
 class PlanInline(TabularInline):

@@ -1,43 +1,122 @@
-"""Subscriptions: begun and cancelled here, never edited."""
+"""Subscriptions: begun here, and changed by acts that each have a reason, never edited."""
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from aforo.errors import AforoError
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, become
 from catalog.admin.base import CatalogAdmin, ReadOnlyInline
-from catalog.models import Subscription, SubscriptionPeriod, SubscriptionPlan
-from catalog.services import subscriptions
+from catalog.admin.subscription_acts import acts_of
+from catalog.models import (
+    Subscription,
+    SubscriptionKey,
+    SubscriptionPeriod,
+    SubscriptionPhase,
+    SubscriptionPlan,
+)
+from catalog.services import sales, subscriptions
+
+_ASKED = (
+    "tenant",
+    "customer",
+    "offering",
+    "billing_entity",
+    "currency",
+    "start_at",
+    "end_at",
+    "billing_cycle",
+    "cycle_count",
+    "anchor_day",
+    "anchor_month",
+    "trial_end_at",
+    "auto_convert",
+    "invoice_threshold",
+)
+_STORED = (
+    "state",
+    "cancels_at_end",
+    "next_offering",
+    "next_offering_at",
+    "time_zone",
+    "created_at",
+)
+_COLOURS = {
+    "Active": "success",
+    "Trialing": "info",
+    "Created": "info",
+    "Paused": "warning",
+    "Past due": "warning",
+    "Expiring soon": "warning",
+    "Suspended": "danger",
+    "Expired": "danger",
+    "Cancelled": "danger",
+}
 
 
 class PlanInline(ReadOnlyInline):
     model = SubscriptionPlan
-    fields = ("version", "position")
+    fields = ("version", "start_at", "end_at")
     readonly_fields = fields
 
 
 class PeriodInline(ReadOnlyInline):
     model = SubscriptionPeriod
-    fields = ("start_at", "end_at", "whole_start_at", "whole_end_at")
+    fields = ("kind", "start_at", "end_at", "whole_start_at", "whole_end_at", "contract_phase")
     readonly_fields = fields
     show_change_link = False
+
+
+class PhaseInline(ReadOnlyInline):
+    model = SubscriptionPhase
+    fields = ("state", "offering", "reason", "actor_name", "started_at")
+    readonly_fields = fields
+    show_change_link = False
+
+
+class KeyInline(ReadOnlyInline):
+    model = SubscriptionKey
+    fields = ("key", "issued_at", "revoked_at")
+    readonly_fields = fields
+    show_change_link = False
+
+    @display(description="issued at")
+    def issued_at(self, bound: SubscriptionKey) -> datetime:
+        return bound.key.created_at
+
+    @display(description="revoked at")
+    def revoked_at(self, bound: SubscriptionKey) -> datetime | None:
+        return bound.key.revoked_at
 
 
 class SubscriptionForm(forms.ModelForm):
     """What is left empty is decided by the service."""
 
+    billing_anchor = forms.ChoiceField(
+        required=False,
+        choices=((sales.ANNIVERSARY, "anniversary of its start"), (sales.CALENDAR, "calendar")),
+        widget=UnfoldAdminSelectWidget,
+        help_text="unless a day or a month is named",
+    )
+
     class Meta:
         model = Subscription
-        fields = ("tenant", "customer", "offering", "billing_entity", "start_at", "end_at")
+        fields = _ASKED
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("billing_entity", "start_at", "anchor_day"):
+        for name in ("billing_entity", "currency", "start_at", "anchor_day", "cycle_count"):
             if name in self.fields:
                 self.fields[name].required = False
 
@@ -66,24 +145,15 @@ class SubscriptionAdmin(CatalogAdmin):
         "offering__code",
     )
     autocomplete_fields = ("tenant", "customer", "offering", "billing_entity")
-    inlines = (PlanInline, PeriodInline)
+    inlines = (PlanInline, PeriodInline, PhaseInline, KeyInline)
     actions = ("cancel",)
 
-    @display(description="state", label={"Active": "success", "Cancelled": "danger"})
+    @display(description="state", label=_COLOURS)
     def status(self, subscription: Subscription) -> str:
         return subscription.get_state_display()
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        asked = (
-            "tenant",
-            "customer",
-            "offering",
-            "billing_entity",
-            "start_at",
-            "end_at",
-            "anchor_day",
-        )
-        return asked if obj is None else (*asked, "state", "currency", "time_zone", "created_at")
+        return (*_ASKED, "billing_anchor") if obj is None else (*_ASKED, *_STORED)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
@@ -101,7 +171,15 @@ class SubscriptionAdmin(CatalogAdmin):
             billing_entity=given["billing_entity"],
             start=given["start_at"],
             end=given["end_at"],
+            currency=given["currency"],
+            billing_cycle=given["billing_cycle"],
+            cycle_count=given["cycle_count"] or 1,
+            billing_anchor=given["billing_anchor"] or sales.ANNIVERSARY,
             anchor_day=given["anchor_day"],
+            anchor_month=given["anchor_month"],
+            trial_ends_at=given["trial_end_at"],
+            auto_convert=given["auto_convert"],
+            invoice_threshold=given["invoice_threshold"],
             **self.doer(request, given["tenant"]),
         )
         become(obj, subscription)
@@ -110,14 +188,48 @@ class SubscriptionAdmin(CatalogAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> None:
         self.act(
             request,
-            queryset.select_related("tenant", "customer", "offering").filter(
-                state=Subscription.State.ACTIVE
+            queryset.select_related("tenant", "customer", "offering").exclude(
+                state__in=Subscription.OVER
             ),
             lambda subscription, doing: subscriptions.cancel_subscription(
                 subscription=subscription, reason="by hand", **doing
             ),
             "subscriptions cancelled",
         )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.act_view)
+        own = path("<uuid:object_id>/act/<str:name>/", view, name="catalog_subscription_act")
+        return [own, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        subscription = self.get_object(request, object_id)
+        may_act = subscription is not None and self.has_change_permission(request, subscription)
+        acts = acts_of(subscription) if subscription is not None and may_act else {}
+        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), "acts": acts}
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    def act_view(self, request: HttpRequest, object_id: UUID, name: str) -> HttpResponse:
+        """One act on one subscription, once a reason is given."""
+        subscription = self.get_object(request, str(object_id))
+        act = acts_of(subscription).get(name) if subscription is not None else None
+        if subscription is None or act is None:
+            raise Http404
+        if not self.has_change_permission(request, subscription):
+            raise PermissionDenied
+        form = act.form(subscription, request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            try:
+                act.do(subscription, form.cleaned_data, self.doer(request, subscription.tenant))
+            except AforoError as refusal:
+                form.add_error(None, refusal.detail)
+            else:
+                self.message_user(request, f"{act.title}: done.", messages.SUCCESS)
+                return redirect("admin:catalog_subscription_change", subscription.pk)
+        about = {"act": act, "form": form, "subscription": subscription}
+        return self.page(request, "catalog/subscription_act.html", act.title, **about)
 
 
 @admin.register(SubscriptionPlan)

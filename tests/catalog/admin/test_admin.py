@@ -265,6 +265,7 @@ def test_an_offering_is_made_with_its_plans(browser, tenant):
         "type": "STANDALONE",
         "status": "ACTIVE",
         "billing_mode": "POSTPAID",
+        "trial_days": 0,
         "currency": "USD",
     }
     empty = browser.post(url(Offering, "add"), form | formset("items"))
@@ -337,8 +338,12 @@ def test_a_subscription_is_begun_and_cancelled(browser, tenant):
         "end_at_0": "",
         "end_at_1": "",
         "anchor_day": "",
+        "billing_cycle": "MONTHLY",
+        "auto_convert": "on",
         **formset("plans"),
         **formset("periods"),
+        **formset("phases"),
+        **formset("keys"),
     }
     answer = browser.post(url(Subscription, "add"), form)
     assert answer.status_code == 302, answer.context["adminform"].form.errors
