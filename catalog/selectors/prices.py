@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TypeVar
 from uuid import UUID
 
-from aforo.money import EXACT, ZERO, divide, plain
+from aforo.money import EXACT, ZERO, divide
 from catalog.models import (
     ContractPrice,
     Subscription,
@@ -22,6 +22,7 @@ from catalog.models import (
     UnitPrice,
 )
 from catalog.pricing import FREE, Terms, parse_terms
+from catalog.selectors.agreements import AgreedPrice, takes_allowance, terms_under
 
 Wire = Mapping[str, object]
 Share = tuple[int, int]
@@ -42,13 +43,14 @@ def terms_in_period(
 ) -> Terms:
     """The terms that usage of a period is priced by, before rollover and of every dimension.
 
-    `agreed_*` are the contract's, None where it says nothing. Raises InvalidTerms.
+    `agreed_*` are the contract's, None where it says nothing; an allowance alone changes nothing of
+    a model that has none. Raises InvalidTerms.
     """
     if is_trial:
         return FREE
     chosen = wire if agreed_wire is None else agreed_wire
     terms = parse_terms(chosen)
-    if agreed_allowance is not None:
+    if agreed_allowance is not None and takes_allowance(chosen):
         terms = terms.with_allowance(agreed_allowance)
     if share is None or terms.included_free == ZERO:
         return terms
@@ -121,10 +123,10 @@ class PeriodPrice:
         """The terms that apply, as they were written: of the trial, the contract, else the plan."""
         if self.is_trial:
             return FREE.as_dict()
-        written = self.row.terms if self.agreed is None else self.agreed.terms or self.row.terms
-        if self.agreed is None or self.agreed.included_free is None:
-            return written
-        return {**written, "includedFree": plain(self.agreed.included_free)}
+        if self.agreed is None:
+            return terms_under(None, self.row.terms)
+        agreed = AgreedPrice(self.agreed.terms, self.agreed.included_free)
+        return terms_under(agreed, self.row.terms)
 
     @property
     def may_have_moved(self) -> bool:

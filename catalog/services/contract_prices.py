@@ -14,11 +14,13 @@ from catalog.models import (
     ContractPrice,
     UnitPrice,
 )
+from catalog.pricing import parse_terms
 from catalog.selectors.agreements import takes_allowance
 from catalog.services import changes
 from catalog.services.prices import canonical
+from catalog.services.whole_terms import measures_of, require_priceable
 
-ONE = Decimal(1)
+_MEASURES = frozenset({"divideBy", "rounding", "roundingPlaces"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def settle_prices(contract: Contract) -> None:
         if row.unit.archived_at is not None:
             raise changes.refused("prices", "ARCHIVED", f"{where}: the unit is archived")
         if row.terms is not None:
-            row.terms = canonical({**row.terms, **_measures(row.unit)}, path=where)
+            row.terms = _settled(row.terms, row.unit, where)
     _require_allowances(contract, [row for row in rows if row.terms is None])
     ContractPrice.objects.for_tenant(contract.tenant_id).bulk_update(rows, ["terms"])
 
@@ -119,14 +121,12 @@ def plain_or_none(value: Decimal | None) -> str | None:
     return None if value is None else plain(value)
 
 
-def _measures(unit: BillableUnit) -> dict[str, object]:
-    """How a unit is measured before it is priced, in the wire form of terms."""
-    measures: dict[str, object] = {}
-    if unit.divide_by != ONE:
-        measures["divideBy"] = plain(unit.divide_by)
-    if unit.rounding:
-        measures |= {"rounding": unit.rounding, "roundingPlaces": unit.rounding_places}
-    return measures
+def _settled(terms: Mapping[str, object], unit: BillableUnit, where: str) -> dict[str, object]:
+    """Terms with the measures that their unit has now, whichever it had when they were drafted."""
+    bare = {key: value for key, value in terms.items() if key not in _MEASURES}
+    whole = canonical({**bare, **measures_of(unit)}, path=where)
+    require_priceable(parse_terms(whole), unit, where)
+    return whole
 
 
 def _require_allowances(contract: Contract, rows: Sequence[ContractPrice]) -> None:

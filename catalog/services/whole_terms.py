@@ -59,7 +59,7 @@ def whole_terms(
         parsed = parse_terms(wire)
     except InvalidTerms as error:
         raise changes.refused(*_told(error, version, unit, path)) from error
-    _require_priceable(parsed, unit, path)
+    require_priceable(parsed, unit, path)
     return parsed.as_dict()
 
 
@@ -83,7 +83,7 @@ def _told(
     return f"{path}.{error.field}" if path else error.field, "INVALID_TERMS", error.reason
 
 
-def _require_priceable(terms: Terms, unit: BillableUnit, path: str) -> None:
+def require_priceable(terms: Terms, unit: BillableUnit, path: str) -> None:
     """Refuse to price single events of what does not add up event by event."""
     if not terms.keeps_parts:
         return

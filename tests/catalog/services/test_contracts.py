@@ -246,6 +246,22 @@ def test_measures_of_the_unit_are_agreed_with_the_price(draft, tenant, actor):
     assert (terms["rounding"], terms["roundingPlaces"]) == ("CEIL", 2)
 
 
+def test_measures_are_those_of_the_day_it_is_agreed(draft, tenant, actor):
+    unit = BillableUnitFactory(tenant=tenant)
+    old = PER_UNIT | {"divideBy": "10"}
+    contract = draft(phases=[PhaseDraft(prices=[AgreedPriceDraft(unit, old)])])
+    contracts.activate_contract(contract=contract, actor=actor, now=NOW)
+    assert "divideBy" not in contract.phases.get().prices.get().terms
+
+
+def test_single_events_of_what_does_not_add_up_are_not_priced(draft, tenant, actor):
+    unit = BillableUnitFactory(tenant=tenant, aggregation="MAX")
+    terms = {"model": "DYNAMIC", "amountField": "amount"}
+    contract = draft(phases=[PhaseDraft(prices=[AgreedPriceDraft(unit, terms)])])
+    with pytest.raises(Refused, match="MAX"):
+        contracts.activate_contract(contract=contract, actor=actor, now=NOW)
+
+
 def test_an_archived_unit_is_not_agreed(draft, tenant, actor):
     unit = BillableUnitFactory(tenant=tenant, archived_at=NOW)
     contract = draft(phases=[PhaseDraft(prices=[AgreedPriceDraft(unit, PER_UNIT)])])
