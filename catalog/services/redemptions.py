@@ -14,6 +14,7 @@ from catalog.models import Coupon, CouponRedemption, Customer, Subscription
 from catalog.months import months_after
 from catalog.services import changes
 from catalog.services.coupons import locked_coupon
+from catalog.services.trial_extensions import extend_trial
 
 _OVER = frozenset({Subscription.State.CANCELLED, Subscription.State.EXPIRED})
 
@@ -31,7 +32,8 @@ def redeem_coupon(
     """Give `customer` the coupon `code`, for one subscription or for all they have.
 
     One of ONCE is for one subscription: the only one that runs, unless it is named. Conflict when
-    it is redeemed already or given out; Refused when it is not valid now, or not for them.
+    it is redeemed already or given out; Refused when it is not valid now, or not for them. Days of
+    trial are given at once, to a trial that runs.
     """
     changes.require_own(tenant, customer, *([subscription] if subscription else []))
     coupon = _called(tenant, code)
@@ -51,6 +53,11 @@ def redeem_coupon(
         ends_at=_end(coupon, tenant, subscription, now),
     )
     _note(redemption, "COUPON_REDEEMED", actor=actor, now=now)
+    if subscription is not None and coupon.discount_type == Coupon.DiscountType.TRIAL_DAYS:
+        days = int(coupon.discount_value)
+        extend_trial(
+            subscription=subscription, days=days, actor=actor, now=now, reason=f"coupon '{coupon}'"
+        )
     return redemption
 
 
@@ -60,8 +67,10 @@ def revoke_redemption(
 ) -> CouponRedemption:
     """Take a coupon back: invoices made from now on do without it. Again changes nothing.
 
-    It counts no more towards the coupon's limits.
+    It counts no more towards the coupon's limits. Conflict for days of trial: they are given.
     """
+    if redemption.coupon.discount_type == Coupon.DiscountType.TRIAL_DAYS:
+        raise Conflict(f"the days of trial of coupon '{redemption.coupon}' are given already")
     locked_coupon(redemption.coupon)
     rows = CouponRedemption.objects.for_tenant(redemption.tenant_id)
     locked: CouponRedemption = (
@@ -100,8 +109,6 @@ def _require_valid(coupon: Coupon, now: datetime) -> None:
         raise _not_now(coupon, "COUPON_NOT_YET_VALID", f"is valid from {coupon.valid_from:%F %R}")
     if coupon.valid_until is not None and now >= coupon.valid_until:
         raise _not_now(coupon, "COUPON_EXPIRED", f"was valid until {coupon.valid_until:%F %R}")
-    if coupon.discount_type == Coupon.DiscountType.TRIAL_DAYS:
-        raise _not_now(coupon, "UNSUPPORTED", "gives days of trial, which cannot be redeemed yet")
 
 
 def _require_meant(coupon: Coupon, customer: Customer, subscription: Subscription | None) -> None:
