@@ -17,7 +17,7 @@ def checked_tax_number(country: str, text: str, *, field: str = "taxNumber") -> 
     is kept as it was given. Raises Refused naming `field` for what is no VAT number of its member
     state; whether a number is registered is not asked.
     """
-    given = text.strip()
+    given, country = text.strip(), country.upper()
     if not given or country not in EU_COUNTRIES:
         return given
     found = valid_vat_number(country, given)

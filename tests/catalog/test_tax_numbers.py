@@ -10,6 +10,7 @@ from catalog.tax_numbers import EU_COUNTRIES, checked_tax_number, valid_vat_numb
     [
         ("DE", "de 136 695 976", "DE136695976"),
         ("DE", "136695976", "DE136695976"),
+        ("de", "136695976", "DE136695976"),
         ("GR", "EL 094259216", "EL094259216"),
         ("GR", "GR094259216", "EL094259216"),
         ("AT", "U13585627", "ATU13585627"),
