@@ -4,7 +4,7 @@ from django.urls import path
 
 from billing.api.attribution import LineEvents
 from billing.api.bill_runs import BillRunDetail, BillRunExecution, BillRuns
-from billing.api.exports import AuditExport
+from billing.api.exports import AuditExport, InvoiceExport, InvoiceLineExport
 from billing.api.invoice_actions import (
     InvoiceRefresh,
     InvoiceRegeneration,
@@ -19,6 +19,7 @@ from billing.api.invoices import (
     Invoices,
 )
 from billing.api.previews import InvoiceNow, InvoicePreview
+from billing.api.reports import BillRunReconciliation
 from billing.api.run_repairs import BillRunCancellation, BillRunFailures, BillRunRetry
 from billing.api.simulations import Scenarios, SimulationDetail, Simulations
 from billing.api.taxes import InvoiceTaxes, TaxRateDetail, TaxRates
@@ -32,8 +33,11 @@ urlpatterns = [
     path("bill-runs/<uuid:id>/cancel", BillRunCancellation.as_view()),
     path("bill-runs/<uuid:id>/execute", BillRunExecution.as_view()),
     path("bill-runs/<uuid:id>/failures", BillRunFailures.as_view()),
+    path("bill-runs/<uuid:id>/reconciliation", BillRunReconciliation.as_view()),
     path("bill-runs/<uuid:id>/retry", BillRunRetry.as_view()),
+    path("invoice-lines/export", InvoiceLineExport.as_view()),
     path("invoices", Invoices.as_view()),
+    path("invoices/export", InvoiceExport.as_view()),
     path("invoices/<uuid:id>", InvoiceDetail.as_view()),
     path("invoices/<uuid:id>/audit-export", AuditExport.as_view()),
     path("invoices/<uuid:id>/finalize", InvoiceFinalization.as_view()),

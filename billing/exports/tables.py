@@ -12,6 +12,12 @@ LINES_AT_A_TIME = 500  # ~100 KB: a line each would be a packet each
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+class Figure(str):
+    """Text that is a number with all its decimals: no formula, though it may begin with a minus."""
+
+    __slots__ = ()
+
+
 class _Line:
     """What `csv` writes to: hands each line back."""
 
@@ -37,7 +43,8 @@ def csv_of(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator
 def cell(value: object) -> str:
     """`value` as it stands in a table; None is empty."""
     text = _spelled(value)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
+    is_said = isinstance(value, str) and not isinstance(value, Figure)
+    return f"'{text}" if is_said and text.startswith(_FORMULA) else text
 
 
 def _spelled(value: object) -> str:
