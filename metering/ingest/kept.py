@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from catalog.pricing import Terms, Usage
-from metering.aggregation import MEASURES, Measure, key_hash, measure_of
+from metering.aggregation import Measure, key_hash, measure_of
 from metering.aggregation.state import level_in, read, state_of, usage_in
 from metering.ingest.arrivals import Arrival
 from metering.ingest.targets import Target, fields_of
@@ -45,9 +45,9 @@ class Kept:
 
 def kept_by(target: Target, terms: Terms, total: Total) -> Kept | None:
     """None for the many totals whose quantity says everything."""
-    aggregation = target.unit.aggregation
-    if aggregation not in MEASURES and not terms.keeps_parts:
+    if target.is_plain:
         return None
+    aggregation = target.unit.aggregation
     state = read(total.state)
     measure = measure_of(aggregation, level_in(state), span=target.span, carried=total.carried)
     usage = usage_in(total.quantity, total.event_count, state) if terms.keeps_parts else None

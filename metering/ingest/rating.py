@@ -109,10 +109,10 @@ def _open(groups: dict[Target, list[Arrival]], locked: Locked) -> dict[Target, l
 
 def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked) -> list[str]:
     """The rows of one total's events; `total` stands after the last of them."""
-    terms = target.terms_of(total.rollover)
+    terms = target.terms_of(total.rollover) if total.rollover else target.terms
     charge, by_count = terms.charge, terms.counts_transactions
-    kept = kept_by(target, terms, total)
-    with_parts = kept if terms.keeps_parts else None
+    kept = None if target.is_plain else kept_by(target, terms, total)
+    with_parts = kept if kept and terms.keeps_parts else None
     unit_cost = target.unit.unit_cost
     maker = _row_maker(target, total)
     quantity, count, position = total.quantity, total.event_count, total.position

@@ -12,7 +12,7 @@ from catalog.pricing import Terms
 from catalog.selectors.contracts import UnitContract
 from catalog.selectors.prices import with_rollover
 from metering import counted_values
-from metering.aggregation import Span
+from metering.aggregation import MEASURES, Span
 from metering.ingest.arrivals import Arrival
 from metering.ingest.rows import RowMaker
 
@@ -40,6 +40,7 @@ class Target:
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
     unique_field: str | None = field(init=False)  # whose distinct values are counted, if any are
+    is_plain: bool = field(init=False)  # nothing is remembered but the quantity
     maker: RowMaker | None = None  # the one that was used last
     by_dimension: dict[str, "Target"] = field(default_factory=dict, repr=False)
     _rolled: tuple[Decimal, Terms] | None = None  # the rollover that was asked for last
@@ -51,6 +52,7 @@ class Target:
         self.hashed_context = (version, subscription, customer, unit)
         is_unique = self.unit.aggregation == Aggregation.UNIQUE
         self.unique_field = self.unit.event_field if is_unique else None
+        self.is_plain = self.unit.aggregation not in MEASURES and not self.terms.keeps_parts
 
     @property
     def looks_inside(self) -> bool:
