@@ -21,8 +21,9 @@ class ByPart(Terms):
         """`part` as it is summed; what is kept already comes back as it is."""
 
     def _standing(self, usage: Decimal | Usage) -> tuple[Part, ...]:
-        """The kept parts of `usage`; a bare quantity is one of them."""
-        return tuple(self._kept(part) for part in parts_of(usage))
+        """The kept parts of `usage`; a bare quantity is one by itself."""
+        parts = parts_of(usage)
+        return (self._kept(parts[0]),) if len(parts) == 1 else parts
 
     def charges(self, usage: Decimal | Usage) -> tuple[Charge, ...]:
         held = usage_of(usage)

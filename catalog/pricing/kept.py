@@ -3,20 +3,25 @@
 A sum does not know in which order it was made, and taking a part away undoes adding it.
 """
 
+from bisect import bisect_left
 from decimal import Decimal
+from operator import attrgetter
 
 from aforo.money import EXACT, ZERO
 from catalog.pricing.terms import Part
 
+_DIMENSIONS = attrgetter("dimensions")
+
 
 def with_part(parts: tuple[Part, ...], part: Part) -> tuple[Part, ...]:
     """`parts` and one more: added to the one of the same dimensions, in order of dimensions."""
-    kept = {held.dimensions: held for held in parts}
-    held = kept.pop(part.dimensions, None)
-    summed = part if held is None else _sum(held, part)
-    if summed.quantity or summed.count or summed.amount:
-        kept[part.dimensions] = summed
-    return tuple(kept[dimensions] for dimensions in sorted(kept))
+    place = bisect_left(parts, part.dimensions, key=_DIMENSIONS)
+    rest = place
+    if place < len(parts) and parts[place].dimensions == part.dimensions:
+        part = _sum(parts[place], part)
+        rest += 1
+    is_something = part.quantity or part.count or part.amount
+    return (*parts[:place], *((part,) if is_something else ()), *parts[rest:])
 
 
 def negated(part: Part) -> Part:

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from aforo.money import EXACT, ZERO, plain
 from catalog.pricing.by_part import ByPart
 from catalog.pricing.dimensions import text_in
-from catalog.pricing.terms import Charge, Part, Usage, parts_of
+from catalog.pricing.terms import Charge, Part, Usage
 from catalog.pricing.wire import InvalidTerms, WireObject
 
 ANY = "*"
@@ -42,6 +42,7 @@ class Matrix(ByPart):
     cells: tuple[Cell, ...]
     default_rate: Decimal | None = None
     _rates: dict[Values, Decimal] = field(init=False, repr=False, compare=False)
+    _rates_kept: dict[Pairs, Decimal] = field(init=False, repr=False, compare=False)
     _masks: tuple[tuple[bool, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,9 @@ class Matrix(ByPart):
             raise InvalidTerms("defaultRate", reason)
         masks = product((True, False), repeat=len(self.dimensions))
         object.__setattr__(self, "_rates", rates)
+        kept = {self._pairs(values): rate for values, rate in rates.items()}
+        default = {} if self.default_rate is None else {(): self.default_rate}
+        object.__setattr__(self, "_rates_kept", kept | default)
         # A stable sort: `product` has masks that name earlier dimensions first.
         object.__setattr__(self, "_masks", tuple(sorted(masks, key=sum, reverse=True)))
 
@@ -97,17 +101,12 @@ class Matrix(ByPart):
         pairs = tuple((key, text_in(fields, key)) for key in self.dimensions)
         return Part(quantity, dimensions=pairs)
 
-    def rate_of(self, dimensions: Pairs) -> Decimal:
-        """What a unit with these (key, value) pairs costs."""
-        values = self._cell_of(dimensions)
-        rate = self.default_rate if values is None else self._rates[values]
-        return ZERO if rate is None else rate
-
     def charge(self, usage: Decimal | Usage) -> Decimal:
         due = ZERO
-        for part in parts_of(usage):
+        rates = self._rates_kept
+        for part in self._standing(usage):
             if part.quantity > ZERO:
-                due = EXACT.fma(part.quantity, self.rate_of(part.dimensions), due)
+                due = EXACT.fma(part.quantity, rates[part.dimensions], due)
         return due
 
     def _lines(self, usage: Usage) -> Iterator[Charge]:
@@ -115,12 +114,16 @@ class Matrix(ByPart):
         for part in usage.parts:
             if part.quantity > ZERO:
                 label = ", ".join(f"{key} {value}" for key, value in part.dimensions)
-                yield Charge.of(label or "any other", part.quantity, self.rate_of(part.dimensions))
+                rate = self._rates_kept[part.dimensions]
+                yield Charge.of(label or "any other", part.quantity, rate)
 
     def _kept(self, part: Part) -> Part:
         values = self._cell_of(part.dimensions)
-        pairs = () if values is None else tuple(zip(self.dimensions, values, strict=True))
+        pairs = () if values is None else self._pairs(values)
         return Part(part.quantity, part.count, None, pairs)
+
+    def _pairs(self, values: Values) -> Pairs:
+        return tuple(zip(self.dimensions, values, strict=True))
 
     def _cell_of(self, dimensions: Pairs) -> Values | None:
         """The values of the cell that wins; None where only the default rate is left."""

@@ -52,7 +52,7 @@ def require_terms(version: RatePlanVersion) -> None:
         if row.currency not in known:
             reason = f"'{row.unit}' has a price in {row.currency}, which has no fees"
             raise changes.refused("currencies", "INVALID", reason)
-        _whole(row, path=f"prices[{row.position}]")
+        _whole(row, path=f"metricConfigs[{row.position}]")
 
 
 def publish_prices(version: RatePlanVersion) -> None:
@@ -65,7 +65,7 @@ def publish_prices(version: RatePlanVersion) -> None:
     for row in rows:
         if row.unit.archived_at is not None:
             raise Refused(f"{version} prices '{row.unit}', which is archived")
-        row.terms = _whole(row, path=f"prices[{row.position}]")
+        row.terms = _whole(row, path=f"metricConfigs[{row.position}]")
     _require_every_currency(version, rows)
     UnitPrice.objects.for_tenant(version.tenant_id).bulk_update(rows, ["terms"])
 
@@ -83,7 +83,7 @@ def drafts_of(version: RatePlanVersion) -> list[PriceDraft]:
             unit=row.unit,
             terms=bare(row.terms),
             timing=row.timing,
-            path=f"prices[{row.position}]",
+            path=f"metricConfigs[{row.position}]",
             currency=row.currency,
             group_by=row.group_by,
             rollover_periods=row.rollover_periods,
