@@ -16,6 +16,7 @@ from aforo.money import minor_units
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of
 from billing.admin.inlines import LineInline, StageInline
+from billing.admin.taxes import AsksTaxEngine
 from billing.downloads import html_response, pdf_response
 from billing.models import Invoice
 from billing.services.invoices import finalize_invoice
@@ -31,7 +32,7 @@ _STATES = {
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
     """What is owed. An invoice is made by a bill run; its content is never edited."""
 
     list_display = (
@@ -49,6 +50,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         TenantFilter,
         "status",
         "kind",
+        "tax_status",
         "currency",
         ("period_end_at", RangeDateTimeFilter),
     )
@@ -67,6 +69,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
                     ("documents",),
                     ("before", "discounts"),
                     ("tax", "sum"),
+                    ("tax_status", "tax_error", "tax_retry_at"),
                     ("issued_at", "due_at"),
                 )
             },
@@ -80,7 +83,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         ),
     )
     inlines = (LineInline, StageInline)
-    actions = ("finalize",)
+    actions = ("finalize", "ask_tax_engine")
 
     @display(description="number", ordering="number")
     def reference(self, invoice: Invoice) -> str:

@@ -1,15 +1,17 @@
-"""The table of tax rates: grows at its end; rates in use only end."""
+"""The table of tax rates, and drafts that wait for an external engine."""
 
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Model
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from aforo.tenancy.admin_base import TenantFilter, become, plainly
-from billing.models import TaxRate
+from aforo.tenancy import clock
+from aforo.tenancy.admin_base import TenantFilter, TenantScopedAdmin, actor_of, become, plainly
+from billing.models import Invoice, TaxRate
 from billing.taxes import rates
-from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
+from billing.taxes.settling import ask_again
+from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
 
 KEY_FIELDS = ("name", "country", "region", "tax_code")
 RATE_FIELDS = (*KEY_FIELDS, "percent", "valid_from", "valid_until")
@@ -54,3 +56,22 @@ class TaxRateAdmin(CatalogAdmin):
 
     def delete_model(self, request: HttpRequest, obj: TaxRate) -> None:
         rates.remove_rate(rate=obj, **self.doer(request, obj.tenant))
+
+
+class AsksTaxEngine(TenantScopedAdmin):
+    """For the page of invoices: have the engine asked again about drafts without their tax."""
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        return self.may_write(request)
+
+    @admin.action(description="Ask the tax engine again", permissions=["ask"])
+    def ask_tax_engine(self, request: HttpRequest, queryset: QuerySet[Invoice]) -> None:
+        asked = 0
+        for draft in queryset.select_related("tenant").order_by("created_at", "id"):
+            if not self.may_write(request, draft):
+                continue
+            with told(request):
+                actor = actor_of(request, draft.tenant)
+                ask_again(invoice=draft, actor=actor, now=clock.now(draft.tenant))
+                asked += 1
+        self.message_user(request, f"the engine is asked about {asked} drafts", messages.SUCCESS)

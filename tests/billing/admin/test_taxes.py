@@ -52,3 +52,19 @@ def test_rates_of_others_are_not_there(browser):
     rate = TaxRateFactory()
     assert str(rate.pk) not in browser.get(url("changelist")).content.decode()
     assert browser.get(url("change", rate.pk)).status_code == 302
+
+
+def test_the_engine_is_asked_again_about_drafts_without_their_tax(browser, tenant):
+    waiting = InvoiceFactory(tenant=tenant, tax_status="FAILED", tax_attempts=9)
+    settled, foreign = InvoiceFactory(tenant=tenant), InvoiceFactory(tax_status="FAILED")
+    form = {
+        "action": "ask_tax_engine",
+        "_selected_action": [waiting.pk, settled.pk, foreign.pk],
+    }
+    page = browser.post(reverse("admin:billing_invoice_changelist"), form, follow=True)
+    assert "the engine is asked about 1 drafts" in page.content.decode()
+    assert "waits for no tax engine" in page.content.decode()
+    waiting.refresh_from_db()
+    assert waiting.tax_attempts == 0
+    shown = browser.get(reverse("admin:billing_invoice_change", args=[waiting.pk]))
+    assert "Engine failed" in shown.content.decode()
