@@ -209,7 +209,8 @@ class SubscriptionAdmin(CatalogAdmin):
         may_act = subscription is not None and self.has_change_permission(request, subscription)
         acts = acts_of(subscription) if subscription is not None and may_act else {}
         kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), "acts": acts}
-        return super().change_view(request, object_id, *args, **kwargs)
+        answer: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
+        return answer
 
     def act_view(self, request: HttpRequest, object_id: UUID, name: str) -> HttpResponse:
         """One act on one subscription, once a reason is given."""

@@ -30,7 +30,7 @@ class CustomerEdits(WireSerializer):
     region = serializers.CharField(max_length=40, allow_blank=True, required=False)
     tax_number = serializers.CharField(max_length=40, allow_blank=True, required=False)
     tax_exempt = serializers.BooleanField(required=False)
-    language = serializers.RegexField(  # type: ignore[assignment]  # a name on the wire
+    language = serializers.RegexField(
         r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$",
         max_length=10,
         required=False,

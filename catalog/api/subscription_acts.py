@@ -6,6 +6,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from aforo.api.entities import entity_response
 from aforo.api.views import TenantAPIView
@@ -34,7 +35,7 @@ class SubscriptionAct(TenantAPIView):
     """One act on one subscription."""
 
     selector = listings.subscriptions
-    serializer_class = SubscriptionSerializer
+    serializer_class: type[BaseSerializer] = SubscriptionSerializer
 
     def doing(self) -> dict[str, Any]:
         """What every service is told: the subscription, who does it, and when."""

@@ -174,7 +174,8 @@ class ChangedSubscriptionSerializer(SubscriptionSerializer):
 
     effective_at = serializers.DateTimeField(read_only=True)
 
-    class Meta(SubscriptionSerializer.Meta):
+    class Meta:
+        model = Subscription
         fields = (*SubscriptionSerializer.Meta.fields, "effective_at")
         read_only_fields = fields
 

@@ -237,7 +237,8 @@ class SubscriptionPeriod(TenantOwned):
             pgtrigger.Trigger(
                 name="billed_periods_never_move",
                 when=pgtrigger.Before,
-                operation=pgtrigger.UpdateOf("start_at", "end_at", "kind") | pgtrigger.Delete,
+                operation=pgtrigger.UpdateOf("start_at", "end_at", "kind")  # type: ignore[no-untyped-call]  # as the library has it
+                | pgtrigger.Delete,
                 func=_BILLED_NEVER_MOVE,
             ),
         )

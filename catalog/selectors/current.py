@@ -102,7 +102,7 @@ def _due(now: Combinable, soon: Combinable) -> Q:
     )
 
 
-def _clock(now: datetime, ahead: timedelta) -> ExpressionWrapper:
+def _clock(now: datetime, ahead: timedelta) -> Combinable:
     """What the clock of a tenant will show `ahead` of when everybody's shows `now`."""
     running_clock = Value(now, output_field=DateTimeField()) + F("clock_offset")
     return ExpressionWrapper(

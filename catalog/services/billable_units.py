@@ -218,9 +218,9 @@ def _locked(unit: BillableUnit) -> BillableUnit:
 
 def _is_subscribed(unit: BillableUnit) -> bool:
     active = Subscription.objects.for_tenant(unit.tenant_id).filter(
-        state=Subscription.State.ACTIVE, plans__version__prices__unit=unit
+        plans__version__prices__unit=unit
     )
-    return active.exists()
+    return active.exclude(state__in=Subscription.OVER).exists()
 
 
 def _taken(name: object) -> str:

@@ -114,9 +114,9 @@ def _require_step(product: Product, lifecycle: str) -> None:
 
 def _is_subscribed(product: Product) -> bool:
     active = Subscription.objects.for_tenant(product.tenant_id).filter(
-        state=Subscription.State.ACTIVE, plans__version__rate_plan__products=product
+        plans__version__rate_plan__products=product
     )
-    return active.exists()
+    return active.exclude(state__in=Subscription.OVER).exists()
 
 
 def _taken(name: object) -> str:

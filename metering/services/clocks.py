@@ -6,6 +6,7 @@ from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services import clocks
 from aforo.tenancy.services.actors import Actor
+from catalog.services.advancing import advance_tenant
 from catalog.services.contract_renewals import renew_until
 from catalog.services.periods import AHEAD, extend_tenant_periods
 from metering.services import partitions
@@ -18,9 +19,14 @@ def freeze(*, tenant: Tenant, at: datetime, actor: Actor) -> Tenant:
 
 
 def advance(*, tenant: Tenant, to: datetime, actor: Actor) -> Tenant:
-    """Move the clock of a sandbox on to `to`: all that its new time needs is there before."""
+    """Move the clock of a sandbox on to `to`: all that its new time needs is there before.
+
+    What has become due in its subscriptions by then has taken effect when this returns.
+    """
     _make_room(tenant, to)
-    return clocks.advance_clock(tenant=tenant, to=to, actor=actor)
+    advanced = clocks.advance_clock(tenant=tenant, to=to, actor=actor)
+    advance_tenant(tenant.pk, now=to)
+    return advanced
 
 
 def unfreeze(*, tenant: Tenant, actor: Actor) -> Tenant:

@@ -6,11 +6,13 @@ import pytest
 import time_machine
 
 from aforo.outbox.models import OutboxMessage
+from aforo.tenancy.services.actors import Actor
 from catalog.services.advancing import advance_all
 from catalog.services.lifecycle import LEGAL
 from catalog.services.subscription_keys import issue_subscription_key
 from catalog.services.subscriptions import cancel_subscription
 from catalog.tasks import advance_subscriptions
+from metering.services.clocks import advance
 from tests.factories import NOW, SandboxFactory, SubscriptionFactory
 from tests.threads import in_threads
 
@@ -119,3 +121,11 @@ def test_eight_at_once_advance_once():
     subscription = SubscriptionFactory(end_at=utc(2026, 3, 10))
     assert sum(in_threads(8, lambda _: advance_all(now=NOW))) == 1
     assert subscription.phases.count() == 1
+
+
+def test_a_sandbox_that_moves_its_clock_finds_it_done():
+    sandbox = SandboxFactory(clock_frozen_at=NOW)
+    subscription = SubscriptionFactory(tenant=sandbox, end_at=utc(2026, 6, 1), months=1)
+    advance(tenant=sandbox, to=utc(2026, 6, 2), actor=Actor.system())
+    subscription.refresh_from_db()
+    assert subscription.state == "EXPIRED"
