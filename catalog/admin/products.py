@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -9,6 +10,7 @@ from django.http import HttpRequest
 from aforo.tenancy.admin_base import TenantFilter, become, plainly
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
+from catalog.admin.rows_table import ConditionsField, WordsField
 from catalog.models import BillableUnit, Product
 from catalog.services import billable_units, products
 
@@ -21,6 +23,13 @@ UNIT_FIELDS = (
     "event_field",
     "source_metric",
     "filter_conditions",
+    "allowed_sources",
+    "key_fields",
+    "divide_by",
+    "rounding",
+    "rounding_places",
+    "recurring",
+    "tax_code",
     "unit_cost",
     "product_type",
 )
@@ -63,6 +72,22 @@ class ProductAdmin(CatalogAdmin):
         )
 
 
+class UnitForm(forms.ModelForm):
+    filter_conditions = ConditionsField(required=False, help_text="all of them must hold")
+    allowed_sources = WordsField(
+        required=False, max_length=16, help_text="SDK, GATEWAY, FILE ...; empty: everybody"
+    )
+    key_fields = WordsField(
+        required=False,
+        max_length=200,
+        help_text="fields that make the key of an event which comes without one",
+    )
+
+    class Meta:
+        model = BillableUnit
+        fields = (*UNIT_FIELDS, "products")
+
+
 @admin.register(BillableUnit)
 class BillableUnitAdmin(CatalogAdmin):
     """What is counted."""
@@ -86,6 +111,7 @@ class BillableUnitAdmin(CatalogAdmin):
     )
     search_fields = ("name", "source_metric", "description")
     autocomplete_fields = ("tenant", "products")
+    form = UnitForm
     fields = ("tenant", *UNIT_FIELDS, "products")
     actions = ("archive",)
 

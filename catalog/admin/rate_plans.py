@@ -1,6 +1,5 @@
 """Rate plans: a draft is edited, published by an action, and followed by a new version."""
 
-import json
 from typing import Any
 
 from django import forms
@@ -11,9 +10,7 @@ from django.db.models.aggregates import Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from unfold.admin import TabularInline
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from aforo.tenancy.admin_base import (
     OwnRelatedFilter,
@@ -30,12 +27,33 @@ from catalog.admin.base import (
     fields_of,
     told,
 )
+from catalog.admin.prices import (
+    CurrencyInline,
+    PriceInline,
+    currencies_written,
+    is_draft,
+    prices_written,
+)
+from catalog.admin.rows_table import MultipliersField
 from catalog.models import RatePlan, RatePlanVersion, UnitPrice
 from catalog.services import rate_plans
-from catalog.services.prices import PriceDraft
 
-FEE_FIELDS = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
-SHOWN_FEES = tuple(plainly(field) for field in FEE_FIELDS)
+FEE_FIELDS = (
+    "base_fee",
+    "base_fee_timing",
+    "setup_fee",
+    "minimum_spend",
+    "maximum_spend",
+    "discount_percent",
+    "discount_amount",
+    "proration",
+    "dimension_key",
+    "dimension_pricing",
+    "credits_allowed",
+)
+_AMOUNTS = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
+SHOWN_FEES = tuple(plainly(field) for field in _AMOUNTS)
+_READ = (*SHOWN_FEES, *(field for field in FEE_FIELDS if field not in _AMOUNTS))
 _PUBLISHED = Q(versions__status=RatePlanVersion.Status.PUBLISHED)
 
 
@@ -46,49 +64,14 @@ class VersionInline(ReadOnlyInline):
     ordering = ("-number",)
 
 
-class FractionsAsText(json.JSONDecoder):
-    """`0.01` as it was typed: a float would not be exact."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs, parse_float=str)
-
-
-class PriceForm(forms.ModelForm):
-    terms = forms.JSONField(
-        decoder=FractionsAsText,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
-        help_text='{"model": "PER_UNIT", "rate": "0.01"}: see docs/pricing.md',
+class VersionForm(forms.ModelForm):
+    dimension_pricing = MultipliersField(
+        required=False, help_text="what a charge is multiplied by, for each value of the key"
     )
 
     class Meta:
-        model = UnitPrice
-        fields = ("unit", "terms", "timing")
-
-
-class PriceInline(TabularInline):
-    """The prices of a draft; `RatePlanVersionAdmin` saves them all at once."""
-
-    model = UnitPrice
-    form = PriceForm
-    extra = 1
-    fields = ("unit", "terms", "timing")
-    autocomplete_fields = ("unit",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[UnitPrice]:
-        prices: QuerySet[UnitPrice] = super().get_queryset(request)
-        return prices.select_related("unit").order_by("position", "id")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return True  # whoever sees the version sees its prices
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_draft(obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_draft(obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return _is_draft(obj)
+        model = RatePlanVersion
+        fields = FEE_FIELDS
 
 
 @admin.register(RatePlan)
@@ -101,7 +84,7 @@ class RatePlanAdmin(CatalogAdmin):
     list_filter = (TenantFilter, "currency", ("archived_at", admin.EmptyFieldListFilter))
     search_fields = ("name", "description")
     autocomplete_fields = ("tenant", "products")
-    fields = ("tenant", "name", "description", "currency", "products")
+    fields = ("tenant", "name", "description", "currency", "tax_code", "products")
     inlines = (VersionInline,)
     actions = ("begin_version", "archive")
 
@@ -127,7 +110,7 @@ class RatePlanAdmin(CatalogAdmin):
             }
             saved = rate_plans.edit_plan(plan=obj, edits=edits, products=owners, **doing)
         else:
-            given = fields_of(obj, ("name", "description", "currency"))
+            given = fields_of(obj, ("name", "description", "currency", "tax_code"))
             draft = rate_plans.create_rate_plan(
                 tenant=obj.tenant, products=owners, **given, **doing
             )
@@ -172,7 +155,8 @@ class RatePlanVersionAdmin(CatalogAdmin):
     list_select_related = ("tenant", "rate_plan")
     list_filter = (TenantFilter, "status", ("rate_plan", OwnRelatedFilter))
     search_fields = ("rate_plan__name",)
-    inlines = (PriceInline,)
+    form = VersionForm
+    inlines = (PriceInline, CurrencyInline)
     actions = ("publish",)
     actions_detail = ("publish_this",)
 
@@ -181,10 +165,10 @@ class RatePlanVersionAdmin(CatalogAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         may = super().has_change_permission(request, obj)
-        return may and (obj is None or _is_draft(obj))
+        return may and (obj is None or is_draft(obj))
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[Any, ...]:
-        fees = FEE_FIELDS if self.has_change_permission(request, obj) else SHOWN_FEES
+        fees = FEE_FIELDS if self.has_change_permission(request, obj) else _READ
         return ("tenant", "rate_plan", "number", "status", *fees, "published_at")
 
     def get_readonly_fields(
@@ -212,7 +196,8 @@ class RatePlanVersionAdmin(CatalogAdmin):
         rate_plans.edit_draft(
             version=form.instance,
             fees=changed_fields(form),
-            price_drafts=_written(formsets[0]),
+            price_drafts=prices_written(formsets[0]),
+            currencies=currencies_written(formsets[1]),
             **self.doer(request, form.instance.tenant),
         )
 
@@ -259,21 +244,3 @@ class UnitPriceAdmin(ReadOnlyAdmin):
     @display(description="model")
     def pricing_model(self, price: UnitPrice) -> str:
         return str(price.terms.get("model", ""))
-
-
-def _is_draft(version: Model | None) -> bool:
-    return isinstance(version, RatePlanVersion) and not version.is_published
-
-
-def _written(formset: Any) -> list[PriceDraft]:
-    """The prices as they stand on the page, in their order."""
-    return [
-        PriceDraft(
-            unit=form.cleaned_data["unit"],
-            terms=form.cleaned_data["terms"],
-            timing=form.cleaned_data["timing"],
-            path=f"price {number}",
-        )
-        for number, form in enumerate(formset.forms, start=1)
-        if form.cleaned_data.get("unit") and not form.cleaned_data.get("DELETE")
-    ]

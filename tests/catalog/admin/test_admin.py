@@ -130,7 +130,15 @@ UNIT = {
     "aggregation": "SUM",
     "event_field": "",
     "source_metric": "",
-    "filter_conditions": '[{"field": "status", "operator": "LESS_THAN", "value": "400"}]',
+    "filter_conditions-field": ["status", ""],
+    "filter_conditions-operator": ["LESS_THAN", "EQUALS"],
+    "filter_conditions-value": ["400", ""],
+    "allowed_sources": "SDK, FILE",
+    "key_fields": "",
+    "divide_by": "1",
+    "rounding": "",
+    "rounding_places": "0",
+    "tax_code": "",
     "unit_cost": "0.0001",
     "product_type": "API",
 }
@@ -142,6 +150,8 @@ def test_a_unit_is_made_with_its_products(browser, tenant):
     browser.post(url(BillableUnit, "add"), form)
     unit = BillableUnit.objects.get()
     assert (unit.unit_cost, list(unit.products.all())) == (Decimal("0.0001"), [product])
+    condition = {"field": "status", "operator": "LESS_THAN", "value": "400"}
+    assert (unit.filter_conditions, unit.allowed_sources) == ([condition], ["SDK", "FILE"])
 
     form = UNIT | {"unit_label": "tok", "products": []}
     browser.post(url(BillableUnit, "change", unit.pk), form)
@@ -155,10 +165,40 @@ def test_a_unit_is_made_with_its_products(browser, tenant):
 
 
 def test_bad_conditions_are_said_on_the_form(browser, tenant):
-    form = {"tenant": tenant.pk, **UNIT, "filter_conditions": '[{"field": "f"}]'}
+    form = {"tenant": tenant.pk, **UNIT, "filter_conditions-value": ["x" * 5000, ""]}
     answer = browser.post(url(BillableUnit, "add"), form)
-    assert "filterConditions[0].operator" in answer.content.decode()
+    assert "filterConditions[0]" in answer.content.decode()
     assert BillableUnit.objects.count() == 0
+
+
+VERSION = {
+    "base_fee": "0",
+    "base_fee_timing": "ARREARS",
+    "setup_fee": "0",
+    "minimum_spend": "0",
+    "maximum_spend": "",
+    "discount_percent": "0",
+    "discount_amount": "0",
+    "proration": "SECOND",
+    "dimension_key": "",
+    "dimension_pricing-value": [""],
+    "dimension_pricing-multiplier": [""],
+}
+
+
+def priced(unit, rate):
+    """A price per unit as the page sends it."""
+    return {
+        "unit": unit.pk,
+        "currency": "",
+        "timing": "ARREARS",
+        "terms-model": "PER_UNIT",
+        "terms-rate": rate,
+        "group_by": "",
+        "rollover_periods": "0",
+        "rollover_cap": "",
+        "rollover_cap_percent": "",
+    }
 
 
 def test_a_plan_is_made_priced_published_and_followed(browser, tenant):
@@ -168,14 +208,8 @@ def test_a_plan_is_made_priced_published_and_followed(browser, tenant):
     draft = RatePlanVersion.objects.get()
     assert answer.url == url(RatePlanVersion, "change", draft.pk)
 
-    price = {"unit": unit.pk, "terms": '{"model": "PER_UNIT", "rate": 0.01}', "timing": "ARREARS"}
-    fees = {
-        "base_fee": "49",
-        "minimum_spend": "0",
-        "discount_percent": "0",
-        "discount_amount": "0",
-    }
-    browser.post(url(RatePlanVersion, "change", draft.pk), fees | formset("prices", price))
+    fees = VERSION | {"base_fee": "49"} | formset("prices", priced(unit, "0.01"))
+    browser.post(url(RatePlanVersion, "change", draft.pk), fees | formset("currencies"))
     draft.refresh_from_db()
     assert draft.base_fee == Decimal(49)
     assert draft.prices.get().terms == {"model": "PER_UNIT", "rate": "0.01", "includedFree": "0"}
@@ -201,27 +235,22 @@ def test_prices_of_a_draft_are_changed_and_removed(browser, tenant):
         {
             "id": price.pk,
             "version": draft.pk,
-            "unit": price.unit_id,
-            "terms": '{"model": "PER_UNIT", "rate": 0.02}',
-            "timing": "ARREARS",
+            **priced(price.unit, "0.02"),
         }
         for price in draft.prices.order_by("position")
     ]
     rows[1]["DELETE"] = "on"
-    fees = dict.fromkeys(("base_fee", "minimum_spend", "discount_percent", "discount_amount"), 0)
-    browser.post(
-        url(RatePlanVersion, "change", draft.pk), fees | formset("prices", *rows, initial=2)
-    )
+    written = VERSION | formset("prices", *rows, initial=2) | formset("currencies")
+    browser.post(url(RatePlanVersion, "change", draft.pk), written)
     assert [(price.unit, price.terms["rate"]) for price in draft.prices.all()] == [(kept, "0.02")]
 
 
 def test_contradictory_terms_are_said_on_the_form(browser, tenant):
     draft = RatePlanVersionFactory(tenant=tenant)
     unit = BillableUnitFactory(tenant=tenant)
-    price = {"unit": unit.pk, "terms": '{"model": "PER_UNIT", "rate": -1}', "timing": "ARREARS"}
-    fees = dict.fromkeys(("base_fee", "minimum_spend", "discount_percent", "discount_amount"), 0)
-    answer = browser.post(url(RatePlanVersion, "change", draft.pk), fees | formset("prices", price))
-    assert "price 1.rate: must not be negative" in answer.content.decode()
+    written = VERSION | formset("prices", priced(unit, "-1")) | formset("currencies")
+    answer = browser.post(url(RatePlanVersion, "change", draft.pk), written)
+    assert "Rate per unit, or per block: must not be negative" in answer.content.decode()
     assert UnitPrice.objects.count() == 0
 
 
