@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from billing.invariants import guards, ledger, papers
+from billing.invariants import families, guards, ledger, papers
 from billing.invariants.violations import Scope, Violation
 
 __all__ = ["TRUTHS", "Violation", "broken_truths", "check_and_log", "violations_by_truth"]
@@ -25,6 +25,8 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "what is billed is below the watermark of its total": papers.spans_above_watermarks,
     "no period is billed twice": papers.periods_billed_twice,
     "invoice numbers have no gaps": papers.gaps_in_numbers,
+    "a consolidated invoice is the sum of its parts": families.wholes_off_their_parts,
+    "what was asked for early is asked for once": families.usage_asked_for_twice,
     "the database still refuses what must never change": guards.missing_triggers,
 }
 

@@ -25,10 +25,11 @@ _SUMS = """
                coalesce(sum(amount), 0) AS total
         FROM invoice_lines WHERE invoice_id = i.id
     ) AS l
-    WHERE (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
+    WHERE i.kind <> 'CONSOLIDATED' AND (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
       AND (i.subtotal, i.discount_total, i.tax_total, i.total)
           IS DISTINCT FROM (l.subtotal, l.discount, l.tax, l.total)
 """
+# Usage so far moves no watermark: its spans begin at 1 and are billed again with the period.
 _WATERMARKS = """
     SELECT 'running total ' || s.running_total_id,
            format('billed to position %%s by invoice %%s; it stands at %%s, its watermark at %%s',
@@ -37,7 +38,7 @@ _WATERMARKS = """
                   coalesce(t.billed_position::text, 'nothing'))
     FROM bill_run_event_index s
     JOIN invoice_lines l ON l.id = s.line_id
-    JOIN invoices i ON i.id = l.invoice_id AND i.status <> 'VOID'
+    JOIN invoices i ON i.id = l.invoice_id AND i.status <> 'VOID' AND i.kind <> 'PROGRESS'
     LEFT JOIN running_totals t ON t.id = s.running_total_id
     WHERE (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
       AND (t.billed_position >= s.last_position AND t."position" >= s.last_position) IS NOT TRUE
@@ -53,7 +54,7 @@ _GAPS = """
                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
         FROM bill_run_event_index s
         JOIN invoice_lines l ON l.id = s.line_id
-        JOIN invoices i ON i.id = l.invoice_id AND i.status <> 'VOID'
+        JOIN invoices i ON i.id = l.invoice_id AND i.status <> 'VOID' AND i.kind <> 'PROGRESS'
         WHERE %(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s
     ) AS spans
     WHERE first_position <> before + 1
@@ -76,6 +77,7 @@ _TWICE = """
       AND (%(tenant)s::uuid IS NULL OR a.tenant_id = %(tenant)s)
 """
 # Gapless: as many numbers as the counter has given, all different, the highest being the last.
+# Parts of a consolidated invoice bear its number.
 _NUMBERS = """
     SELECT 'billing entity ' || e.code,
            format('%%s numbers were drawn; %%s invoices have one, the highest is %%s',
@@ -85,7 +87,8 @@ _NUMBERS = """
         SELECT count(*) AS count, count(DISTINCT drawn) AS different,
                coalesce(max(drawn), 0) AS last
         FROM (SELECT substring(number FROM '[0-9]+$')::bigint AS drawn
-              FROM invoices WHERE billing_entity_id = e.id AND number IS NOT NULL) AS numbers
+              FROM invoices WHERE billing_entity_id = e.id
+                              AND number IS NOT NULL AND part_of_id IS NULL) AS numbers
     ) AS n
     WHERE (%(tenant)s::uuid IS NULL OR e.tenant_id = %(tenant)s)
       AND (n.count, n.different, n.last) IS DISTINCT FROM

@@ -4,7 +4,7 @@ Times of a run are on everybody's clock, since they measure it; which periods ar
 dates on invoices, go by the clock of the tenant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import chain
 from typing import TypedDict
@@ -195,17 +195,17 @@ def _add_items(run: BillRun, *, now: datetime) -> None:
     """
     until = min(run.window_end, clock.at(run.tenant, now))
     window: _Window = {"tenant_id": run.tenant_id, "after": run.window_start, "until": until}
-    period_ids = dict.fromkeys(
+    rows = dict(
         chain(
-            _period_ids(run, unbilled_periods(**window)),
-            _period_ids(run, openable_periods(**window)),
-            _period_ids(run, adjustable_periods(tenant_id=run.tenant_id, until=until)),
+            _rows(run, unbilled_periods(**window)),
+            _rows(run, openable_periods(**window)),
+            _rows(run, adjustable_periods(tenant_id=run.tenant_id, until=until)),
         )
     )
     BillRunItem.objects.bulk_create(
         (
-            BillRunItem(tenant_id=run.tenant_id, run=run, period_id=period_id, page=index // PAGE)
-            for index, period_id in enumerate(period_ids)
+            BillRunItem(tenant_id=run.tenant_id, run=run, period_id=period_id, page=page)
+            for period_id, page in _paged(rows)
         ),
         batch_size=PAGE,
     )
@@ -213,11 +213,22 @@ def _add_items(run: BillRun, *, now: datetime) -> None:
     run.save(update_fields=["status"])
 
 
-def _period_ids(run: BillRun, periods: QuerySet[SubscriptionPeriod]) -> Iterator[UUID]:
+def _paged(rows: Mapping[UUID, UUID]) -> Iterator[tuple[UUID, int]]:
+    """Each period with its page. All of one customer are on one: a period builds on the last."""
+    page, on_it, last = 0, 0, None
+    for period_id, customer_id in rows.items():
+        if on_it >= PAGE and customer_id != last:
+            page, on_it = page + 1, 0
+        yield period_id, page
+        on_it, last = on_it + 1, customer_id
+
+
+def _rows(run: BillRun, periods: QuerySet[SubscriptionPeriod]) -> Iterator[tuple[UUID, UUID]]:
+    """Periods of the run's scope with their customers, in order of time within each."""
     if run.scope != BillRun.Scope.ALL:
         periods = periods.filter(Q((_SCOPES[BillRun.Scope(run.scope)], run.scope_id)))
     ordered = periods.order_by("subscription__customer__external_id", "end_at", "id")
-    return ordered.values_list("id", flat=True).iterator()
+    return ordered.values_list("id", "subscription__customer_id").iterator()
 
 
 def _enqueue_pages(run: BillRun) -> None:

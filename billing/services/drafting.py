@@ -1,6 +1,6 @@
 """Drafting: from stored periods to drafts in the database, in one transaction, set by set."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -61,6 +61,27 @@ def draft_invoices(work: Work, *, now: datetime) -> list[NewInvoice]:
     write_drafts(invoices, run_id=work.run_id, created_at=now)
     note_replaced(invoices, work.replaces)
     return invoices
+
+
+def waves(work: Work) -> Iterator[Work]:
+    """The same work, cut so that no subscription has two periods in one: each builds on the last.
+
+    Nearly always one wave; none when there is nothing to do.
+    """
+    left, adjusted = list(work.periods), work.adjusted
+    while left or adjusted:
+        firsts: dict[UUID, SubscriptionPeriod] = {}
+        for period in sorted(left, key=lambda one: one.start_at):
+            firsts.setdefault(period.subscription_id, period)
+        taken = {period.pk for period in firsts.values()}
+        wave = [period for period in left if period.pk in taken]
+        yield replace(work, periods=wave, adjusted=adjusted)
+        left, adjusted = [period for period in left if period.pk not in taken], ()
+
+
+def place_of(new: NewInvoice) -> tuple[str, datetime, UUID]:
+    """Where a new invoice comes among those that are numbered together."""
+    return new.period.subscription.customer.external_id, new.facts.period_end, new.period.pk
 
 
 def facts_of(work: Work, *, now: datetime) -> dict[UUID, Facts]:

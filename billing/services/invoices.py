@@ -1,6 +1,7 @@
 """Invoices: drafted from finished periods, finalized once, never changed after that."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, Invoice
 from billing.selectors.families import in_families
 from billing.selectors.periods import adjustable_periods, openable_periods, unbilled_periods
-from billing.services.drafting import Work, draft_invoices, in_order
+from billing.services.drafting import Work, draft_invoices, in_order, place_of, waves
 from billing.services.grace import issue_or_wait
 from billing.services.invoice_states import locked_invoice, require_whole
 from billing.services.issuing import Issue, issue_drafts
@@ -40,14 +41,12 @@ def bill_periods(*, run: BillRun, period_ids: Collection[UUID], now: datetime) -
         auto_finalize=run.auto_finalize,
         run_id=run.id,
     )
-    openings = Work(
-        tenant_id=tenant_id,
-        periods=in_order(period_ids, openable_periods(tenant_id=tenant_id, until=now)),
-        auto_finalize=run.auto_finalize,
-        run_id=run.id,
-    )
+    openings = in_order(period_ids, openable_periods(tenant_id=tenant_id, until=now))
     # Openings first: the invoice of a period does not ask again for what was asked in advance.
-    invoices = [*draft_openings(openings, now=now), *draft_invoices(work, now=now)]
+    invoices = draft_openings(replace(work, periods=openings, adjusted=()), now=now)
+    for wave in waves(work):
+        invoices += draft_invoices(wave, now=now)
+    invoices.sort(key=place_of)
     customer_ids = {one.period.subscription.customer_id for one in invoices}
     held = in_families(tenant_id=tenant_id, customer_ids=customer_ids)
     issue_or_wait(invoices, now=now, held=held)

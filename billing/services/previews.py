@@ -21,6 +21,11 @@ class Preview:
     result: Result
     at: datetime
 
+    @property
+    def stages(self) -> list[dict[str, object]]:
+        """What each of the ten stages did."""
+        return [record.as_dict() for record in self.result.records]
+
 
 def preview_invoice(*, subscription: Subscription, now: datetime) -> Preview:
     """Run all ten stages over the running period as its totals stand; fees are those of all of it.

@@ -17,7 +17,7 @@ from billing.services.drafting import Work, draft_invoices, in_order
 from billing.services.invoice_states import locked_invoice, require_whole
 from billing.services.openings import draft_openings
 from billing.services.progress import draft_progress, running_period
-from billing.services.unbilling import require_last, unbill
+from billing.services.unbilling import forget_grants, require_last, unbill
 
 Kind, Status = Invoice.Kind, Invoice.Status
 Ids = Mapping[UUID, UUID]
@@ -118,6 +118,7 @@ def _instead_of(void: Invoice, *, now: datetime) -> Invoice:
 
 def _draft(old: Invoice, *, ids: Ids, replaces: Ids, run_id: UUID | None, now: datetime) -> None:
     """Draft what `old` was about; Refused when nothing of it is left to bill."""
+    forget_grants(old)
     if old.kind == Kind.PROGRESS:
         assert old.subscription is not None  # noqa: S101 - only a consolidated one has none
         period = running_period(old.subscription, now=now)

@@ -1,4 +1,4 @@
-"""Taking back what an invoice has done besides being written: watermarks, grants, spent coupons."""
+"""Taking back what an invoice has done besides being written: watermarks, used units, coupons."""
 
 from collections.abc import Sequence
 
@@ -31,6 +31,13 @@ def unbill(invoice: Invoice) -> None:
         unbill_spans([_late_span(one) for one in spans if one.line.is_adjustment])
     RolloverUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()
     CouponUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()
+
+
+def forget_grants(invoice: Invoice) -> None:
+    """Take back what the period of an unbilled invoice left over: it is about to be said anew.
+
+    Until then it stays: units are left over whether or not anybody is asked to pay for the others.
+    """
     if invoice.kind == Invoice.Kind.PERIOD:
         grants = RolloverGrant.objects.for_tenant(invoice.tenant_id)
         grants.filter(period=invoice.period_id).delete()
