@@ -4,7 +4,6 @@ These values are cached per process and, as MessagePack, in Redis: they are read
 change of their fields needs a new cache key. A cached value holds for one `catalog_version`.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -12,22 +11,17 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-from django.db.models import Q
 
-from catalog import aliases
 from catalog.models import (
     BillableUnit,
     ContractPrice,
-    Customer,
-    CustomerAlias,
     Subscription,
     SubscriptionPeriod,
     SubscriptionPlan,
     UnitPrice,
 )
+from catalog.selectors.customer_names import customers_by_name
 from catalog.selectors.prices import in_currency, is_pinned, share_of
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class UnitContract(msgspec.Struct, frozen=True, array_like=True):
@@ -161,42 +155,6 @@ def contracts_of(
         for customer_id, external_id in set(customers.values())
     }
     return {name: contracts[customer] for name, customer in customers.items()}
-
-
-def customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID, str]]:
-    """(id, external id) per name that is known: one that `contracts_of` takes."""
-    ids = [own_id for own_id in map(_id_in, names) if own_id]
-    known = Customer.objects.for_tenant(tenant_id).filter(Q(external_id__in=names) | Q(id__in=ids))
-    rows = list(known.values_list("id", "external_id"))
-    customers = {str(row[0]): row for row in rows if str(row[0]) in names}
-    customers |= {row[1]: row for row in rows if row[1] in names}
-    digests = {
-        name: aliases.digest_in(name) or aliases.digest_of(tenant_id, name)
-        for name in names
-        if name not in customers
-    }
-    if digests:
-        by_digest = _customers_by_digest(tenant_id, digests.values())
-        customers |= {
-            name: by_digest[digest] for name, digest in digests.items() if digest in by_digest
-        }
-    return customers
-
-
-def _id_in(name: str) -> UUID | None:
-    """The id that a name spells out, as the answers of the API do."""
-    return UUID(name) if _ID.fullmatch(name) else None
-
-
-def _customers_by_digest(
-    tenant_id: UUID, digests: Collection[bytes]
-) -> Mapping[bytes, tuple[UUID, str]]:
-    rows = (
-        CustomerAlias.objects.for_tenant(tenant_id)
-        .filter(digest__in=digests)
-        .values_list("digest", "customer_id", "customer__external_id")
-    )
-    return {bytes(digest): (customer_id, name) for digest, customer_id, name in rows}
 
 
 def _subscriptions_by_customer(

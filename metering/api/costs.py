@@ -17,7 +17,7 @@ from aforo.errors import AforoError
 from aforo.money import plain
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import TenantQuerySet
-from catalog.selectors.contracts import customers_by_name
+from catalog.selectors.customer_names import customers_by_name
 from metering.api import limits
 from metering.api.ingest import answered, bearer_token, body_of, not_allowed
 from metering.ingest import door, known

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from aforo.errors import Unauthenticated
 from aforo.ids import new_id
-from catalog.selectors.contracts import customers_by_name
+from catalog.selectors.customer_names import customers_by_name
 from metering.ingest import costs, events, known
 from metering.ingest.costs import Cost
 from metering.ingest.events import Refusal
