@@ -22,9 +22,8 @@ from billing.exports.parts import parts_of
 from billing.exports.tables import moment
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
 from billing.verification.evidence import Evidence, Exhibits, Unprovable
-from catalog.models import BillableUnit, SubscriptionPeriod
-from catalog.models.billable_units import Aggregation
-from metering.models import RatingAdjustment, RunningTotal, UniqueValue
+from catalog.models import SubscriptionPeriod
+from metering.models import RatingAdjustment, RunningTotal
 
 HERE = Path(__file__).parent
 
@@ -123,8 +122,8 @@ class _Dossier:
                 },
                 "rollover": plain(total.rollover),
                 "carried": None if total.carried is None else plain(total.carried),
-                "carriedValues": _carried_values(total, evidence.unit),
-                "adjustments": [] if evidence.is_adjustment else _adjustments(total),
+                "carriedValues": sorted(evidence.counting.carried_values),
+                "adjustments": _adjustments(evidence.span),
                 "published": evidence.published.as_dict(),
                 "terms": self._line_terms(position),
             }
@@ -156,17 +155,18 @@ def _evidence(line: InvoiceLine, exhibits: Exhibits) -> Evidence:
         raise Conflict(f"line {line.position}: {error}", code="UNPROVABLE") from error
 
 
-def _adjustments(total: RunningTotal) -> list[Json]:
-    rows = RatingAdjustment.objects.filter(running_total=total)  # any tenant: a total has one
+def _adjustments(span: BillRunEventIndex) -> list[Json]:
+    """What no event brought while the total stood within the span, or before its first event."""
+    rows = RatingAdjustment.objects.filter(  # any tenant: a total belongs to one
+        running_total_id=span.running_total_id
+    )
     return [
         {"amount": plain(row.amount), "reason": row.reason, "at": moment(row.created_at)}
         for row in rows.order_by("id")
+        if _is_within(row.position or 0, span)
     ]
 
 
-def _carried_values(total: RunningTotal, unit: BillableUnit) -> list[str]:
-    """Hashes of the values that UNIQUE had from the period before."""
-    if unit.aggregation != Aggregation.UNIQUE or total.carried is None:
-        return []
-    values = UniqueValue.objects.filter(running_total_id=total.pk, is_carried=True)  # any tenant
-    return sorted(value.hex for value in values.values_list("value", flat=True))
+def _is_within(position: int, span: BillRunEventIndex) -> bool:
+    is_after = span.first_position == 1 or position >= span.first_position
+    return is_after and position <= span.last_position
