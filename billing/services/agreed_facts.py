@@ -28,14 +28,13 @@ def contract_facts(
     A contract for all subscriptions of a customer gives its terms to each of them: what was spent
     in the term is of one subscription. Three statements at most.
     """
-    agreements = agreements_of(
-        {period.contract_phase_id for period in periods if period.contract_phase_id}
-    )
-    agreed = {
-        period.pk: agreements[period.contract_phase_id]
+    pinned = {
+        period.pk: period.contract_phase_id
         for period in periods
-        if period.contract_phase_id in agreements
+        if period.contract_phase_id is not None
     }
+    agreements = agreements_of(set(pinned.values()))
+    agreed = {period_id: agreements[phase_id] for period_id, phase_id in pinned.items()}
     bound = [period for period in periods if period.pk in agreed and _has_term(agreed[period.pk])]
     spent = _spent(tenant_id, bound, agreed)
     return {

@@ -1,14 +1,15 @@
 """Rollover as facts: what earlier periods left over, and until when this one's rest lives on."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, Sum
 from django.db.models.functions import Coalesce
 
 from aforo.money import EXACT, ZERO
@@ -19,6 +20,7 @@ from catalog.models import SubscriptionPeriod
 from catalog.services.periods import anchor_of
 
 Owned = tuple[UUID, UUID, str]  # subscription, unit, dimension
+_Row = tuple[UUID, UUID, UUID, str, str, datetime, Decimal, datetime, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +36,18 @@ class Grants:
 
     def __init__(self, tenant_id: UUID, subscription_ids: Collection[UUID]) -> None:
         self._rests: defaultdict[Owned, list[_Rest]] = defaultdict(list)
-        for grant in _standing(tenant_id, subscription_ids):
-            left = EXACT.subtract(grant.units, grant.used)
-            if left <= ZERO:
-                continue
-            zone = ZoneInfo(grant.subscription.time_zone)
-            fact = GrantFact(
-                grant_id=grant.pk,
-                period_start=grant.period.start_at.astimezone(zone),
-                units=left,
-                expires_at=grant.expires_at.astimezone(zone),
-            )
-            owned = (grant.subscription_id, grant.unit_id, grant.dimension)
-            self._rests[owned].append(_Rest(fact, grant.period.start_at))
+        for row in _standing(tenant_id, subscription_ids):
+            grant_id, owner, unit_id, dimension, zone, start, units, expires_at, used = row
+            left = EXACT.subtract(units, used)
+            if left > ZERO:
+                local = ZoneInfo(zone)
+                fact = GrantFact(
+                    grant_id=grant_id,
+                    period_start=start.astimezone(local),
+                    units=left,
+                    expires_at=expires_at.astimezone(local),
+                )
+                self._rests[owner, unit_id, dimension].append(_Rest(fact, start))
 
     def of(
         self, period: SubscriptionPeriod, unit_id: UUID, dimension: str
@@ -60,14 +61,26 @@ class Grants:
         )
 
 
-def _standing(tenant_id: UUID, subscription_ids: Collection[UUID]) -> QuerySet[RolloverGrant]:
+def _standing(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Iterable[_Row]:
+    """All grants of these subscriptions, with what standing invoices have used of each."""
     used = Sum("uses__units", filter=~Q(uses__invoice__status=Invoice.Status.VOID))
-    rows: QuerySet[RolloverGrant] = RolloverGrant.objects.for_tenant(tenant_id)
-    return (
-        rows.filter(subscription_id__in=subscription_ids)
-        .select_related("period", "subscription")
+    rows: Iterable[_Row] = (
+        RolloverGrant.objects.for_tenant(tenant_id)
+        .filter(subscription_id__in=subscription_ids)
         .annotate(used=Coalesce(used, ZERO))
+        .values_list(
+            "id",
+            "subscription_id",
+            "unit_id",
+            "dimension",
+            "subscription__time_zone",
+            "period__start_at",
+            "units",
+            "expires_at",
+            "used",
+        )
     )
+    return rows
 
 
 class Expiries:
