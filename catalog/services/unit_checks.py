@@ -11,9 +11,16 @@ from catalog.models.billable_units import Aggregation
 from catalog.services import changes
 
 MEASURES = frozenset({"divide_by", "rounding", "rounding_places", "recurring"})
-# A level can be held over the end of a period only where it is one: not a count of that period's
-# events, nor an average of them.
-LEVELS = frozenset({Aggregation.SUM, Aggregation.LATEST, Aggregation.WEIGHTED_SUM})
+# What can be held over the end of a period: not a count of that period's events, nor an average.
+LEVELS = frozenset(
+    {
+        Aggregation.SUM,
+        Aggregation.MAX,
+        Aggregation.UNIQUE,
+        Aggregation.LATEST,
+        Aggregation.WEIGHTED_SUM,
+    }
+)
 
 
 def require_sound(unit: BillableUnit) -> None:
