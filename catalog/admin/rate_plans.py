@@ -9,7 +9,7 @@ from django.db.models import Model, Q, QuerySet
 from django.db.models.aggregates import Max
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import action, display
 
 from aforo.tenancy.admin_base import (
@@ -27,6 +27,7 @@ from catalog.admin.base import (
     fields_of,
     told,
 )
+from catalog.admin.price_panel import price_panel
 from catalog.admin.prices import (
     CurrencyInline,
     PriceInline,
@@ -159,6 +160,10 @@ class RatePlanVersionAdmin(CatalogAdmin):
     inlines = (PriceInline, CurrencyInline)
     actions = ("publish",)
     actions_detail = ("publish_this",)
+
+    def get_urls(self) -> list[URLPattern]:
+        panel = self.admin_site.admin_view(price_panel)
+        return [path("price-panel", panel, name="catalog_price_panel"), *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # a version begins with its plan, or as a copy of the last one

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 from unfold.widgets import INPUT_CLASSES
@@ -77,6 +78,7 @@ class TermsTable(forms.Widget):
                 "name": name,
                 "id": (attrs or {}).get("id", f"id_{name}"),
                 "classes": " ".join(INPUT_CLASSES),
+                "panel": reverse("admin:catalog_price_panel"),
                 "model": terms.get("model", ""),
                 "models": list(MODELS),
                 "numbers": [
@@ -105,7 +107,7 @@ class TermsField(forms.Field):
         try:
             return parse_terms(said).as_dict()
         except InvalidTerms as error:
-            raise ValidationError(f"{_place_of(error.field)}: {error.reason}") from error
+            raise ValidationError(f"{place_of(error.field)}: {error.reason}") from error
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         try:
@@ -182,7 +184,7 @@ def _cells_of(terms: Mapping[str, Any], dimensions: list[str]) -> list[tuple[obj
     return rows
 
 
-def _place_of(field: str) -> str:
+def place_of(field: str) -> str:
     """`tiers[0].unitPrice` as somebody reads it who sees a table."""
     head, bracket, rest = field.partition("[")
     if bracket:
