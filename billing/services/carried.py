@@ -18,6 +18,7 @@ from billing.services.contracts import Contract, Price, contracts_for
 from billing.services.new_invoices import NewInvoice
 from billing.services.usage_facts import moves_of
 from catalog.models import SubscriptionPeriod
+from catalog.selectors.agreements import takes_allowance
 from metering.services.carrying import Carry, Move, carry_over
 from metering.services.watermarks import LockedTotal, lock_totals
 
@@ -135,8 +136,8 @@ def _rollover(new: NewInvoice, fact: UsageFact, price: Price, start: datetime) -
 
     Its own terms have the last word on how many, and on whether there are any.
     """
-    if not price.rollover_periods:
-        return ZERO
+    if not price.rollover_periods or not takes_allowance(price.source.wire):
+        return ZERO  # a contract may price the next period by a model without an allowance
     draft = new.result.draft
     used = dict(draft.used)
     total = dict(draft.granted).get(fact.running_total_id, ZERO)
