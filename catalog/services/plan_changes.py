@@ -17,6 +17,7 @@ from aforo.money import Money, divide, exact
 from aforo.periods import days_between
 from aforo.tenancy.services.actors import Actor
 from catalog.models import (
+    Customer,
     Offering,
     RatePlanVersion,
     Subscription,
@@ -59,6 +60,7 @@ def change_offering(
     or when its next period is so near that it may have been used.
     """
     changes.require_own(subscription.tenant_id, offering)
+    _lock_customer(subscription)
     locked = lifecycle.locked(subscription)
     require_running(locked)
     if offering.pk == locked.offering_id and locked.next_offering_id is None:
@@ -125,6 +127,12 @@ def plans_at(subscription: Subscription, moment: datetime) -> list[SubscriptionP
         subscription=subscription,
     )
     return list(rows.select_related("version__rate_plan").order_by("position", "id"))
+
+
+def _lock_customer(subscription: Subscription) -> None:
+    """Before the subscription, as who subscribes does: of two who come to one offering, one may."""
+    customers = Customer.objects.for_tenant(subscription.tenant_id).select_for_update(no_key=True)
+    customers.get(pk=subscription.customer_id)
 
 
 def _effective_at(

@@ -8,6 +8,7 @@ import pytest
 from aforo.errors import Conflict, NotFound, Refused
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
+from catalog.models import Subscription
 from catalog.services.advancing import advance_all
 from catalog.services.plan_changes import change_offering, move_to_version, plans_at
 from tests.factories import NOW, OfferingFactory, RatePlanVersionFactory, SubscriptionFactory
@@ -228,3 +229,21 @@ def test_eight_at_once_change_the_plan_once(sold, sell, actor):
 
     assert sorted(in_threads(8, change)) == ["changed"] + ["refused"] * 7
     assert [row.start_at for row in subscription.periods.all()[:2]] == [utc(2026, 3, 1), NOW]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_subscriptions_of_a_customer_do_not_meet_in_one_offering(sold, sell, actor):
+    sold_rows = [sold() for _ in range(8)]
+    customer = sold_rows[0].customer
+    Subscription.objects.update(customer=customer)
+    rows = list(Subscription.objects.all())
+    target = sell()
+
+    def change(index):
+        try:
+            change_offering(subscription=rows[index], offering=target, actor=actor, now=NOW)
+        except Conflict:
+            return "refused"
+        return "changed"
+
+    assert sorted(in_threads(8, change)) == ["changed"] + ["refused"] * 7
