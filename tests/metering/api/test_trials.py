@@ -268,3 +268,21 @@ def test_a_compound_with_a_bad_measurement_is_refused_whole(seller, sender):
 def test_one_compound_is_tried_at_a_time(seller, sender):
     one = {"customerId": "cust_1", "measurements": [{"metricName": "calls", "quantity": 1}]}
     tried(sender, [one, one], status=422, query="?door=/api/v1/ingest/compound")
+
+
+def test_a_trial_counts_in_the_dimension_and_with_the_parts_that_the_drain_would(seller, sender):
+    terms = {
+        "model": "GRADUATED",
+        "tiers": [{"tierEnd": 10, "unitPrice": "1"}, {"tierEnd": -1, "unitPrice": "0.1"}],
+        "groupBy": ["team"],
+    }
+    unit = BillableUnitFactory(tenant=seller.tenant, name="levels", aggregation="AVG")
+    version = RatePlanVersionFactory(tenant=seller.tenant, prices={unit: terms}, published=True)
+    subscribe(seller.tenant, "buyer", version)
+    fields = {"customerId": "buyer", "metricName": "levels"}
+    seller.count(event(1, **fields, quantity=4, metadata={"team": "a"}))
+    for team, before, after in (("a", "4", "5"), ("b", "0", "6")):
+        told = tried(sender, event(2, **fields, quantity=6, metadata={"team": team}))
+        (effect,) = told["effects"]
+        assert (effect["quantityBefore"], effect["quantityAfter"]) == (before, after)
+        assert effect["priceAfter"] == after
