@@ -36,7 +36,7 @@ class LineEventSerializer(UsageEventSerializer):
     digest = DigestField()
     takes_back = serializers.SerializerMethodField(help_text="position of the event taken back")
 
-    class Meta(UsageEventSerializer.Meta):
+    class Meta:
         model = UsageEvent
         fields = (*UsageEventSerializer.Meta.fields, "digest", "takes_back")
         read_only_fields = fields

@@ -16,11 +16,10 @@ from billing.api.invoices import InvoiceFilter
 from billing.exports.archive import ZIP
 from billing.exports.audit import audit_export
 from billing.exports.bulk import INVOICES, LINES, MOST_PDFS, Column, lines_of, pdfs, table
-from billing.exports.parquet import PARQUET, parquet_of
+from billing.exports.parquet import PARQUET, parquet_of, require_parquet
 from billing.exports.tables import CSV
 from billing.models import Invoice
 from billing.selectors.invoices import explained_invoices, invoices
-from metering.archive.parquet import NoParquet, require_parquet
 
 
 class AuditExport(ExportView):
@@ -64,10 +63,7 @@ class _BulkExport(ExportView):
         rows = table(self.rows(), self.columns)
         if wanted == "csv":
             return file_answer(rows, content_type=CSV, name=f"{self.name}.csv")
-        try:
-            require_parquet()
-        except NoParquet as error:
-            raise Refused(error.detail, code=error.code) from None
+        require_parquet()
         pieces = parquet_of(rows, self.columns)
         return file_answer(pieces, content_type=PARQUET, name=f"{self.name}.parquet")
 

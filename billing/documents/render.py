@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typst
 from django.template.loader import render_to_string
@@ -18,7 +18,7 @@ from billing.documents.presentation import Shown, presented
 from billing.documents.words import has_words, words_of
 
 TYPST_TEMPLATE = Path(__file__).parents[2] / "templates" / "billing" / "invoice.typ"
-ARCHIVABLE = "a-3b"  # PDF/A-3: made to last, and it may carry files
+ARCHIVABLE: Final = "a-3b"  # PDF/A-3: made to last, and it may carry files
 UNDRAWN = "□"  # Typst's own fonts have it
 _MISSING = re.compile(r"the text `(\".*?\")` could not be displayed")
 _ATTEMPTS = 5  # each names what it could not draw; more than two have not been seen

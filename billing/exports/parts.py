@@ -3,8 +3,7 @@
 from django.db.models import QuerySet
 
 from billing.models import Invoice
-
-PART_ORDER = ("customer__external_id", "period_end_at", "created_at", "id")
+from billing.selectors.invoices import PART_ORDER
 
 
 def parts_of(invoice: Invoice) -> QuerySet[Invoice]:

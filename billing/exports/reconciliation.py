@@ -9,7 +9,7 @@ doors wrote down; everything else is counted where it lies, so the two sides pro
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Count, Sum
@@ -117,7 +117,11 @@ class Reconciliation:
 
 def reconciliation_of(run: BillRun) -> Reconciliation:
     """As of one moment: one statement, one snapshot. It reads the window's events once."""
-    window = {"tenant": run.tenant_id, "start": run.window_start, "end": run.window_end}
+    window: dict[str, Any] = {
+        "tenant": run.tenant_id,
+        "start": run.window_start,
+        "end": run.window_end,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_PLACED + _SQL, window)
         return Reconciliation(*map(int, cursor.fetchone()))

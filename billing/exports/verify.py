@@ -37,6 +37,7 @@ WIDE = decimal.Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[decimal.Invali
 SUMS = ("subtotal", "discountTotal", "taxTotal", "total")
 TWELVE = ONE.scaleb(-12)
 Row = dict[str, Any]
+Parts = dict[Any, Decimal]
 Place = tuple[str, int]  # file, line
 Level = tuple[int, str, Decimal]  # occurred at, tie, quantity
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - Python 3.9 has no datetime.UTC
@@ -78,14 +79,17 @@ class Usage:
     `parts` are sums by what single events have in common, for the models that price those.
     """
 
-    def __init__(self, quantity: Decimal = ZERO, count: int = 0, parts: Row | None = None) -> None:
+    def __init__(
+        self, quantity: Decimal = ZERO, count: int = 0, parts: Parts | None = None
+    ) -> None:
         self.quantity, self.count, self.parts = quantity, count, parts or {}
 
 
 def price(terms: Row, usage: Usage) -> Decimal:
     """What `usage` costs under `terms`, allowance included, before any rounding to money."""
     measured = Usage(measure(terms, usage.quantity), usage.count, usage.parts)
-    return MODELS[terms["model"]](terms, measured) * number(terms, "multiplier", ONE)
+    amount: Decimal = MODELS[terms["model"]](terms, measured)
+    return amount * number(terms, "multiplier", ONE)
 
 
 def measure(terms: Row, quantity: Decimal) -> Decimal:
@@ -263,7 +267,7 @@ class Tally:
         self.seen = set(entry["carriedValues"])
         self.count = 0
         self.sum = ZERO if self.kind in ("COUNT", "AVG") else self.carried
-        self.parts: dict[Any, Decimal] = {}
+        self.parts: Parts = {}
         self.levels: list[Level] = []  # where their order in time matters
 
     def add(self, event: Row) -> None:

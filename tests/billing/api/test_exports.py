@@ -11,10 +11,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing.exports import bulk
+from billing.exports import bulk, parquet
 from billing.models import Invoice
 from billing.services.invoices import bill_periods
-from metering.archive import parquet
 from tests.billing.build import bill_run, priced_subscription
 from tests.billing.metered import meter
 from tests.clients import operator_client
@@ -90,7 +89,7 @@ def test_parquet_holds_what_the_table_holds(path, tmp_path):
 
 
 def test_parquet_needs_its_extra(monkeypatch):
-    monkeypatch.setattr(parquet, "duckdb", None)
+    monkeypatch.setattr(parquet, "find_spec", lambda _: None)
     client = operator_client(billed(), role="OWNER")
     answer = client.get(f"{EXPORT}?format=parquet")
     assert (answer.status_code, answer.json()["code"]) == (422, "NO_PARQUET")

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aforo.money import EXACT, plain
@@ -62,6 +62,7 @@ def test_no_model_is_missing():
     assert set(MODELS) <= set(verify.MODELS)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     terms=terms_of(), beside=measures, sent=st.lists(st.tuples(small, event_fields()), max_size=6)
 )
