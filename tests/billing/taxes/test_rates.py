@@ -10,6 +10,7 @@ from aforo.tenancy.models import AuditEntry
 from billing.models import TaxRate
 from billing.taxes import rates
 from tests.factories import NOW, InvoiceFactory, TenantFactory
+from tests.threads import in_threads
 
 pytestmark = pytest.mark.django_db
 TODAY = NOW.date()
@@ -149,3 +150,20 @@ def test_invoices_of_somebody_else_do_not_fix_a_rate(add, change):
     rate = add()
     InvoiceFactory(tenant=TenantFactory(), created_at=datetime.max.replace(tzinfo=UTC))
     assert change(rate, percent=Decimal(16)).percent == 16
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_at_once_one_adds_a_rate(actor):
+    tenant = TenantFactory()
+
+    def add(_):
+        try:
+            rates.add_rate(
+                tenant=tenant, actor=actor, now=NOW, name="VAT", country="DE", percent=Decimal(19)
+            )
+        except Conflict as refusal:
+            return refusal.code
+        return "ADDED"
+
+    assert sorted(in_threads(8, add)) == ["ADDED", *["TAX_RATE_OVERLAPS"] * 7]
+    assert TaxRate.objects.count() == 1
