@@ -16,6 +16,7 @@ _FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", query_string=False)),
     path("admin/", include("metering.admin.urls")),
+    path("admin/", include("billing.admin.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("actuator/health", health.healthz),

@@ -159,7 +159,7 @@ class RatePlanVersionAdmin(CatalogAdmin):
     form = VersionForm
     inlines = (PriceInline, CurrencyInline)
     actions = ("publish",)
-    actions_detail = ("publish_this",)
+    actions_detail = ("compare_this", "publish_this")
 
     def get_urls(self) -> list[URLPattern]:
         panel = self.admin_site.admin_view(price_panel)
@@ -214,6 +214,10 @@ class RatePlanVersionAdmin(CatalogAdmin):
             lambda version, doing: rate_plans.publish_version(version=version, **doing),
             "versions published",
         )
+
+    @action(description="What would change", url_path="what-changes", icon="compare_arrows")
+    def compare_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("billing_plan_comparison", object_id)
 
     @action(
         description="Publish",
