@@ -176,3 +176,26 @@ def test_an_event_without_its_amount_is_refused_by_name(seller, sell, metadata, 
     seller.count(made(fields, 1, **metadata))
     assert codes() == [code]
     assert not UsageEvent.objects.exists()
+
+
+@often
+@given(
+    events=st.lists(
+        st.tuples(st.sampled_from(["gpt", "other"]), st.sampled_from("ef"), st.integers(0, 30)),
+        min_size=1,
+        max_size=10,
+    ),
+    order=st.randoms(),
+)
+def test_cells_do_not_depend_on_the_order(seller, sell, events, order):
+    found = []
+    for shuffled in (False, True):
+        fields = sell(MATRIX, aggregation="SUM")
+        if shuffled:
+            order.shuffle(events)
+        sent = [made(fields, size, model=model, region=region) for model, region, size in events]
+        seller.count(*sent)
+        total = totals_of(fields)[""]
+        found.append((total.quantity, total.revenue, sorted(map(str, total.state["parts"]))))
+    assert found[0] == found[1]
+    assert_totals_hold()
