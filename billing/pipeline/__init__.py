@@ -10,20 +10,18 @@ from billing.pipeline.commit import apply_commitment
 from billing.pipeline.discount import apply_discounts
 from billing.pipeline.draft import Draft, Line, LineType, Usage
 from billing.pipeline.facts import (
-    AdvanceFact,
     ContractFact,
     CouponFact,
     EarlierFact,
     Facts,
-    FeeFact,
     GrantFact,
     LateFact,
-    PaidFact,
     PlanFact,
     TaxFact,
     TaxRateFact,
     UsageFact,
 )
+from billing.pipeline.fee_facts import AdvanceFact, FeeFact, PaidFact
 from billing.pipeline.quota_check import check_quota
 from billing.pipeline.rate import rate_usage
 from billing.pipeline.records import Record, snapshot

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from aforo.money import EXACT, ZERO
 from billing.pipeline.draft import Draft
-from billing.pipeline.facts import ContractFact, Facts, PaidFact, PlanFact
+from billing.pipeline.facts import ContractFact, Facts, PlanFact
+from billing.pipeline.fee_facts import PaidFact
 from billing.pipeline.shares import Share
 
 

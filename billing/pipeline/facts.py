@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import ZERO
+from billing.pipeline.fee_facts import AdvanceFact, FeeFact, PaidFact
 from billing.pipeline.shares import Share, share_of
 from catalog import pricing
 from catalog.pricing import Terms
@@ -67,55 +68,6 @@ class GrantFact:
     period_start: datetime
     units: Decimal
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FeeFact:
-    """What is due in advance per full period: a base fee, or a flat rate of a unit."""
-
-    version_id: UUID
-    plan_name: str
-    subject: str
-    amount: Decimal
-    unit_id: UUID | None = None
-    by_days: bool = False
-    tax_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AdvanceFact:
-    """The next period [start, end), whose fees in advance are due now, and its share."""
-
-    start: datetime
-    end: datetime
-    seconds: Decimal
-    whole_seconds: Decimal
-    fees: tuple[FeeFact, ...]
-    days: Decimal = ZERO
-    whole_days: Decimal = ZERO
-
-    def share(self, *, by_days: bool = False) -> Share:
-        return share_of(
-            seconds=(self.seconds, self.whole_seconds),
-            days=(self.days, self.whole_days),
-            by_days=by_days,
-        )
-
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        return self.start, self.end
-
-
-@dataclass(frozen=True, slots=True)
-class PaidFact:
-    """A fee that an earlier invoice asked for in advance, for this period as it was then.
-
-    `unused` is the share of it that the period did not live to see; `amount` is as asked, exact.
-    """
-
-    fee: FeeFact
-    amount: Decimal
-    unused: Share
 
 
 @dataclass(frozen=True, slots=True)

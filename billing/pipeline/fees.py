@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from aforo.money import EXACT, ZERO, plain
 from billing.pipeline.draft import Draft, Line, LineType
-from billing.pipeline.facts import AdvanceFact, Facts, FeeFact, PaidFact, PlanFact
+from billing.pipeline.facts import Facts, PlanFact
+from billing.pipeline.fee_facts import AdvanceFact, FeeFact, PaidFact
 from billing.pipeline.lines import line_of, plan_line
 
 

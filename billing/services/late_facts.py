@@ -35,11 +35,7 @@ def late_facts(
     standing invoice is left out: it will be billed as a whole. Raises StageFailed for what cannot
     be priced.
     """
-    late = [
-        total
-        for total in totals
-        if total.billed_position is not None and total.position > total.billed_position
-    ]
+    late = [total for total in totals if total.position > (total.billed_position or 0)]
     if not late:
         return {}
     books = _books(tenant_id, late)
@@ -88,7 +84,6 @@ def _price(total: LockedTotal, books: _Books) -> Price:
 
 
 def _fact(total: LockedTotal, books: _Books) -> LateFact:
-    assert total.billed_position is not None  # noqa: S101 - the caller chose such
     price, period = _price(total, books), books.periods[total.period_id]
     version = books.versions[total.plan_version_id]
     return LateFact(
@@ -103,7 +98,7 @@ def _fact(total: LockedTotal, books: _Books) -> LateFact:
         period_end=period.end_at,
         before=total.billed_usage,
         after=total.usage,
-        first_position=total.billed_position + 1,
+        first_position=(total.billed_position or 0) + 1,
         last_position=total.position,
         digest=bytes(total.digest),
         revenue=total.late_revenue,

@@ -7,11 +7,13 @@ from datetime import datetime
 from uuid import UUID
 
 from aforo.money import EXACT
+from billing.models import Invoice
 from billing.pipeline import StageFailed, UsageFact
 from billing.services.contracts import READING, Contract, Price
 from billing.services.rollover_facts import Expiries, Grants
 from catalog.models import SubscriptionPeriod
 from catalog.selectors.prices import PeriodPrice
+from metering.models import RunningTotal
 from metering.services.carrying import Move, ensure_next_totals
 from metering.services.estimates import settle_estimates
 from metering.services.watermarks import (
@@ -50,7 +52,10 @@ def locked_totals(
     own_ids = {period.id for period in periods}
     next_ids = {move.next_period_id for move in moves}
     subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
-    late_ids = late_totals_of(tenant_id, subscription_ids)
+    late_ids = [
+        *late_totals_of(tenant_id, subscription_ids),
+        *_late_dimensions(tenant_id, subscription_ids),
+    ]
     locked = lock_totals(own_ids | next_ids, more_ids=late_ids)
     mine = [total for total in locked if total.period_id in own_ids]
     found: defaultdict[UUID, list[LockedTotal]] = defaultdict(list)
@@ -59,6 +64,24 @@ def locked_totals(
     late = set(late_ids)
     others = [one for one in locked if one.period_id not in own_ids and one.id in late]
     return found, others
+
+
+def _late_dimensions(tenant_id: UUID, subscription_ids: Collection[UUID]) -> list[int]:
+    """Totals of billed periods that late events have made: of a dimension that nobody had billed.
+
+    They have no watermark to be late of, so nothing but the period's invoice tells that they are.
+    """
+    standing = Invoice.objects.for_tenant(tenant_id).filter(
+        subscription_id__in=subscription_ids, kind=Invoice.Kind.PERIOD
+    )
+    totals = RunningTotal.objects.filter(  # any tenant: filtered by id
+        tenant_id=tenant_id,
+        subscription_id__in=subscription_ids,
+        billed_position=None,
+        position__gt=0,
+        period_id__in=standing.exclude(status=Invoice.Status.VOID).values("period_id"),
+    )
+    return list(totals.exclude(dimension="").values_list("id", flat=True))
 
 
 def moves_of(

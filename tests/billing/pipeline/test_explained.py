@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing.pipeline import run
-from catalog.pricing import Part
+from catalog.pricing import Usage, parse_terms
 from tests.billing.pipeline.build import MONTH, facts, plan, shown, usage_fact
 
 IN_GB = {
@@ -71,11 +71,11 @@ MATRIX = {
 
 
 def test_models_that_price_single_events_explain_them():
-    parts = (
-        Part(Decimal(2), 1, None, (("model", "big"),)),
-        Part(Decimal(5), 3, None, (("model", "small"),)),
-    )
-    (line,) = lines(usage_fact("7", MATRIX, event_count=4, parts=parts))
+    terms, usage = parse_terms(MATRIX), Usage(Decimal(0))
+    for quantity, model in ((2, "big"), (5, "small")):
+        usage = terms.add(usage, terms.part_of(Decimal(quantity), {"model": model}))
+    fact = usage_fact(usage.quantity, MATRIX, event_count=usage.count, parts=usage.parts)
+    (line,) = lines(fact)
     assert line.exact_amount == 11
     assert sum(charge.amount for charge in line.charges) == 11
 

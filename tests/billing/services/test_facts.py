@@ -154,6 +154,17 @@ def test_each_dimension_is_a_line_that_is_proven():
     assert not stamped.exists()
 
 
+def test_a_dimension_that_is_first_used_after_its_period_was_billed_is_billed_next():
+    (march, april), (unit,) = subscribed({"terms": BY_MODEL, "group_by": ["model"]})
+    meter(march, unit, [1] * 3, dimension=SMALL)
+    billed(march)
+    meter(march, unit, [1] * 4, dimension=LARGE)
+    (invoice,) = billed(april)
+    late = invoice.lines.get(period_start_at=march.start_at)
+    assert (late.dimension, late.amount, late.spans.get().first_position) == (LARGE, 4, 1)
+    assert holds(invoice)
+
+
 @pytest.mark.parametrize("used_before", [True, False])
 def test_unused_units_roll_over_whenever_the_next_period_is_used(used_before):
     (march, april), (unit,) = subscribed({"terms": QUOTA, "rollover_periods": 1})
