@@ -2,15 +2,19 @@
 
     python bench/bill_run.py            about three minutes
     python bench/bill_run.py --quick    a smoke run over fewer events
+    python bench/bill_run.py --large    10,000 subscriptions over ten million events
 
 One tenant, 1,000 subscriptions, a base fee and four metrics each: 5,000 invoice lines, by the
-product's own API and worker. See docs/performance.md for what the ratio means.
+product's own API and worker. The worker's memory at the end of a run is set against the one before.
+See docs/performance.md for what the ratios mean.
 """
 
 import argparse
 import itertools
 import json
+import os
 import statistics
+import sys
 import time
 import urllib.request
 from datetime import UTC, datetime
@@ -21,20 +25,21 @@ import psycopg
 
 import sellers
 from installation import Drainers, Installation, run_among_servers
-from processor_time import Patience
+from processor_time import Patience, resident_bytes_of
 from report import Report, Target
 from sellers import SUBSCRIPTIONS, Seller
 from sql import row
 from traffic import BATCH, Span, Traffic, fill_inbox, without_end
 
 LINES = 5  # per invoice
+SAY_EVERY = 5.0  # seconds
 POOL = 100_000  # events made beforehand; their bodies go in again with new keys
 PER_FILL = 2_000  # bodies in the inbox at a time
 
-DRAFTED = Target(
-    "bill run, 1,000 x 5 lines from totals, to raw SUM of the events", 12, 6, at_most=True
-)
+LARGE = 10_000, 10_000_000  # subscriptions and events of --large
+
 ISSUED = Target("the same with each invoice numbered and issued", 12, 6, at_most=True)
+FLAT = Target("memory of the worker after the last run, to the first", 1.10, 1.02, at_most=True)
 
 _SUM = """
     SELECT subscription_id, unit_id, sum(quantity) FROM usage_events
@@ -54,9 +59,11 @@ def main() -> None:
     report.print_head()
     now = datetime.now(UTC)
     with installation.connect() as connection:
-        (seller,) = sellers.create(connection, now=now, tenants=1, metrics=LINES - 1)
+        count, events = _sizes(options)
+        (seller,) = sellers.create(
+            connection, now=now, tenants=1, metrics=LINES - 1, subscriptions=count
+        )
         month = _last_month(now)
-        events = 50_000 if options.quick else options.events
         _use(installation, connection, seller, month, events)
         with installation.running(workers=1) as url:
             bench = BillBench(connection, seller, month, url, Patience(options.patience))
@@ -85,16 +92,22 @@ class BillBench:
     def run(self, report: Report, *, repeats: int, events: int) -> None:
         """Interleave runs and sums; the first run, by cold processes, does not count."""
         self._bill(issue=False)
-        drafted, issued, sums = [], [], []
-        for _ in range(repeats):
+        drafted, issued, sums, memory = [], [], [], [_memory_of_workers()]
+        for number in range(repeats):
+            _say(f"repeat {number + 1} of {repeats}")
             self._patience.wait()
             sums.append(statistics.median(self._sum() for _ in range(3)))
             drafted.append(self._bill(issue=False))
             issued.append(self._bill(issue=True))
-        for target, runs in ((DRAFTED, drafted), (ISSUED, issued)):
+            memory.append(_memory_of_workers())
+        what = f"bill run, {len(self._seller.customers):,} x {LINES} lines from totals, to raw SUM"
+        plain = Target(f"{what} of the events", 12, 6, at_most=True)
+        for target, runs in ((plain, drafted), (ISSUED, issued)):
             samples = [run / base for run, base in zip(runs, sums, strict=True)]
             seconds, base = statistics.median(runs), statistics.median(sums)
             report.add(target, samples, f"{seconds:.2f} s to {base:.3f} s for {events:,} events")
+        shown = ", ".join(f"{size / 1e6:.0f}" for size in memory)
+        report.add(FLAT, [memory[-1] / memory[0]], f"MB after each repeat: {shown}")
 
     def _bill(self, *, issue: bool) -> float:
         """Seconds from executing a run to its last invoice."""
@@ -109,17 +122,25 @@ class BillBench:
         self._patience.wait()
         began_at = time.perf_counter()
         self._call(f"/api/v1/bill-runs/{run['id']}/execute", {})
-        status = ""
-        while status not in _FINAL:
-            time.sleep(0.01)
-            (status,) = row(
-                self._connection, "SELECT status FROM bill_runs WHERE id = %s", run["id"]
-            )
+        status = self._wait_for(run["id"], began_at)
         seconds = time.perf_counter() - began_at
         written = row(self._connection, _WRITTEN)
-        if (status, *written) != ("COMPLETED", SUBSCRIPTIONS, SUBSCRIPTIONS * LINES):
+        count = len(self._seller.customers)
+        if (status, *written) != ("COMPLETED", count, count * LINES):
             raise RuntimeError(f"the run is {status}, (invoices, lines) are {written}")
         return seconds
+
+    def _wait_for(self, run_id: str, began_at: float) -> str:
+        """The final status; says every five seconds how far the run has come."""
+        status, told_at = "", began_at
+        while status not in _FINAL:
+            time.sleep(0.01)
+            (status,) = row(self._connection, "SELECT status FROM bill_runs WHERE id = %s", run_id)
+            if time.perf_counter() - told_at > SAY_EVERY:
+                told_at = time.perf_counter()
+                invoices, _ = row(self._connection, _WRITTEN)
+                _say(f"{invoices:,} of {len(self._seller.customers):,} invoices")
+        return status
 
     def _sum(self) -> float:
         """Seconds to add up all events of the month, group by group."""
@@ -162,7 +183,39 @@ def _use(
             count = min(PER_FILL, events // BATCH - start)
             fill_inbox(connection, list(itertools.islice(bodies, count)))
             drainers.drain(20_000)
+            _say(f"{(start + count) * BATCH:,} of {events:,} events counted")
     connection.execute("VACUUM ANALYZE usage_events")
+
+
+def _say(what: str) -> None:
+    """Progress, beside the table."""
+    print(f"  {what}", file=sys.stderr, flush=True)
+
+
+def _memory_of_workers() -> int:
+    """What the processes of the worker that we have started hold, together."""
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            names[int(folder.name)] = (folder / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+        parents[int(folder.name)] = int(fields[1])
+    ours = {os.getpid()}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    workers = [
+        pid for pid in ours if b"celery" in names.get(pid, b"") and b"beat" not in names[pid]
+    ]
+    return sum(resident_bytes_of(pid) for pid in workers)
+
+
+def _sizes(options: argparse.Namespace) -> tuple[int, int]:
+    """How many subscriptions, and how many events they have used."""
+    if options.large:
+        return LARGE
+    return options.subscriptions, 50_000 if options.quick else options.events
 
 
 def _last_month(now: datetime) -> Span:
@@ -179,6 +232,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=0, help="seconds to wait for a quiet machine, each time"
     )
+    parser.add_argument("--large", action="store_true", help="10,000 subscriptions, 10 M events")
+    parser.add_argument("--subscriptions", type=int, default=SUBSCRIPTIONS)
     parser.add_argument("--events", type=int, default=1_000_000, help="that were counted before")
     return parser.parse_args()
 

@@ -31,8 +31,8 @@ from billing.services.consolidation import consolidate_run
 from catalog.models import SubscriptionPeriod
 from metering.models import InboxBatch
 
-PAGE = 1_000  # periods per task: about two seconds of work, so a killed worker loses little
-PAGES_AT_ONCE = 8  # tasks of one run in the queue: other tenants' work gets its turn
+PAGE = 250  # periods per task: about half a second, which is what a drain behind it waits
+PAGES_AT_ONCE = 4  # tasks of one run in the queue: what comes next waits for no more than these
 LOOK_AGAIN = 1  # seconds until a run that waits for the inbox looks at it again
 
 _SCOPES = {
