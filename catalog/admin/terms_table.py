@@ -46,7 +46,7 @@ class TermsTable(forms.Widget):
     """A model, its numbers, and rows that can be added, removed and reordered."""
 
     def value_from_datadict(
-        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
+        self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
     ) -> dict[str, object] | None:
         """Terms in wire form as they were typed; None without a model."""
         model = data.get(f"{name}-model")
@@ -63,7 +63,7 @@ class TermsTable(forms.Widget):
         return terms | _rows_said(str(model), data, name)
 
     def value_omitted_from_data(
-        self, data: Mapping[str, Any], files: MultiValueDict[str, Any], name: str
+        self, data: Mapping[str, Any], files: Mapping[str, Any], name: str
     ) -> bool:
         return f"{name}-model" not in data
 
