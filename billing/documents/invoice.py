@@ -199,12 +199,14 @@ def _parts_of(invoice: Invoice) -> Iterator[DocumentPart]:
 
 
 def _branding_of(invoice: Invoice) -> Branding:
-    """Colour and last word as they were copied, where they were; the picture is today's."""
+    """Colour and last word as they were copied; invoices from before, and pictures, have today's."""
     entity = invoice.billing_entity
+    today = {"accentColor": entity.accent_color, "footer": entity.footer}
+    said = today | invoice.seller
     return Branding(
         logo=bytes(entity.logo or b""),
-        accent_color=_text(invoice.seller, "accentColor") or entity.accent_color,
-        footer=_text(invoice.seller, "footer") or entity.footer.strip(),
+        accent_color=_text(said, "accentColor"),
+        footer=_text(said, "footer"),
     )
 
 

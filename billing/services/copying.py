@@ -108,6 +108,8 @@ def _seller(entity: BillingEntity) -> dict[str, str]:
         "address": entity.address,
         "taxNumber": entity.tax_number,
         "timeZone": entity.time_zone,
+        "accentColor": entity.accent_color,
+        "footer": entity.footer,
     }
 
 

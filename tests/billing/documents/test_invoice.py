@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from billing.documents import DocumentCharge, DocumentLine, Party, document_of
+from billing.documents import Branding, DocumentCharge, DocumentLine, Party, document_of
 from billing.models import BillRun, BillRunEventIndex, Invoice, InvoiceLine
 from tests.factories import NOW, SubscriptionFactory
 
@@ -118,3 +118,13 @@ def test_lines_of_prefetched_invoices_cost_no_query(django_assert_num_queries):
     (invoice,) = rows
     with django_assert_num_queries(0):
         document_of(invoice)
+
+
+def test_colour_and_last_word_are_those_of_the_invoice_and_the_picture_is_todays():
+    invoice = stored()
+    entity = invoice.billing_entity
+    entity.accent_color, entity.footer, entity.logo = "#112233", "Today", b"<svg/>"
+    entity.save()
+    assert document_of(invoice).branding == Branding(b"<svg/>", "#112233", "Today")
+    invoice.seller |= {"accentColor": "#445566", "footer": ""}
+    assert document_of(invoice).branding == Branding(b"<svg/>", "#445566", "")
