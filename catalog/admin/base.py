@@ -3,15 +3,19 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypedDict
 
 from django.contrib import messages
+from django.db import models
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from aforo.errors import AforoError, Forbidden
+from aforo.money import plain
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import TenantScopedAdmin, actor_of
 from aforo.tenancy.models import Tenant
@@ -35,6 +39,16 @@ def fields_of(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names}
 
 
+class PlainDecimalWidget(UnfoldAdminDecimalFieldWidget):
+    """A number as people write it: 0 and 1.5, where the column holds 0E-12 and 1.500000000000."""
+
+    def format_value(self, value: Any) -> str | None:
+        return plain(value) if isinstance(value, Decimal) else super().format_value(value)
+
+
+PLAIN_DECIMALS = {models.DecimalField: {"widget": PlainDecimalWidget}}
+
+
 class ReadOnlyInline(TabularInline):
     """Rows of another table, here to be read."""
 
@@ -54,6 +68,8 @@ class ReadOnlyInline(TabularInline):
 
 class CatalogAdmin(TenantScopedAdmin):
     """A page whose related rows are saved by the same service as the row itself."""
+
+    formfield_overrides = PLAIN_DECIMALS
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing: `save_model` has called the service with all that was said."""

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
+from catalog.admin.base import PLAIN_DECIMALS
 from catalog.admin.rows_table import WordsField
 from catalog.admin.terms_table import TermsField
 from catalog.models import RatePlanVersion, UnitPrice, VersionCurrency
@@ -61,11 +62,12 @@ class PriceInline(_OfDraft, StackedInline):
     form = PriceForm
     extra = 0
     autocomplete_fields = ("unit",)
+    formfield_overrides = PLAIN_DECIMALS
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         if not is_draft(obj):
             return ("unit", "currency", "timing", "explained")
-        return (("unit", "currency", "timing"), "terms", "group_by", _ROLLOVER)
+        return ("unit", "terms", "timing", "currency", "group_by", *_ROLLOVER)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return () if is_draft(obj) else ("explained",)
@@ -84,6 +86,7 @@ class CurrencyInline(_OfDraft, TabularInline):
     """Fees in further currencies; prices in them stand with the units."""
 
     model = VersionCurrency
+    formfield_overrides = PLAIN_DECIMALS
     extra = 0
     fields = ("currency", *_FEES)
 
