@@ -79,7 +79,7 @@ def progress_of(row: Simulation) -> int:
     if row.status != Simulation.Status.RUNNING:
         return row.progress
     try:
-        return int(valkey.client().get(_key(row.pk)) or 0)  # type: ignore[arg-type]
+        return int(valkey.client().get(_key(row.pk)) or 0)
     except redis.RedisError:
         return 0
 

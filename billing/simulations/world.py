@@ -34,7 +34,8 @@ class World:
 
     @property
     def now(self) -> datetime:
-        moment: datetime = self.tenant.clock_frozen_at
+        moment = self.tenant.clock_frozen_at
+        assert moment is not None  # noqa: S101 - it was frozen when the world was made
         return moment
 
     def move_clock(self, to: datetime) -> None:

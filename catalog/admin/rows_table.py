@@ -131,7 +131,8 @@ class WordsField(forms.CharField):
         return [word.strip() for word in str(value or "").split(",") if word.strip()]
 
     def has_changed(self, initial: Sequence[str] | None, data: Any) -> bool:
-        return list(initial or ()) != self.to_python(data)
+        said: list[str] = self.to_python(data)
+        return list(initial or ()) != said
 
     def run_validators(self, value: Any) -> None:
         """Each name for itself."""
