@@ -21,7 +21,7 @@ from aforo.periods import monthly
 from aforo.sealing import seal
 from aforo.tenancy.models import ApiKey, Member, Tenant
 from aforo.tenancy.models.members import Role
-from billing.models import BillRun, Invoice, TaxRate
+from billing.models import BillRun, Invoice, Simulation, TaxRate
 from catalog import aliases
 from catalog.models import (
     BillableUnit,
@@ -561,3 +561,14 @@ class UploadFactory(OwnedFactory):
 
     class Meta:
         model = Upload
+
+
+class SimulationFactory(OwnedFactory):
+    """A scenario that waits for a worker."""
+
+    name = "nothing happens"
+    scenario = factory.LazyFunction(dict)
+    created_at = NOW
+
+    class Meta:
+        model = Simulation

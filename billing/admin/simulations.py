@@ -88,9 +88,10 @@ class SimulationForm(forms.Form):
         if not self.is_valid():
             return None
         tenant = self.cleaned_data["tenant"]
-        doing = {"actor": actor_of(request, tenant), "now": clock.now(tenant)}
+        mapping = self.cleaned_data["mapping"]
+        actor, now = actor_of(request, tenant), clock.now(tenant)
         try:
-            return ask_for_simulation(tenant=tenant, mapping=self.cleaned_data["mapping"], **doing)
+            return ask_for_simulation(tenant=tenant, mapping=mapping, actor=actor, now=now)
         except AforoError as error:
             self.add_error(None, error.detail)
             return None
