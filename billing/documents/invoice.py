@@ -199,7 +199,7 @@ def _parts_of(invoice: Invoice) -> Iterator[DocumentPart]:
 
 
 def _branding_of(invoice: Invoice) -> Branding:
-    """Colour and last word as they were copied; invoices from before, and pictures, have today's."""
+    """Colour and last word as copied, where they were; the picture is today's."""
     entity = invoice.billing_entity
     today = {"accentColor": entity.accent_color, "footer": entity.footer}
     said = today | invoice.seller

@@ -185,12 +185,16 @@ def _end(band: Row) -> Decimal | None:
 
 def percentage(terms: Row, usage: Usage) -> Decimal:
     """A share of the money, held within its fees, and a fee per transaction that is not free."""
-    if "minPerTransaction" in terms or "maxPerTransaction" in terms:
+    if _is_by_transaction(terms):
         return _each_transaction(terms, usage)
     share = number(terms, "ratePercent") / HUNDRED
     fee = max(ZERO, usage.quantity - number(terms, "freeAmount")) * share
     paid = max(0, usage.count - int(terms.get("freeTransactions") or 0))
     return _within(fee, terms, "minFee", "maxFee") + paid * number(terms, "fixedFee")
+
+
+def _is_by_transaction(terms: Row) -> bool:
+    return "minPerTransaction" in terms or "maxPerTransaction" in terms
 
 
 def _each_transaction(terms: Row, usage: Usage) -> Decimal:
@@ -265,6 +269,7 @@ class Tally:
         self.terms, self.start, self.end = terms, entry["periodStart"], entry["periodEnd"]
         self.carried = Decimal(entry["carried"] or 0)
         self.seen = set(entry["carriedValues"])
+        self.by_event = terms["model"] in ("MATRIX", "DYNAMIC") or _is_by_transaction(terms)
         self.count = 0
         self.sum = ZERO if self.kind in ("COUNT", "AVG") else self.carried
         self.parts: Parts = {}
@@ -287,7 +292,8 @@ class Tally:
             tie = hashlib.sha256(event["idempotency_key"].encode()).hexdigest()[:16]
             self.levels.append((event["occurred_at"], tie, quantity))
         self.sum += step
-        self._keep(event, measure(self.terms, step))
+        if self.by_event:
+            self._keep(event, measure(self.terms, step))
 
     def _keep(self, event: Row, units: Decimal) -> None:
         """What the models need that price events one by one."""
@@ -296,7 +302,7 @@ class Tally:
             self._gather(_cell_of(terms, said(event)), units)
         elif terms["model"] == "DYNAMIC":
             self._gather("amounts", Decimal(said(event)[terms["amountField"]]))
-        elif "minPerTransaction" in terms or "maxPerTransaction" in terms:
+        else:
             share = max(ZERO, units) * number(terms, "ratePercent") / HUNDRED
             self._gather("fees", _within(share, terms, "minPerTransaction", "maxPerTransaction"))
 
@@ -482,13 +488,17 @@ class Folder:
     def events(self, file: str) -> Iterator[tuple[int, Row, bytes]]:
         """(line number, event, its canonical bytes) in their order."""
         for number_, text in self.lines(file):
-            try:
-                event = parse(text)
-            except ValueError as error:
-                raise Wrong(self.name(file), number_, "event", str(error)) from None
-            if list(event) != [*COLUMNS, "digest"]:
-                raise Wrong(self.name(file), number_, "event", "has not the columns of an event")
+            event = self.event(file, number_, text)
             yield number_, event, spelled([event[name] for name in COLUMNS]).encode()
+
+    def event(self, file: str, number_: int, text: str) -> Row:
+        try:
+            event = parse(text)
+        except ValueError as error:
+            raise Wrong(self.name(file), number_, "event", str(error)) from None
+        if not isinstance(event, dict) or list(event) != [*COLUMNS, "digest"]:
+            raise Wrong(self.name(file), number_, "event", "has not the columns of an event")
+        return event
 
 
 def moment(text: str) -> int:
@@ -607,13 +617,15 @@ class Proof:
     def _taken_back(self, file: str) -> dict[int, int]:
         """Positions whose events do not stand, each with where it was taken back."""
         found = {}
-        for number_, event, _ in self.folder.events(file):
-            if event["source"] == "VOID":
-                try:
-                    found[json.loads(event["metadata"])["voids"]["position"]] = event["position"]
-                except (TypeError, ValueError, KeyError):
-                    why = "does not say which event it takes back"
-                    raise Wrong(self.folder.name(file), number_, "metadata", why) from None
+        for number_, text in self.folder.lines(file):
+            if '"source":"VOID"' not in text:
+                continue
+            event = self.folder.event(file, number_, text)
+            try:
+                found[json.loads(event["metadata"])["voids"]["position"]] = event["position"]
+            except (TypeError, ValueError, KeyError):
+                why = "does not say which event it takes back"
+                raise Wrong(self.folder.name(file), number_, "metadata", why) from None
         return found
 
     def _belongs(self, where: Place, event: Row, position: int, line: Row, entry: Row) -> None:
