@@ -1,10 +1,8 @@
-"""Answers that are files: which kind is asked for, and how they are named."""
+"""Answers that are files: which kind is asked for, and who may have it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
-from django.http import StreamingHttpResponse
-from django.utils.http import content_disposition_header
 from rest_framework.request import Request
 
 from aforo.api.views import TenantAPIView
@@ -52,13 +50,3 @@ def _accepted(accept: str, known: Collection[str]) -> str | None:
         if name in known:
             return name
     return None
-
-
-def file_answer(
-    pieces: Iterable[str] | Iterable[bytes], *, content_type: str, name: str
-) -> StreamingHttpResponse:
-    """A file for download, sent while it is made."""
-    answer = StreamingHttpResponse(pieces, content_type=content_type)
-    disposition = content_disposition_header(as_attachment=True, filename=name)
-    answer.headers["Content-Disposition"] = disposition or "attachment"
-    return answer

@@ -13,17 +13,15 @@ from aforo.api.cursors import PARAMETERS, cursor_of, cursor_page, place_of
 from aforo.api.paging import size_of
 from aforo.api.serializers import WireSerializer
 from aforo.errors import NotFound
-from aforo.spelling import on_the_wire
-from billing.api.answers import JSON, FileView, asked_format, file_answer
+from billing.api.answers import JSON, FileView, asked_format
 from billing.api.fields import DigestField
-from billing.exports.line_events import Place, page_of_line, walk_line
-from billing.exports.tables import CSV, csv_of
+from billing.downloads import line_events_response
+from billing.exports.line_events import Place, page_of_line
 from billing.models import Invoice, InvoiceLine
 from billing.selectors.invoices import invoices
 from metering.api.provenance import UsageEventSerializer
 from metering.models import UsageEvent
 from metering.selectors.corrections import VOID, position_voided
-from metering.selectors.events import CountedEvent
 from metering.selectors.usage import customer_names
 
 
@@ -66,9 +64,7 @@ class LineEvents(FileView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         line = _line(self.get_object(), self.kwargs["line_id"])
         if asked_format(request, (JSON, "csv"), default=JSON) == "csv":
-            heading = [on_the_wire(name) for name in CountedEvent._fields]
-            name = f"{line.invoice.number or line.invoice_id}-line-{line.position}.csv"
-            return file_answer(csv_of(heading, walk_line(line)), content_type=CSV, name=name)
+            return line_events_response(line)
         place, size = place_of(request, parts=2), size_of(request)
         page = page_of_line(line, after=None if place is None else Place(*place), size=size)
         names = customer_names(tenant=self.tenant, events=page.events)

@@ -11,10 +11,10 @@ from rest_framework.request import Request
 
 from aforo.errors import Refused
 from aforo.tenancy.services import audit
-from billing.api.answers import ExportView, asked_format, file_answer
+from billing.api.answers import ExportView, asked_format
 from billing.api.invoices import InvoiceFilter
+from billing.downloads import audit_response, file_answer
 from billing.exports.archive import ZIP
-from billing.exports.audit import audit_export
 from billing.exports.bulk import INVOICES, LINES, MOST_PDFS, Column, lines_of, pdfs, table
 from billing.exports.parquet import PARQUET, parquet_of, require_parquet
 from billing.exports.tables import CSV
@@ -34,7 +34,7 @@ class AuditExport(ExportView):
         409 EVENTS_ARCHIVED while events of the invoice are in archives.
         """
         invoice = self.get_object()
-        pieces = audit_export(invoice)
+        answer = audit_response(invoice)
         audit.record(
             tenant=self.tenant,
             actor=self.actor,
@@ -42,7 +42,7 @@ class AuditExport(ExportView):
             target=invoice,
             now=self.now(),
         )
-        return file_answer(pieces, content_type=ZIP, name=f"{invoice}-audit.zip".replace(" ", "-"))
+        return answer
 
 
 class _BulkExport(ExportView):

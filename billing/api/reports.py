@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from aforo.api.entities import entity_response
 from aforo.api.serializers import WireSerializer
 from aforo.money import minor_units
-from billing.api.answers import JSON, FileView, asked_format, file_answer
+from billing.api.answers import JSON, FileView, asked_format
+from billing.downloads import reconciliation_response
 from billing.exports.reconciliation import Invoiced, invoiced_by, reconciliation_of
-from billing.exports.tables import CSV, csv_of
 from billing.selectors.bill_runs import bill_runs
 
 
@@ -65,9 +65,7 @@ class BillRunReconciliation(FileView):
         run = self.get_object()
         found = reconciliation_of(run)
         if asked_format(request, (JSON, "csv"), default=JSON) == "csv":
-            rows = [("received", found.received), *found.places, ("difference", found.difference)]
-            name = f"reconciliation-{run.pk}.csv"
-            return file_answer(csv_of(("place", "events"), rows), content_type=CSV, name=name)
+            return reconciliation_response(run, found)
         shown = {
             "bill_run_id": run.pk,
             "window_start": run.window_start,

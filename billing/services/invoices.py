@@ -54,7 +54,7 @@ def bill_periods(*, run: BillRun, period_ids: Collection[UUID], now: datetime) -
 
 
 @transaction.atomic
-def finalize_invoice(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
+def finalize_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: str = "") -> Invoice:
     """Give a draft its number and open it, once; an issued invoice is returned as it is.
 
     A consolidated one is opened with its parts. Conflict for a part, for a void invoice, and for
@@ -75,6 +75,7 @@ def finalize_invoice(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoic
         target=locked,
         now=now,
         changes=audit.differences({"status": locked.status}, {"status": Invoice.Status.OPEN}),
+        reason=reason,
     )
     issue_drafts([Issue.of_draft(locked)], now=now)
     locked.refresh_from_db()

@@ -24,7 +24,7 @@ Ids = Mapping[UUID, UUID]
 
 
 @transaction.atomic
-def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice:
+def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: str = "") -> Invoice:
     """Read the totals of a draft again and move its watermark to where they stand now.
 
     It keeps its id and its days of grace. A consolidated one is refreshed part by part. Conflict
@@ -40,8 +40,8 @@ def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime) -> Invoice
     else:
         _redraft(locked, now=now)
     fresh = locked_invoice(invoice)
-    totals = {"total": str(locked.total)}, {"total": str(fresh.total)}
-    _record("INVOICE_REFRESHED", fresh, audit.differences(*totals), actor=actor, now=now)
+    changes = audit.differences({"total": str(locked.total)}, {"total": str(fresh.total)})
+    _record("INVOICE_REFRESHED", fresh, changes, actor=actor, now=now, reason=reason)
     return fresh
 
 
@@ -68,7 +68,7 @@ def _redraft(draft: Invoice, *, now: datetime) -> None:
 
 @transaction.atomic
 def regenerate_invoice(
-    *, invoice: Invoice, actor: Actor, now: datetime, finalize: bool = False
+    *, invoice: Invoice, actor: Actor, now: datetime, finalize: bool = False, reason: str = ""
 ) -> Invoice:
     """Make the invoice that stands instead of a void one, once: a draft, unless it is to be final.
 
@@ -84,13 +84,15 @@ def regenerate_invoice(
     if later is not None and later.status != Status.VOID:
         return later
     if later is not None:
-        return regenerate_invoice(invoice=later, actor=actor, now=now, finalize=finalize)
+        return regenerate_invoice(
+            invoice=later, actor=actor, now=now, finalize=finalize, reason=reason
+        )
     fresh = _replacement(locked, now=now)
     if finalize:
         issue_after_grace(fresh, now=now)
         fresh.refresh_from_db()
     changes: dict[str, object] = {"replaces": str(locked.pk), "total": str(fresh.total)}
-    _record("INVOICE_REGENERATED", fresh, changes, actor=actor, now=now)
+    _record("INVOICE_REGENERATED", fresh, changes, actor=actor, now=now, reason=reason)
     return fresh
 
 
@@ -180,7 +182,13 @@ def _work(old: Invoice, ids: Ids, replaces: Ids, run_id: UUID | None) -> Work:
 
 
 def _record(
-    action: str, invoice: Invoice, changes: Mapping[str, object], *, actor: Actor, now: datetime
+    action: str,
+    invoice: Invoice,
+    changes: Mapping[str, object],
+    *,
+    actor: Actor,
+    now: datetime,
+    reason: str,
 ) -> None:
     audit.record(
         tenant=invoice.tenant_id,
@@ -189,4 +197,5 @@ def _record(
         target=invoice,
         now=now,
         changes=changes,
+        reason=reason,
     )

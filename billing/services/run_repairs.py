@@ -44,7 +44,7 @@ def expire_runs(*, now: datetime) -> int:
 
 
 @transaction.atomic
-def retry_run(*, run: BillRun, actor: Actor, now: datetime) -> BillRun:
+def retry_run(*, run: BillRun, actor: Actor, now: datetime, reason: str = "") -> BillRun:
     """Try what a finished run could not bill once more; nothing happens when there is nothing.
 
     Conflict while the run, or another one over its window, has not finished.
@@ -65,5 +65,5 @@ def retry_run(*, run: BillRun, actor: Actor, now: datetime) -> BillRun:
     except IntegrityError as error:
         raise conflict_with(locked, error) from error
     failed.update(status=BillRunItem.Status.PENDING, failed_stage="", error="")
-    record_run(locked, "BILL_RUN_RETRIED", actor=actor, now=now)
+    record_run(locked, "BILL_RUN_RETRIED", actor=actor, now=now, reason=reason)
     return advance_run(run_id=locked.pk, now=now)
