@@ -132,6 +132,7 @@ def test_a_worker_killed_in_the_middle_of_a_bill_run_bills_every_period_once(sta
         with tenant.locked_totals(last):
             run = pool.submit(tenant.bill, start=START, end=END)
             assert eventually(tenant.somebody_waits_for_a_lock, within=PATIENCE)
+            assert eventually(tenant.invoice_count, within=PATIENCE)  # another page goes on
             billed_before = tenant.invoice_count()
             stack.kill("worker")
         run.result()
