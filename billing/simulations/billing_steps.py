@@ -4,9 +4,13 @@ from datetime import timedelta
 
 from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun
+from billing.selectors.thresholds import subscriptions_over_threshold
 from billing.services.bill_pages import bill_page
 from billing.services.bill_runs import advance_run, create_run, execute_run
+from billing.services.grace import due_drafts, issue_page
+from billing.services.progress import invoice_now
 from billing.simulations.world import World
+from catalog.models import Subscription
 
 _ACTOR = Actor.system("simulation")
 _AGES = timedelta(days=365 * 50)
@@ -30,3 +34,13 @@ def bill_everything(world: World, *, finalize: bool) -> BillRun:
         bill_page(run_id=run.id, page=page, now=now)
         page += 1
     return run
+
+
+def bill_by_the_clock(world: World) -> None:
+    """Issue drafts whose days of grace are over, and usage that is worth its threshold."""
+    while issue_page(due_drafts(world.tenant, world.now), now=world.now):
+        pass
+    over = set(subscriptions_over_threshold(world.tenant, world.now))
+    rows = Subscription.objects.for_tenant(world.tenant).filter(pk__in=over)
+    for subscription in rows.order_by("customer__external_id", "pk"):
+        invoice_now(subscription=subscription, actor=_ACTOR, now=world.now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from billing.simulations import traffic
-from billing.simulations.billing_steps import bill_everything
+from billing.simulations.billing_steps import bill_by_the_clock, bill_everything
 from billing.simulations.expectations import Finding
 from billing.simulations.outcomes import Outcomes
 from billing.simulations.scenario import Body, CallStep, Scenario, Step, UsageStep
@@ -100,6 +100,8 @@ class _Run:
     def _name(self, name: str, made: object) -> None:
         if isinstance(made, Mapping):
             entity = made.get("data", made)
+            if "content" in entity:  # a page names the first that is on it
+                entity = next(iter(entity["content"]), {})
             found = entity.get("id") or entity.get("couponId") or entity.get("redemptionId")
             self.world.ids[name] = str(found)
 
@@ -126,6 +128,7 @@ class _Run:
     def _clock(self, step: Step, index: int) -> None:
         assert step.clock is not None  # noqa: S101 - its verb
         self.world.move_clock(step.clock)
+        bill_by_the_clock(self.world)
 
     def _bill(self, step: Step, index: int) -> None:
         self.world.drain()
