@@ -1,24 +1,29 @@
-"""Invoices in the admin: read, drawn, and drafts finalized."""
+"""Invoices in the admin: explained, drawn, exported, and moved from state to state."""
 
-from decimal import Decimal
-from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
-from aforo.money import minor_units
+from aforo.errors import AforoError
 from aforo.tenancy import clock
-from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of
-from billing.admin.inlines import LineInline, StageInline
+from aforo.tenancy.admin_base import TenantFilter, actor_of, role_in
+from aforo.tenancy.roles import EXPORTERS
+from aforo.tenancy.services import audit
+from billing.admin.acts import Act, ActsOnRow
+from billing.admin.explained import money, relatives_of, shown_stages, stored_lines
+from billing.admin.invoice_acts import acts_of_invoice
 from billing.admin.taxes import AsksTaxEngine
-from billing.downloads import html_response, pdf_response
-from billing.models import Invoice
+from billing.downloads import audit_response, html_response, line_events_response, pdf_response
+from billing.models import Invoice, InvoiceLine, StageRecord
 from billing.services.invoices import finalize_invoice
 
 _STATES = {
@@ -32,7 +37,7 @@ _STATES = {
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
+class InvoiceAdmin(AsksTaxEngine, ActsOnRow):
     """What is owed. An invoice is made by a bill run; its content is never edited."""
 
     list_display = (
@@ -56,7 +61,7 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
     )
     list_filter_submit = True
     search_fields = ("number", "customer__external_id", "customer__name", "id")
-    readonly_fields = ("state", "sum", "before", "discounts", "tax", "documents", "sha256")
+    readonly_fields = ("state", "sum", "documents", "sha256")
     fieldsets = (
         (
             None,
@@ -66,11 +71,8 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
                     ("period", "bill_run"),
                     ("tenant", "billing_entity"),
                     ("state", "kind"),
-                    ("documents",),
-                    ("before", "discounts"),
-                    ("tax", "sum"),
-                    ("tax_status", "tax_error", "tax_retry_at"),
-                    ("issued_at", "due_at"),
+                    ("sum", "tax_status"),
+                    ("issued_at", "due_at", "draft_until"),
                 )
             },
         ),
@@ -78,11 +80,16 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
             "More",
             {
                 "classes": ("collapse",),
-                "fields": ("created_at", "paid_at", "seller", "buyer", "sha256"),
+                "fields": (
+                    ("created_at", "paid_at"),
+                    ("tax_error", "tax_attempts", "tax_retry_at"),
+                    ("seller", "buyer"),
+                    ("documents", "sha256"),
+                ),
             },
         ),
     )
-    inlines = (LineInline, StageInline)
+    change_form_outer_after_template = "billing/invoice_page.html"
     actions = ("finalize", "ask_tax_engine")
 
     @display(description="number", ordering="number")
@@ -95,19 +102,7 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
 
     @display(description="total", ordering="total")
     def sum(self, invoice: Invoice) -> str:
-        return _money(invoice.total, invoice)
-
-    @display(description="subtotal")
-    def before(self, invoice: Invoice) -> str:
-        return _money(invoice.subtotal, invoice)
-
-    @display(description="discounts")
-    def discounts(self, invoice: Invoice) -> str:
-        return _money(invoice.discount_total, invoice)
-
-    @display(description="tax")
-    def tax(self, invoice: Invoice) -> str:
-        return _money(invoice.tax_total, invoice)
+        return money(invoice.total, invoice.currency)
 
     @display(description="period", ordering="period_end_at")
     def span(self, invoice: Invoice) -> str:
@@ -124,24 +119,78 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
         return format_html('<a href="{}">PDF</a> · <a href="{}">page</a>', pdf, page)
 
     def get_urls(self) -> list[URLPattern]:
-        site = self.admin_site
+        wrap = self.admin_site.admin_view
         own = [
-            path("<uuid:id>/pdf", site.admin_view(self.pdf), name="billing_invoice_pdf"),
-            path("<uuid:id>/html", site.admin_view(self.html), name="billing_invoice_html"),
+            path("<uuid:id>/pdf", wrap(self.pdf), name="billing_invoice_pdf"),
+            path("<uuid:id>/html", wrap(self.html), name="billing_invoice_html"),
+            path("<uuid:id>/audit.zip", wrap(self.audit), name="billing_invoice_audit"),
+            path(
+                "<uuid:id>/lines/<uuid:line_id>/events.csv",
+                wrap(self.line_events),
+                name="billing_invoice_line_events",
+            ),
         ]
         return [*own, *super().get_urls()]
 
-    def pdf(self, request: HttpRequest, **found_by: Any) -> HttpResponse:
-        return pdf_response(self._visible(request, **found_by))
+    def acts_of(self, row: Invoice) -> dict[str, Act]:
+        return acts_of_invoice(row)
 
-    def html(self, request: HttpRequest, **found_by: Any) -> HttpResponse:
-        return html_response(self._visible(request, **found_by))
+    def shown(self, request: HttpRequest, row: Invoice) -> dict[str, object]:
+        lines = stored_lines(row)
+        record = StageRecord.objects.for_tenant(row.tenant_id).filter(invoice=row).first()
+        sums = [
+            ("Subtotal", row.subtotal),
+            ("Discounts", row.discount_total),
+            ("Tax", row.tax_total),
+            ("Total", row.total),
+        ]
+        return {
+            "lines": [line for line in lines if not line.is_tax],
+            "taxes": [line for line in lines if line.is_tax],
+            "sums": [(name, money(amount, row.currency)) for name, amount in sums],
+            "stages": shown_stages(record.stages) if record else [],
+            "relatives": relatives_of(row),
+            "may_export": role_in(request, row.tenant_id) in EXPORTERS,
+        }
 
-    def _visible(self, request: HttpRequest, **found_by: Any) -> Invoice:
-        invoice: Invoice | None = self.get_queryset(request).filter(**found_by).first()
-        if invoice is None:
+    def pdf(self, request: HttpRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as in the path
+        return pdf_response(self.visible(request, id))
+
+    def html(self, request: HttpRequest, id: UUID) -> HttpResponse:  # noqa: A002 - likewise
+        return html_response(self.visible(request, id))
+
+    def audit(self, request: HttpRequest, id: UUID) -> HttpResponseBase:  # noqa: A002 - likewise
+        """The invoice with all its proof; the audit log keeps who took it."""
+        invoice = self.visible(request, id)
+        if role_in(request, invoice.tenant_id) not in EXPORTERS:
+            raise PermissionDenied
+        try:
+            answer = audit_response(invoice)
+        except AforoError as refusal:
+            self.message_user(request, refusal.detail, messages.ERROR)
+            return redirect("admin:billing_invoice_change", invoice.pk)
+        audit.record(
+            tenant=invoice.tenant_id,
+            actor=actor_of(request, invoice.tenant_id),
+            action="INVOICE_EXPORTED",
+            target=invoice,
+            now=clock.now(invoice.tenant),
+        )
+        return answer
+
+    def line_events(
+        self,
+        request: HttpRequest,
+        id: UUID,  # noqa: A002 - as in the path
+        line_id: UUID,
+    ) -> HttpResponseBase:
+        """Every event behind one line, as CSV."""
+        invoice = self.visible(request, id)
+        lines = InvoiceLine.objects.for_tenant(invoice.tenant_id).select_related("invoice")
+        line = lines.filter(invoice=invoice, pk=line_id).first()
+        if line is None:
             raise Http404
-        return invoice
+        return line_events_response(line)
 
     def has_finalize_permission(self, request: HttpRequest) -> bool:
         return self.may_write(request)
@@ -157,7 +206,3 @@ class InvoiceAdmin(AsksTaxEngine, ReadOnlyAdmin):
             actor = actor_of(request, draft.tenant)
             finalize_invoice(invoice=draft, actor=actor, now=clock.now(draft.tenant))
         self.message_user(request, f"{len(drafts)} invoices issued", messages.SUCCESS)
-
-
-def _money(amount: Decimal, invoice: Invoice) -> str:
-    return f"{amount:,.{minor_units(invoice.currency)}f} {invoice.currency}"
