@@ -24,7 +24,7 @@ from catalog.api.fields import found, missing
 from catalog.models import Contract, Customer, Subscription
 from catalog.months import months_after
 from catalog.selectors import listings, special_terms
-from catalog.services import contracts
+from catalog.services import contracts, sales
 
 
 class ContractFilter(filters.FilterSet):
@@ -60,7 +60,7 @@ class Contracts(ContractView, TenantListView):
         customer = customer_called(self, asked.pop("customer_id"))
         subscription = self._subscription(asked.pop("subscription_id", None))
         zone = (subscription or self.tenant).time_zone
-        start = moment(asked.pop("start"), zone)
+        start = moment(asked.pop("start"), zone, bound="start")
         months, end = asked.pop("term_months", None), asked.pop("end", None)
         usual = (subscription or customer).currency or self.tenant.currency
         status, phases = asked.pop("status"), asked.pop("phases", [])
@@ -73,7 +73,7 @@ class Contracts(ContractView, TenantListView):
                 customer=customer,
                 subscription=subscription,
                 start_at=start,
-                end_at=moment(end, zone) if end else months_after(start, months, zone),
+                end_at=moment(end, zone, bound="end") if end else months_after(start, months, zone),
                 phases=phase_drafts(self.tenant, phases),
                 **{"currency": usual, **asked},
             )
@@ -100,7 +100,7 @@ class ContractDetail(ContractView, TenantDetailView):
         phases = asked.pop("phases", None)
         for bound in ("start", "end"):
             if bound in asked:
-                asked[f"{bound}_at"] = moment(asked.pop(bound), zone)
+                asked[f"{bound}_at"] = moment(asked.pop(bound), zone, bound=bound)
         contracts.edit_contract(
             contract=contract,
             edits=asked,
@@ -145,6 +145,7 @@ def customer_called(view: TenantAPIView, name: str) -> Customer:
     return customer
 
 
-def moment(when: datetime | date, zone: str) -> datetime:
-    """A date as the moment it begins in `zone`."""
+def moment(when: datetime | date, zone: str, *, bound: str) -> datetime:
+    """A date as the moment it begins in `zone`; refused by its field where no calendar reaches."""
+    sales.require_in_reach(when, bound)
     return when.astimezone(UTC) if isinstance(when, datetime) else start_of_day(when, zone)

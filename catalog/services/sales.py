@@ -171,6 +171,14 @@ def trial_end(
     return end
 
 
+def require_in_reach(when: datetime | date, bound: str) -> None:
+    """Refuse what no calendar reaches; `bound` is "start" or "end", as its field begins."""
+    if not EARLIEST.year <= when.year <= LATEST.year:
+        field = f"{bound}At" if isinstance(when, datetime) else f"{bound}Date"
+        reason = f"is from {EARLIEST.year} to {LATEST.year}"
+        raise changes.refused(field, "INVALID", reason)
+
+
 def moment(when: datetime | date, zone: ZoneInfo) -> datetime:
     """A date as the moment it begins in `zone`; a datetime without zone is UTC."""
     if not isinstance(when, datetime):

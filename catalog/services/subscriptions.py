@@ -68,6 +68,8 @@ def create_subscription(
     entity = billing_entity or create_default_entity(tenant=tenant, actor=actor, now=now)
     versions = sales.versions_on_sale(offering)
     zone = ZoneInfo(entity.time_zone)
+    sales.require_in_reach(start or now, "start")
+    sales.require_in_reach(end or now, "end")
     subscription = Subscription(
         tenant=tenant,
         customer=buyer,

@@ -190,3 +190,17 @@ def test_those_who_only_read_or_price_agree_nothing(post, tenant, customer):
     for role in ("MEMBER", "DEVELOPER", "PRODUCT_MANAGER"):
         body = {"customerId": "acme", "name": "Acme", "startDate": "2026-04-01", "termMonths": 1}
         assert operator_client(tenant, role=role).post(URL, body).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("term", "field"),
+    [
+        ({"startDate": "9999-12-31"}, "startDate"),
+        ({"startDate": "0001-01-01"}, "startDate"),
+        ({"startDate": None, "startAt": "9999-12-31T23:59:59Z"}, "startAt"),
+        ({"termMonths": None, "endAt": "9999-12-31T23:59:59Z"}, "endAt"),
+        ({"termMonths": None, "endDate": "9999-12-31"}, "endDate"),
+    ],
+)
+def test_a_term_that_no_calendar_reaches_is_refused(post, term, field):
+    assert fault(post(**term)) == (422, field, "INVALID")

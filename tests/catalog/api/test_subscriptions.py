@@ -206,3 +206,23 @@ def test_a_list_takes_a_constant_number_of_statements(
         SubscriptionFactory(tenant=tenant, versions=[version])
     with django_assert_num_queries(4):  # the key, the count, the rows, their plans
         assert client.get("/api/v1/subscriptions").json()["totalElements"] == count
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize(
+    ("field", "when"),
+    [
+        ("startDate", "0001-01-01"),
+        ("startDate", "9999-12-31"),
+        ("startAt", "0001-01-01T00:00:00Z"),
+        ("startAt", "9999-12-31T23:59:59Z"),
+        ("endDate", "0001-01-01"),
+        ("endDate", "9999-12-31"),
+        ("endAt", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_times_that_no_calendar_reaches_are_refused_in_every_zone(post, tenant, zone, field, when):
+    BillingEntityFactory(tenant=tenant, time_zone=zone, is_default=True)
+    answer = post(**{field: when})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field

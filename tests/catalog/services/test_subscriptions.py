@@ -156,7 +156,7 @@ def test_the_start_is_now_unless_said(subscribe):
         ({"anchor_day": 0}, "billingAnchorDay"),
         ({"anchor_day": 32}, "billingAnchorDay"),
         ({"end": utc(2026, 3, 1)}, "endDate"),
-        ({"start": utc(1999, 12, 31)}, "startDate"),
+        ({"start": utc(1999, 12, 31)}, "startAt"),
         ({"start": utc(2200, 1, 1)}, "startDate"),
     ],
 )
