@@ -25,7 +25,8 @@ class Share:
         """How a line names the share; empty when it is all."""
         if self.part == self.whole:
             return ""
-        return f", prorated to {self.part:,f} of {self.whole:,f} {self.measure}"
+        part, whole = self.part.normalize(), self.whole.normalize()
+        return f", prorated to {part:,f} of {whole:,f} {self.measure}"
 
 
 def share_of(
