@@ -118,7 +118,7 @@ class BillRunAdmin(ActsOnRow):
 
     def shown(self, request: HttpRequest, row: BillRun) -> dict[str, object]:
         rows = Invoice.objects.for_tenant(row.tenant_id).filter(bill_run=row)
-        chosen = urlencode({"bill_run__id__exact": row.pk})
+        chosen = urlencode({"bill_run__id__exact": str(row.pk)})
         progress = progress_of(row)
         return {
             "run": row,

@@ -49,7 +49,7 @@ def _shown(preview: Preview) -> dict[str, object]:
             ("Total as it stands", money(draft.total(), currency)),
             ("Period", f"{facts.period_start:%Y-%m-%d} to {facts.period_end:%Y-%m-%d}"),
             ("Read at", f"{preview.at:%Y-%m-%d %H:%M} UTC"),
-            ("Tax", "asked of the engine later" if draft.tax_pending else "included"),
+            ("Tax", "asked of the engine later" if draft.tax_pending else "settled"),
         ],
         "lines": [line for line in lines if not line.is_tax],
         "taxes": [line for line in lines if line.is_tax],

@@ -11,6 +11,7 @@ from aforo.tenancy.admin_base import TenantFilter, become, plainly
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
 from catalog.admin.rows_table import ConditionsField, WordsField
+from catalog.admin.unit_templates import MadeFromTemplates
 from catalog.models import BillableUnit, Product
 from catalog.services import billable_units, products
 
@@ -89,7 +90,7 @@ class UnitForm(forms.ModelForm):
 
 
 @admin.register(BillableUnit)
-class BillableUnitAdmin(CatalogAdmin):
+class BillableUnitAdmin(MadeFromTemplates):
     """What is counted."""
 
     write_roles = CATALOG_WRITERS
