@@ -9,12 +9,21 @@ from aforo.money import ZERO, plain
 from metering.ingest.connection import PackedArray, digests, hot_cursor, uuids
 from metering.ingest.targets import Target
 
+# Of a unit that is billed already, whose total of no dimension the bill run has seen to, a new
+# dimension is late from its first event on. The lateral limit keeps the order of what is given.
 _CREATE = """
     INSERT INTO running_totals (tenant_id, subscription_id, plan_version_id, unit_id, dimension,
-        period_id, quantity, event_count, revenue, cost, "position", digest)
-    SELECT t, s, v, u, d, p, 0, 0, 0, 0, 0, %s
+        period_id, quantity, event_count, revenue, cost, "position", digest,
+        billed_position, billed_quantity, billed_event_count, billed_revenue)
+    SELECT t, s, v, u, d, p, 0, 0, 0, 0, 0, %s, b.at, b.at, b.at, b.at
     FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[])
         AS given(p, v, u, d, t, s)
+    LEFT JOIN LATERAL (
+        SELECT 0 AS at FROM running_totals r
+        WHERE r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = ''
+          AND r.billed_position IS NOT NULL
+        LIMIT 1
+    ) AS b ON true
     ON CONFLICT DO NOTHING
     RETURNING id, uuid_send(period_id) || uuid_send(plan_version_id) || uuid_send(unit_id)
         || convert_to(dimension, 'UTF8')
