@@ -6,10 +6,17 @@ What a void invoice billed waits for somebody to regenerate it: no run takes it 
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from billing.models import Invoice
-from catalog.models import RatePlanVersion, SubscriptionPeriod, SubscriptionPlan, UnitPrice
+from catalog.models import (
+    RatePlanVersion,
+    SubscriptionPeriod,
+    SubscriptionPlan,
+    UnitPrice,
+    VersionCurrency,
+)
 from metering.models import LateTotal, RunningTotal
 
 
@@ -57,15 +64,19 @@ def openable_periods(
     regular = billable_periods(tenant_id=tenant_id).filter(subscription=OuterRef("subscription"))
     before = regular.filter(end_at=OuterRef("start_at"))
     earlier = regular.filter(start_at__lt=OuterRef("start_at"))
-    pinned = SubscriptionPlan.objects.for_tenant(tenant_id).filter(
-        Q(start_at=None) | Q(start_at__lte=OuterRef("start_at")),
-        Q(end_at=None) | Q(end_at__gt=OuterRef("start_at")),
-        subscription=OuterRef("subscription"),
+    pinned = (
+        SubscriptionPlan.objects.for_tenant(tenant_id)
+        .filter(
+            Q(start_at=None) | Q(start_at__lte=OuterRef("start_at")),
+            Q(end_at=None) | Q(end_at__gt=OuterRef("start_at")),
+            subscription=OuterRef("subscription"),
+        )
+        .annotate(base_fee=_fee(tenant_id, "base_fee"), setup_fee=_fee(tenant_id, "setup_fee"))
     )
     in_advance = Q(version__base_fee_timing=RatePlanVersion.BaseFeeTiming.ADVANCE)
     rates = UnitPrice.objects.for_tenant(tenant_id).filter(timing=UnitPrice.Timing.ADVANCE)
-    of_periods = Q(version__in=rates.values("version")) | in_advance & Q(version__base_fee__gt=0)
-    at_first = in_advance & Q(version__setup_fee__gt=0)
+    of_periods = Q(version__in=rates.values("version")) | in_advance & Q(base_fee__gt=0)
+    at_first = in_advance & Q(setup_fee__gt=0)
     periods = billable_periods(tenant_id=tenant_id).filter(
         Exists(pinned.filter(of_periods)) | (Exists(pinned.filter(at_first)) & ~Exists(earlier)),
         ~Exists(before),
@@ -73,6 +84,14 @@ def openable_periods(
         start_at__lte=until,
     )
     return periods if after is None else periods.filter(start_at__gt=after)
+
+
+def _fee(tenant_id: UUID, name: str) -> Coalesce:
+    """A fee of a pinned version: in the currency of the subscription, else the plan's own."""
+    rows = VersionCurrency.objects.for_tenant(tenant_id).filter(
+        version=OuterRef("version"), currency=OuterRef("subscription__currency")
+    )
+    return Coalesce(Subquery(rows.values(name)[:1]), F(f"version__{name}"))
 
 
 def adjustable_periods(

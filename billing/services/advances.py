@@ -2,20 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import Q
+
 from aforo.money import ZERO
 from aforo.periods import days_between
 from billing.models import Invoice, InvoiceLine
-from billing.pipeline import AdvanceFact, FeeFact, PaidFact, Share
+from billing.pipeline import AdvanceFact, FeeFact, LineType, PaidFact, PlanFact, Share
 from billing.pipeline.lines import short
 from billing.services.contracts import Contract
 from catalog.models import SubscriptionPeriod
 
-Asked = Mapping[tuple[UUID, datetime], Sequence[InvoiceLine]]
-"""Standing lines in advance, by subscription and by the start of what they cover."""
+Asked = Mapping[tuple[UUID, datetime | None], Sequence[InvoiceLine]]
+"""Standing lines in advance, by subscription and by the start of what they cover.
+
+Those of setup fees cover nothing.
+"""
 
 
 def fees_of(contract: Contract) -> tuple[FeeFact, ...]:
@@ -76,19 +82,46 @@ def next_periods(
     return found
 
 
+def billed_among(tenant_id: UUID, periods: Collection[SubscriptionPeriod]) -> frozenset[UUID]:
+    """Ids of those that are billed already: their own invoices have asked for their fees."""
+    if not periods:
+        return frozenset()
+    rows = Invoice.objects.for_tenant(tenant_id).filter(
+        period__in=periods, kind=Invoice.Kind.PERIOD
+    )
+    standing = rows.exclude(status=Invoice.Status.VOID)
+    return frozenset(standing.values_list("period_id", flat=True))
+
+
 def asked_in_advance(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Asked:
-    """Every fee in advance that standing invoices of these subscriptions ask for; one statement."""
+    """Every fee in advance, and every setup fee, that their standing invoices ask for.
+
+    One statement.
+    """
     rows = (
         InvoiceLine.objects.for_tenant(tenant_id)
-        .filter(invoice__subscription_id__in=subscription_ids, covers_start_at__isnull=False)
+        .filter(
+            Q(covers_start_at__isnull=False) | Q(type=LineType.SETUP_FEE),
+            invoice__subscription_id__in=subscription_ids,
+        )
         .exclude(invoice__status=Invoice.Status.VOID)
         .select_related("invoice")
         .order_by("invoice__created_at", "position")
     )
-    found: defaultdict[tuple[UUID, datetime], list[InvoiceLine]] = defaultdict(list)
+    found: defaultdict[tuple[UUID, datetime | None], list[InvoiceLine]] = defaultdict(list)
     for row in rows:
         found[row.invoice.subscription_id, row.covers_start_at].append(row)
     return found
+
+
+def without_paid_setup(
+    plans: Sequence[PlanFact], period: SubscriptionPeriod, asked: Asked
+) -> tuple[PlanFact, ...]:
+    """The plans; of those whose setup fee a standing invoice asks for, none is due any more."""
+    known = {line.version_id for line in asked.get((period.subscription_id, None), ())}
+    return tuple(
+        replace(plan, setup_fee=ZERO) if plan.version_id in known else plan for plan in plans
+    )
 
 
 def paid_facts(

@@ -11,10 +11,12 @@ from billing.services.advances import (
     Asked,
     advance_fact,
     asked_in_advance,
+    billed_among,
     days_of,
     fees_of,
     next_periods,
     paid_facts,
+    without_paid_setup,
 )
 from billing.services.agreed_facts import contract_facts, coupon_facts
 from billing.services.contracts import Contract, contracts_for
@@ -34,6 +36,7 @@ class Books:
 
     contracts: Mapping[UUID, Contract]
     following: Mapping[UUID, SubscriptionPeriod]
+    billed: frozenset[UUID]  # of those that follow
     asked: Asked
     agreed: Mapping[UUID, ContractFact]
     coupons: Mapping[UUID, tuple[CouponFact, ...]]
@@ -92,9 +95,12 @@ def _read(
     following = next_periods(tenant_id, periods)
     everything = [*periods, *adjusted]
     subscription_ids = {period.subscription_id for period in everything}
+    contracts = contracts_for(tenant_id, [*everything, *following.values()])
+    with_fees = [one for one in following.values() if fees_of(contracts[one.pk])]
     return Books(
-        contracts=contracts_for(tenant_id, [*everything, *following.values()]),
+        contracts=contracts,
         following=following,
+        billed=billed_among(tenant_id, with_fees),
         asked=asked_in_advance(tenant_id, subscription_ids),
         agreed=contract_facts(tenant_id, everything),
         coupons=coupon_facts(tenant_id, everything, now),
@@ -126,7 +132,8 @@ def _facts(
     fees = fees_of(contract)
     paid = paid_facts(period, fees, books.asked)
     days, whole_days = days_of(period)
-    coming = NOTHING if following is None else books.contract(following)
+    is_asked = following is None or following.pk in books.billed
+    coming = NOTHING if following is None or is_asked else books.contract(following)
     return Facts(
         currency=period.subscription.currency,
         period_start=period.start_at,
@@ -135,7 +142,7 @@ def _facts(
         whole_seconds=period.whole_seconds,
         billing_mode=period.subscription.offering.billing_mode,
         auto_finalize=auto_finalize,
-        plans=contract.plans,
+        plans=without_paid_setup(contract.plans, period, books.asked),
         usage=usage_facts(
             period,
             totals,

@@ -32,8 +32,8 @@ def in_advance(months=3, tenant=None, **fees):
     version = RatePlanVersionFactory(
         tenant=tenant,
         prices={unit: {"model": "PER_UNIT", "rate": "1"}},
-        published=True,
         **{
+            "published": True,
             "base_fee": Decimal(31),
             "setup_fee": Decimal(100),
             "base_fee_timing": "ADVANCE",
