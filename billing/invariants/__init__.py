@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from billing.invariants import families, guards, ledger, papers
+from billing.invariants import families, guards, ledger, limits, papers
 from billing.invariants.violations import Scope, Violation
 
 __all__ = ["TRUTHS", "Violation", "broken_truths", "check_and_log", "violations_by_truth"]
@@ -27,6 +27,9 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "invoice numbers have no gaps": papers.gaps_in_numbers,
     "a consolidated invoice is the sum of its parts": families.wholes_off_their_parts,
     "what was asked for early is asked for once": families.usage_asked_for_twice,
+    "no invoice is below zero, no discount above its lines": limits.discounts_above_their_lines,
+    "a trial is never invoiced": limits.trials_that_were_invoiced,
+    "what was cancelled or has expired stays so": limits.ends_that_were_left,
     "the database still refuses what must never change": guards.missing_triggers,
 }
 
