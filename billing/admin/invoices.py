@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -34,6 +35,15 @@ _STATES = {
     Invoice.Status.UNCOLLECTIBLE: "danger",
     Invoice.Status.VOID: "info",
 }
+
+
+class InvoiceForm(forms.ModelForm):
+    """Read only; what columns mean to who reads the table is not said to who reads the page."""
+
+    class Meta:
+        model = Invoice
+        fields = ()
+        help_texts = dict.fromkeys(("subscription", "bill_run", "draft_until"), "")
 
 
 @admin.register(Invoice)
@@ -89,6 +99,7 @@ class InvoiceAdmin(AsksTaxEngine, ActsOnRow):
             },
         ),
     )
+    form = InvoiceForm
     change_form_outer_after_template = "billing/invoice_page.html"
     actions = ("finalize", "ask_tax_engine")
 

@@ -68,6 +68,7 @@ def test_an_invoice_explains_its_lines_tier_by_tier(browser, tenant):
     text = shown(browser, page_of("invoice", billed(tenant)))
     for said in ("tier 1", "0.1", "tier 2", "0.05", "0.35 USD"):
         assert said in text
+    assert "null:" not in text
 
 
 def test_an_invoice_shows_what_each_of_the_ten_stages_did(browser, tenant):
