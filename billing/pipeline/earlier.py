@@ -24,6 +24,7 @@ def take_off_earlier(draft: Draft, facts: Facts) -> Draft:
             line_type=LineType.CREDIT,
             subject=f"asked for with {earlier.number or 'an earlier invoice'}",
             exact_amount=EXACT.minus(min(earlier.amount, left)),
+            tax_code=earlier.tax_code,
         )
         if earlier.amount > left:
             draft = draft.noting(

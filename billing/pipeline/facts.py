@@ -104,11 +104,15 @@ class TaxFact:
 
 @dataclass(frozen=True, slots=True)
 class EarlierFact:
-    """An invoice that has asked for a part of this period's usage already, tax left out."""
+    """An invoice that has asked for a part of this period's usage already, tax left out.
+
+    Of one that taxed usage by several tax codes, there is one for each.
+    """
 
     invoice_id: UUID
     number: str
     amount: Decimal
+    tax_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)

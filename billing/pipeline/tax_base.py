@@ -13,7 +13,10 @@ _SPREAD = frozenset({LineType.DISCOUNT, LineType.CREDIT})
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A line as far as tax is concerned, known by its number on the invoice, from 1."""
+    """A line as far as tax is concerned, known by its number on the invoice, from 1.
+
+    One that `takes_back` is a credit for what an earlier invoice asked for, and taxed, by its code.
+    """
 
     number: int
     type: LineType
@@ -21,21 +24,28 @@ class Part:
     tax_code: str
     version_id: UUID | None
     of_line: int | None = None
+    takes_back: bool = False
 
     @classmethod
     def of(cls, number: int, line: Line) -> "Part":
         amount = line.amount.amount
-        return cls(number, line.type, amount, line.tax_code, line.version_id, line.of_line)
+        back = takes_back(line.stage, line.type)
+        return cls(number, line.type, amount, line.tax_code, line.version_id, line.of_line, back)
+
+
+def takes_back(stage: str, line_type: str) -> bool:
+    """Whether a line takes off what an earlier invoice of the same period asked for."""
+    return stage == "Discount" and line_type == LineType.CREDIT
 
 
 def taxable_bases(parts: Sequence[Part], currency: str) -> Mapping[Part, Decimal]:
     """What each line is taxed on, without those that come to nothing; all add up to the parts.
 
     A discount or a credit is taken off the line that it is of; one of a plan off the plan's lines,
-    any other off all, in proportion to what is left of them. What they have no room for goes to the
-    other lines, and what even those have not is taxed for itself, below zero. Shares are whole
-    minor units that add up: those left over go to the largest fractions. The order of what is taken
-    off matters, that of the lines does not.
+    what takes back usage off usage of its tax code, any other off all, in proportion to what is
+    left of them. What they have no room for goes to the other lines, and what even those have not
+    is taxed for itself, below zero. Shares are whole minor units that add up: those left over go to
+    the largest fractions. The order of what is taken off matters, that of the lines does not.
     """
     scale = minor_units(currency)
     left = {
@@ -55,6 +65,10 @@ def _circles(part: Part) -> Iterable[Callable[[Part], bool]]:
         yield lambda other: other.number == part.of_line
     if part.version_id is not None:
         yield lambda other: other.version_id == part.version_id
+    if part.takes_back:
+        own = part.tax_code
+        yield lambda other: other.tax_code == own and other.type == LineType.USAGE_FEE
+        yield lambda other: other.tax_code == own
     yield lambda _: True
 
 

@@ -17,7 +17,7 @@ import msgspec
 from aforo.money import EXACT, ZERO, divide, exact, minor_units, plain
 from billing.models import Invoice, InvoiceLine
 from billing.pipeline import LineType
-from billing.pipeline.tax_base import Part, taxable_bases
+from billing.pipeline.tax_base import Part, takes_back, taxable_bases
 from billing.pipeline.tax_lines import TaxAmount, percent_of
 from billing.pipeline.tax_table import Tax
 
@@ -91,6 +91,7 @@ def question_about(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Question:
             line.tax_code,
             line.version_id,
             line.of_line,
+            takes_back(line.stage, line.type),
         )
         for line in lines
     }

@@ -6,7 +6,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.pipeline import EarlierFact, LineType, run
+from billing.pipeline import EarlierFact, LineType, TaxFact, TaxRateFact, run
 from tests.billing.pipeline.build import facts, plan, shown, usage_fact
 
 
@@ -47,3 +47,17 @@ def test_invoices_of_usage_so_far_and_the_last_one_come_to_the_single_one(steps,
         earlier.append(asked(so_far.total()))
     single = run(facts(pro, usage=[usage_fact(used)])).draft
     assert sum(one.amount for one in earlier) == single.total()
+
+
+def test_it_is_taken_off_usage_of_its_tax_code_so_that_taxes_come_to_those_of_the_single_one():
+    reduced, full = (
+        TaxRateFact("VAT", "DE", "", code, Decimal(rate)) for code, rate in (("A", 7), ("", 19))
+    )
+    home = TaxFact("TABLE", seller_country="DE", buyer_country="DE", rates=(reduced, full))
+    calls = usage_fact("10000", tax_code="A")
+    texts = usage_fact("5000", number=2, unit="texts")
+    before = (EarlierFact(UUID(int=9), "INV-7", Decimal(60), "A"),)
+    last = run(facts(plan(base_fee=100), usage=[calls, texts], tax=home, earlier=before)).draft
+    assert [one[1] for one in shown(last)[-2:]] == ["28.50 USD", "2.80 USD"]
+    single = run(facts(plan(base_fee=100), usage=[calls, texts], tax=home)).draft
+    assert last.total() + Decimal("64.20") == single.total()
