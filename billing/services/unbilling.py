@@ -1,12 +1,17 @@
 """Taking back what an invoice has done besides being written: watermarks, used units, coupons."""
 
+import json
 from collections.abc import Sequence
 
 from django.db.models import Q
 
 from aforo.errors import Conflict
 from billing.models import BillRunEventIndex, CouponUse, Invoice, RolloverGrant, RolloverUse
-from catalog.models import Subscription
+from billing.replayed_usage import Counting, UsageAt
+from catalog.models import BillableUnit, Subscription
+from catalog.pricing import parse_terms, parts_to_json
+from metering.selectors.corrections import taken_back
+from metering.selectors.events import events_of_span
 from metering.services.watermark_returns import (
     LateSpan,
     lock_totals_from,
@@ -92,4 +97,26 @@ def _late_span(span: BillRunEventIndex) -> LateSpan:
         quantity=span.quantity,
         event_count=span.event_count,
         revenue=span.revenue,
+        state=_state_before(span),
     )
+
+
+def _state_before(span: BillRunEventIndex) -> str | None:
+    """What the total remembered of single events when the span began; None where nothing counts.
+
+    Told from the events, since the watermark keeps the last state alone. Conflict without them.
+    """
+    terms = parse_terms(span.line.terms or {})
+    if not terms.keeps_parts:
+        return None
+    total_id, at = span.running_total_id, span.first_position - 1
+    unit = BillableUnit.objects.for_tenant(span.tenant_id).get(pk=span.line.unit_id)
+    counting = Counting(unit=unit, terms=terms, adjusts=True)
+    usage = UsageAt(counting, taken_back([total_id]).get(total_id, {}), at=at)
+    seen = 0
+    for event in events_of_span(total_id, 1, at):
+        usage.add(event)
+        seen += 1
+    if seen != at:
+        raise Conflict("the events that were billed before are archived", code="EVENTS_ARCHIVED")
+    return json.dumps({"parts": parts_to_json(usage.usage.parts)})

@@ -17,9 +17,11 @@ _SPANS = """
     UPDATE running_totals t SET
         billed_position = s.before, billed_quantity = t.billed_quantity - s.quantity,
         billed_event_count = t.billed_event_count - s.event_count,
-        billed_revenue = t.billed_revenue - s.revenue
-    FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[])
-        AS s (id, before, quantity, event_count, revenue)
+        billed_revenue = t.billed_revenue - s.revenue,
+        billed_state = coalesce(s.state::jsonb, t.billed_state)
+    FROM unnest(
+        %s::bigint[], %s::bigint[], %s::numeric[], %s::bigint[], %s::numeric[], %s::text[]
+    ) AS s (id, before, quantity, event_count, revenue, state)
     WHERE t.id = s.id
 """
 _LATE_AGAIN = """
@@ -39,13 +41,17 @@ _LOCK_FROM = """
 
 @dataclass(frozen=True, slots=True)
 class LateSpan:
-    """What one adjustment billed of a total, on top of what stood before `first_position`."""
+    """What one adjustment billed of a total, on top of what stood before `first_position`.
+
+    `state`, as JSON, is what the total remembered there, where its terms price single events.
+    """
 
     running_total_id: int
     first_position: int
     quantity: Decimal
     event_count: int
     revenue: Decimal
+    state: str | None = None
 
 
 def lock_totals_from(
@@ -77,6 +83,7 @@ def unbill_spans(spans: Sequence[LateSpan]) -> None:
         [span.quantity for span in spans],
         [span.event_count for span in spans],
         [span.revenue for span in spans],
+        [span.state for span in spans],
     ]
     with hot_cursor() as cursor:
         cursor.execute(_SPANS, columns)
