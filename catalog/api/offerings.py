@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantDetailView, TenantListView
 from aforo.tenancy.roles import CATALOG_WRITERS
-from catalog.api.fields import found_all
+from catalog.api.fields import found, found_all
 from catalog.models import Offering
 from catalog.selectors import listings
 from catalog.services import offerings
@@ -95,10 +95,10 @@ class Offerings(TenantListView):
         asked = self.read(NewOffering)
         offerings.require_billing_mode(asked["billing_mode"])
         primary, others = asked.pop("primary_rate_plan_id"), asked.pop("rate_plan_ids")
-        ids = [primary, *(plan_id for plan_id in others if plan_id != primary)]
         rows = listings.rate_plans(tenant=self.tenant)
-        plans = found_all(rows, ids[:1], field="primaryRatePlanId")
-        plans += found_all(rows, ids[1:], field="ratePlanIds")
+        plans = [found(rows, primary, field="primaryRatePlanId")]
+        further = found_all(rows, others, field="ratePlanIds")
+        plans += [plan for plan in further if plan.pk != primary]
         offering = offerings.create_offering(
             tenant=self.tenant,
             actor=self.actor,

@@ -69,10 +69,11 @@ def test_a_code_is_taken_once(post):
 
 def test_plans_of_another_tenant_are_not_found(post):
     foreign = str(RatePlanFactory().id)
-    for field in ({"primaryRatePlanId": foreign}, {"ratePlanIds": [foreign]}):
-        answer = post(**field)
+    plans = {"primaryRatePlanId": foreign}, {"ratePlanIds": [foreign]}
+    for asked, field in zip(plans, ("primaryRatePlanId", "ratePlanIds[0]"), strict=True):
+        answer = post(**asked)
         assert answer.status_code == 404
-        assert answer.json()["errors"][0]["field"] == f"{next(iter(field))}[0]"
+        assert answer.json()["errors"][0]["field"] == field
 
 
 def test_an_offering_is_renamed_filtered_and_archived(client, post):
