@@ -83,7 +83,7 @@ def create_unit(
     )
     require_sound(unit)
     changes.require_own(tenant, *products)
-    with changes.conflict_when("billable_unit_name_is_taken_once", _taken(name)):
+    with changes.conflict_when("billable_unit_name_is_taken_once", _taken(name), field="name"):
         unit.save(force_insert=True)
     unit.products.set(products)
     shown = changes.state_of(unit, _SHOWN)
@@ -114,7 +114,8 @@ def edit_unit(
     require_sound(
         BillableUnit(tenant_id=locked.tenant_id, created_at=locked.created_at, **(state | known))
     )
-    with changes.conflict_when("billable_unit_name_is_taken_once", _taken(edits.get("name"))):
+    taken = _taken(edits.get("name"))
+    with changes.conflict_when("billable_unit_name_is_taken_once", taken, field="name"):
         changes.edit(
             locked, edits, editable=EDITABLE, action="BILLABLE_UNIT_UPDATED", actor=actor, now=now
         )

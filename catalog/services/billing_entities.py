@@ -102,7 +102,7 @@ def create_entity(
     )
     _require_sound(entity)
     taken = f"there is a billing entity '{code}' already"
-    with changes.conflict_when("billing_entity_code_is_taken_once", taken):
+    with changes.conflict_when("billing_entity_code_is_taken_once", taken, field="code"):
         entity.save(force_insert=True)
     changes.record(
         entity,

@@ -79,8 +79,10 @@ def edit(
 
 
 @contextmanager
-def conflict_when(constraint: str, detail: str) -> Iterator[None]:
+def conflict_when(constraint: str, detail: str, *, field: str) -> Iterator[None]:
     """Raise Conflict with `detail` when the unique `constraint` refuses what is done inside.
+
+    `field` is what is taken, named as on the wire.
 
     The database decides, so that of two who come at once one is told.
     """
@@ -90,7 +92,8 @@ def conflict_when(constraint: str, detail: str) -> Iterator[None]:
     except IntegrityError as error:
         cause = error.__cause__
         if isinstance(cause, errors.UniqueViolation) and cause.diag.constraint_name == constraint:
-            raise Conflict(detail) from error
+            taken = FieldError(field, "TAKEN", detail)
+            raise Conflict(detail, errors=(taken,)) from error
         raise
 
 

@@ -67,7 +67,7 @@ def create_coupon(
     changes.require_own(tenant, *offerings, *([customer] if customer else []))
     _require_sound(coupon)
     taken = f"there is a coupon '{draft.code}' already"
-    with changes.conflict_when("coupon_code_is_taken_once", taken):
+    with changes.conflict_when("coupon_code_is_taken_once", taken, field="code"):
         coupon.save(force_insert=True)
     coupon.offerings.set(offerings)
     after = changes.state_of(coupon, _SHOWN) | {

@@ -78,7 +78,7 @@ def create_customer(
     _require_sound(customer)
     _require_no_alias(customer)
     taken = f"there is a customer '{customer.external_id}' already"
-    with changes.conflict_when("customer_is_known_by_one_external_id", taken):
+    with changes.conflict_when("customer_is_known_by_one_external_id", taken, field="externalId"):
         customer.save(force_insert=True)
     after = changes.state_of(customer, _SHOWN)
     changes.record(customer, action="CUSTOMER_CREATED", actor=actor, now=now, after=after)
@@ -149,7 +149,8 @@ def add_alias(
         digest=digest,
         created_at=now,
     )
-    with changes.conflict_when("alias_names_one_customer", "this alias names another customer"):
+    taken = "this alias names another customer"
+    with changes.conflict_when("alias_names_one_customer", taken, field="value"):
         alias.save(force_insert=True)
     after = {"customer": customer.external_id, "kind": kind, "label": str(alias)}
     changes.record(alias, action="CUSTOMER_ALIAS_ADDED", actor=actor, now=now, after=after)

@@ -48,9 +48,8 @@ def create_offering(
     changes.require_currency(currency)
     changes.require_own(tenant, *plans)
     _require_sellable(plans, currency)
-    with changes.conflict_when(
-        "offering_code_is_taken_once", f"there is an offering '{code}' already"
-    ):
+    taken = f"there is an offering '{code}' already"
+    with changes.conflict_when("offering_code_is_taken_once", taken, field="code"):
         offering.save(force_insert=True)
     OfferingPlan.objects.bulk_create(
         OfferingPlan(tenant=tenant, offering=offering, rate_plan=plan, position=position)

@@ -51,7 +51,7 @@ def create_product(
         created_at=now,
     )
     _require_sound(product)
-    with changes.conflict_when("product_name_is_taken_once", _taken(name)):
+    with changes.conflict_when("product_name_is_taken_once", _taken(name), field="name"):
         product.save(force_insert=True)
     changes.record(
         product,
@@ -72,7 +72,8 @@ def edit_product(
     locked: Product = rows.get(pk=product.pk)
     _require_step(locked, str(edits.get("lifecycle", locked.lifecycle)))
     _require_sound(_edited_copy(locked, edits))
-    with changes.conflict_when("product_name_is_taken_once", _taken(edits.get("name"))):
+    taken = _taken(edits.get("name"))
+    with changes.conflict_when("product_name_is_taken_once", taken, field="name"):
         changes.edit(
             locked, edits, editable=EDITABLE, action="PRODUCT_UPDATED", actor=actor, now=now
         )

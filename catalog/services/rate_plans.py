@@ -48,7 +48,7 @@ def create_rate_plan(
     changes.require_valid(plan)
     changes.require_currency(currency)
     changes.require_own(tenant, *products)
-    with changes.conflict_when("rate_plan_name_is_taken_once", _taken(name)):
+    with changes.conflict_when("rate_plan_name_is_taken_once", _taken(name), field="name"):
         plan.save(force_insert=True)
     plan.products.set(products)
     draft = RatePlanVersion(tenant=tenant, rate_plan=plan, number=1, created_at=now, **terms)
@@ -155,7 +155,8 @@ def edit_plan(
 ) -> RatePlan:
     """Change how a plan is named, described and taxed, and what it prices; never its currency."""
     locked = _locked_plan(plan)
-    with changes.conflict_when("rate_plan_name_is_taken_once", _taken(edits.get("name"))):
+    taken = _taken(edits.get("name"))
+    with changes.conflict_when("rate_plan_name_is_taken_once", taken, field="name"):
         changes.edit(
             locked,
             edits,
