@@ -56,6 +56,8 @@ def _may_convert(subscription: Subscription) -> bool:
 
 
 def _end_trial(subscription: Subscription, now: datetime) -> None:
+    if subscription.trial_end_at is not None and subscription.trial_end_at <= now:
+        return  # it is over, though nobody has told its state yet
     running = periods.running_period(subscription, now)
     if running is None or running.end_at <= now + periods.FORETOLD:
         return

@@ -162,6 +162,7 @@ def test_routes_are_counted_by_status(name, status):
     assert counted() == (before[0] + 1, before[1] + 1)
 
 
+@pytest.mark.django_db  # closing an answer looks after the connection
 def test_what_may_wait_is_done_when_the_answer_is_closed():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HttpResponse, "close", lambda _: done.append("answer"))

@@ -31,6 +31,7 @@ def ids():
         "metrics": BillableUnitFactory(tenant=tenant).id,
         "rateplans": RatePlanVersionFactory(tenant=tenant).rate_plan_id,
         "offerings": subscription.offering_id,
+        "billing-entities": subscription.billing_entity_id,
         "customers": subscription.customer_id,
         "subscriptions": subscription.id,
         "contracts": ContractFactory(tenant=tenant).id,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aforo.errors import Conflict
@@ -64,6 +64,7 @@ def was_paused(subscription, start, end):
     trial_days=st.sampled_from([0, 20]),
     cycle=st.sampled_from(["WEEKLY", "MONTHLY", "QUARTERLY"]),
 )
+@example(acts=[("convert", 1_968_195)], trial_days=20, cycle="WEEKLY")
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
