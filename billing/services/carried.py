@@ -3,6 +3,7 @@
 Written in the transaction that bills, whose totals, and those they go on in, are locked already.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,29 +116,32 @@ def _carries(invoices: Sequence[NewInvoice]) -> list[Carry]:
 
 
 def _carries_of(new: NewInvoice, coming: _Next) -> Iterator[Carry]:
+    """One per next total; of several of a unit and dimension, the first takes what is left over."""
     moves = moves_of([new.period], contracts=coming.contracts, following=coming.following)
     by_unit = {(move.version_id, move.unit_id): move for move in moves}
+    found: dict[int, tuple[UsageFact, LockedTotal, LockedTotal, Price]] = {}
+    left: defaultdict[tuple[UUID, str], Decimal] = defaultdict(lambda: ZERO)
     for fact in new.facts.usage:
         move = by_unit.get((fact.version_id, fact.unit_id))
         if move is None:
             continue
-        source = coming.totals[new.period.pk, fact.version_id, fact.unit_id, fact.dimension]
-        target = coming.totals.get(
-            (move.next_period_id, move.next_version_id, fact.unit_id, fact.dimension)
-        )
+        owned = (fact.unit_id, fact.dimension)
+        start = coming.following[new.period.pk].start_at
+        left[owned] = EXACT.add(left[owned], _left_over(new, fact, start))
+        source = coming.totals[new.period.pk, fact.version_id, *owned]
+        target = coming.totals.get((move.next_period_id, move.next_version_id, *owned))
         if target is not None:
-            price = coming.price(move)
-            start = coming.following[new.period.pk].start_at
-            yield Carry(source, target, price.source, _rollover(new, fact, price, start))
+            found.setdefault(target.id, (fact, source, target, coming.price(move)))
+    for _, (fact, source, target, price) in sorted(found.items()):
+        owned = (fact.unit_id, fact.dimension)
+        units = left.pop(owned, ZERO) if _takes_rollover(price) else ZERO
+        if price.rollover_cap is not None:
+            units = min(units, price.rollover_cap)
+        yield Carry(source, target, price.source, units)
 
 
-def _rollover(new: NewInvoice, fact: UsageFact, price: Price, start: datetime) -> Decimal:
-    """The units that the next period may use: what is left of older grants, and the new one.
-
-    Its own terms have the last word on how many, and on whether there are any.
-    """
-    if not price.rollover_periods or not takes_allowance(price.source.wire):
-        return ZERO  # a contract may price the next period by a model without an allowance
+def _left_over(new: NewInvoice, fact: UsageFact, start: datetime) -> Decimal:
+    """The units that live on: what is left of older grants, and the new one."""
     draft = new.result.draft
     used = dict(draft.used)
     total = dict(draft.granted).get(fact.running_total_id, ZERO)
@@ -145,4 +149,9 @@ def _rollover(new: NewInvoice, fact: UsageFact, price: Price, start: datetime) -
         if grant.expires_at > start:
             rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
             total = EXACT.add(total, rest)
-    return total if price.rollover_cap is None else min(total, price.rollover_cap)
+    return total
+
+
+def _takes_rollover(price: Price) -> bool:
+    """Its own terms have the last word: a contract may say a model without an allowance."""
+    return bool(price.rollover_periods) and takes_allowance(price.source.wire)

@@ -135,7 +135,7 @@ def usage_facts(
     """
     prices = {(price.version_id, price.unit_id): price for price in contract.prices}
     facts, granted = [], set()
-    for total in totals:
+    for total in sorted(totals, key=lambda one: (not one.rollover, one.id)):
         fact = _usage(
             period,
             total,
