@@ -139,7 +139,8 @@ class BillRuns(TenantListView):
         asked = self.read(NewBillRun)
         own = _environment(self.tenant)
         if asked.get("environment", own) != own:
-            raise Refused(f"tenant '{self.tenant}' is {own}: its key cannot bill elsewhere")
+            reason = f"tenant '{self.tenant}' is {own}: its key cannot bill elsewhere"
+            raise Refused.naming("environment", "MISMATCH", reason)
         run = create_run(
             tenant=self.tenant,
             window_start=asked["billing_period_start"],

@@ -23,7 +23,8 @@ def names() -> tuple[str, ...]:
 def mapping(name: str) -> dict[str, Any]:
     """The JSON of a scenario; NotFound when there is none of that name."""
     if name not in names():
-        raise NotFound(f"there is no scenario '{name}': {', '.join(names())}")
+        reason = f"there is no scenario '{name}': {', '.join(names())}"
+        raise NotFound.naming("name", "NOT_FOUND", reason)
     file = resources.files(__package__).joinpath(_FOLDER, name + _SUFFIX)
     found: dict[str, Any] = msgspec.json.decode(file.read_bytes())
     return found

@@ -161,3 +161,9 @@ def test_a_list_of_runs_costs_the_same_for_one_and_many(queued):
         counts.append(len(queries))
     assert len(set(counts)) == 1
     assert not Invoice.objects.exists()
+
+
+def test_another_environment_is_refused_by_its_field(queued):
+    answer = operator_client(TenantFactory()).post(RUNS, MARCH | {"environment": "TEST"})
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["code"]) == ("environment", "MISMATCH")
