@@ -47,8 +47,10 @@ def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: st
 
 def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
     rows = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
-    for part in reversed(in_part_order(rows.select_related("period"))):
-        _redraft(part, now=now)
+    parts = list(in_part_order(rows.select_related("period")))
+    taken_back = [(part, _take_back(part)) for part in reversed(parts)]
+    for part, old in reversed(taken_back):
+        _draft_again(part, old, now=now)
     for name, value in sums_of(list(in_part_order(rows.all()))).items():
         setattr(whole, name, value)
     whole.save()
@@ -56,9 +58,18 @@ def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
 
 def _redraft(draft: Invoice, *, now: datetime) -> None:
     """Take back what a draft has done and draft it again, in place."""
+    _draft_again(draft, _take_back(draft), now=now)
+
+
+def _take_back(draft: Invoice) -> UUID:
+    """Undo and delete a draft; the id that it had."""
     unbill(draft)
     old = draft.pk
     draft.delete()
+    return old
+
+
+def _draft_again(draft: Invoice, old: UUID, *, now: datetime) -> None:
     assert draft.period_id is not None  # noqa: S101 - only a consolidated one has none
     _draft(draft, ids={draft.period_id: old}, replaces={}, run_id=draft.bill_run_id, now=now)
     Invoice.objects.for_tenant(draft.tenant_id).filter(pk=old).update(

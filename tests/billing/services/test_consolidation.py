@@ -11,12 +11,13 @@ from billing.services import bill_pages
 from billing.services.bill_runs import advance_run
 from billing.services.consolidation import consolidate_run, consolidate_waiting
 from billing.services.grace import issue_due_drafts
-from billing.services.invoices import finalize_invoice
+from billing.services.invoices import bill_periods, finalize_invoice
 from billing.services.regenerating import refresh_invoice, regenerate_invoice
 from billing.services.voiding import void_invoice
 from catalog.models import BillingEntity, Customer
 from tests.billing.build import APRIL, bill_run, priced_subscription
 from tests.billing.metered import meter
+from tests.billing.services.test_openings import MAY, in_advance
 from tests.factories import CustomerFactory, TenantFactory
 from tests.threads import in_threads
 
@@ -190,3 +191,17 @@ def test_eight_at_once_consolidate_a_run_once(queued):
     assert Invoice.objects.filter(kind="CONSOLIDATED").count() == 1
     assert run.window_end == APRIL
     assert len(numbers()) == 5
+
+
+def test_a_draft_with_two_periods_of_one_child_is_refreshed_too(queued):
+    tenant = TenantFactory()
+    parent = CustomerFactory(tenant=tenant, external_id="a-parent", name="Parent Inc.")
+    periods = in_advance(tenant=tenant)[:2]
+    Customer.objects.filter(pk=periods[0].subscription.customer_id).update(parent=parent)
+    run = bill_run(tenant, status="COMPLETED")
+    bill_periods(run=run, period_ids=[one.pk for one in periods], now=MAY)
+    consolidate_run(run_id=run.pk, now=MAY)
+    whole = Invoice.objects.get(kind="CONSOLIDATED")
+    fresh = refresh_invoice(invoice=whole, actor=ACTOR, now=MAY)
+    assert (fresh.total, fresh.parts.count()) == (whole.total, 3)
+    assert broken_truths(tenant_id=tenant.pk, full=True) == {}
