@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import EXACT
+from aforo.money import EXACT, divide
 from billing.pipeline import PlanFact, StageFailed
 from catalog.models import RatePlanVersion, SubscriptionPeriod, UnitPrice, VersionCurrency
 from catalog.pricing import InvalidTerms, Terms
 from catalog.selectors.prices import PeriodPrice, pinned_versions, prices_of_periods
 
+_HUNDRED = Decimal(100)
 READING = "Facts"
 """What a failure before the first of the ten stages is filed under."""
 
@@ -60,8 +61,8 @@ class Price:
         if row.rollover_cap is not None:
             caps.append(row.rollover_cap)
         if row.rollover_cap_percent is not None:
-            share = EXACT.scaleb(row.rollover_cap_percent, -2)
-            caps.append(EXACT.multiply(self.terms.included_free, share))
+            hundredfold = EXACT.multiply(self.terms.included_free, row.rollover_cap_percent)
+            caps.append(divide(hundredfold, _HUNDRED))  # terms take 12 decimals, as grants do
         return min(caps, default=None)
 
 
