@@ -35,6 +35,8 @@ urlpatterns = [path("ask", ask)]
 @pytest.mark.django_db(transaction=True)
 def test_the_worker_logs_under_the_id_of_the_request(monkeypatch):
     monkeypatch.setitem(app.conf, "task_routes", {"tests.tell_request_id": {"queue": QUEUE}})
+    monkeypatch.setattr(app.amqp, "_rtable", None)  # or routes of tests before are remembered
+    monkeypatch.setattr(app.amqp, "router", app.amqp.Router())
 
     answer = Client().get("/ask", HTTP_X_REQUEST_ID="asked-by-me-7")
     with start_worker(app, pool="solo", queues=[QUEUE], perform_ping_check=False):
