@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from billing.models import Invoice
 from billing import simulations as builtin
+from billing.models import Invoice
 from billing.simulations import runner, scenario
 from billing.simulations.outcomes import Outcomes
 from tests.billing.exports.dossiers import judged, unpacked
