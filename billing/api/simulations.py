@@ -101,4 +101,4 @@ class Scenarios(TenantAPIView):
     )
     def get(self, request: Request) -> Response:
         """Their names."""
-        return Response({"names": library.names()})
+        return entity_response({"names": library.names()})

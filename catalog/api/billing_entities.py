@@ -70,6 +70,7 @@ class NewBillingEntity(BillingEntityEdits):
 
 
 class BillingEntitySerializer(WireModelSerializer):
+    tax_url = serializers.CharField(read_only=True, help_text="empty: no engine over HTTP")
     has_tax_secret = serializers.SerializerMethodField()
     has_logo = serializers.SerializerMethodField()
 

@@ -114,8 +114,12 @@ class PinnedPlan(WireSerializer):
     name = serializers.CharField(source="version.rate_plan.name")
     version_id = serializers.UUIDField()
     version = serializers.IntegerField(source="version.number")
-    start_at = serializers.DateTimeField(help_text="periods that begin from then on; null: all")
-    end_at = serializers.DateTimeField(help_text="periods that begin before; null: all")
+    start_at = serializers.DateTimeField(
+        allow_null=True, help_text="periods that begin from then on; null: all"
+    )
+    end_at = serializers.DateTimeField(
+        allow_null=True, help_text="periods that begin before; null: all"
+    )
 
 
 class SubscriptionSerializer(WireModelSerializer):
