@@ -31,6 +31,7 @@ def _lives(connection: psycopg.Connection[Any]) -> bool:
     if monotonic() - _given_at.get(connection, float("-inf")) < TRUSTED_SECONDS:
         return True
     try:
+        connection.autocommit = True  # or asking one that was given back early opens a transaction
         connection.execute("")
     except psycopg.OperationalError:
         return False

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
 from aforo.postgres import base
 
@@ -95,3 +95,13 @@ def test_one_that_was_kept_for_long_is_asked_when_it_comes_back(monkeypatch):
     connection.close()
 
     assert pid() != first
+
+
+def test_one_that_came_back_from_within_a_transaction_is_asked_outside_of_any(monkeypatch):
+    with transaction.atomic():
+        first = pid()
+        connection.close()
+    stands_idle(monkeypatch)
+
+    with transaction.atomic():
+        assert pid() == first
