@@ -7,13 +7,24 @@ pytest-xdist inherit their addresses, so that one cluster serves all.
 import atexit
 import os
 from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
 
 from aforo.embedded.throwaway import throwaway_servers
-
-# Pages are rendered without the manifest that only a collected installation has.
-os.environ["AFORO_STATIC_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
 _servers = ExitStack()
 if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ.update(_servers.enter_context(throwaway_servers()))
     atexit.register(_servers.close)
+
+# Pages are rendered without the manifest that only a collected installation has, and each client
+# of a test would look through all static files again.
+os.environ["AFORO_STATIC_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+os.environ["AFORO_STATIC_UNCOLLECTED"] = "false"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a folder is passed by: importing the slow tests takes seconds of its own."""
+    is_left_out = collection_path.name == "slow" and config.option.markexpr == "not slow"
+    return True if is_left_out else None
