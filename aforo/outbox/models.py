@@ -21,8 +21,8 @@ class OutboxMessage(TenantOwned):
         ordering = ("created_at", "id")
         indexes = (
             models.Index(
-                name="outbox_still_to_carry",
-                fields=("created_at",),
+                name="outbox_to_carry",
+                fields=("id",),
                 condition=models.Q(carried_at__isnull=True),
             ),
             models.Index(name="outbox_of_tenant", fields=("tenant", "-created_at")),

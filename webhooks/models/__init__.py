@@ -1,5 +1,13 @@
-"""The outside world's pushes: who may send them, and what came."""
+"""The outside world's pushes, and ours: who may send them, who is told, and what came."""
 
-from webhooks.models.inbound import WebhookDelivery, WebhookSource
+from webhooks.models.inbound import WebhookDelivery, WebhookMapping, WebhookSource
+from webhooks.models.outbound import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 
-__all__ = ["WebhookDelivery", "WebhookSource"]
+__all__ = [
+    "DeliveryAttempt",
+    "OutboundDelivery",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookMapping",
+    "WebhookSource",
+]
