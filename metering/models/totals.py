@@ -29,7 +29,12 @@ class RunningTotal(models.Model):
         null=True, help_text="what a pricing model or an aggregation must remember, if any"
     )
     rollover = ExactDecimalField(
-        default=0, db_default=0, help_text="included units carried over from earlier periods"
+        default=0,
+        db_default=0,
+        help_text="included units carried over from earlier periods, less those passed on",
+    )
+    passed_on = ExactDecimalField(
+        default=0, db_default=0, help_text="units that later periods may use, since it was billed"
     )
     carried = ExactDecimalField(
         null=True, help_text="level at the end of the period before, of a recurring unit"
