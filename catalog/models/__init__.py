@@ -5,6 +5,7 @@ from catalog.models.billing_entities import BillingEntity
 from catalog.models.contracts import Contract, ContractPhase, ContractPrice
 from catalog.models.coupons import Coupon, CouponRedemption
 from catalog.models.customers import Customer, CustomerAlias
+from catalog.models.features import Feature, FeatureOverride, PlanFeature
 from catalog.models.offerings import Offering, OfferingPlan
 from catalog.models.products import Product
 from catalog.models.rate_plans import RatePlan, RatePlanVersion, UnitPrice, VersionCurrency
@@ -21,8 +22,11 @@ __all__ = [
     "CouponRedemption",
     "Customer",
     "CustomerAlias",
+    "Feature",
+    "FeatureOverride",
     "Offering",
     "OfferingPlan",
+    "PlanFeature",
     "Product",
     "RatePlan",
     "RatePlanVersion",

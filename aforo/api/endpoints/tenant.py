@@ -36,6 +36,7 @@ class TenantSerializer(WireModelSerializer):
             "dead_letter_days",
             "dead_letter_threshold",
             "session_summaries",
+            "access_fallback",
             "now",
             "clock_frozen_at",
             "created_at",
@@ -66,6 +67,11 @@ class TenantEdits(WireSerializer):
     )
     session_summaries = serializers.BooleanField(
         required=False, help_text="one event with the sums of each closed session"
+    )
+    access_fallback = serializers.ChoiceField(
+        Tenant.AccessFallback.choices,
+        required=False,
+        help_text="what access checks answer while nothing can be known of a customer",
     )
 
 

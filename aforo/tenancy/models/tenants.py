@@ -20,6 +20,10 @@ class Tenant(models.Model):
         HOLD = "HOLD", "hold until an operator decides"
         AUTO = "AUTO", "bill with the next invoice"
 
+    class AccessFallback(models.TextChoices):
+        OPEN = "OPEN", "let calls pass"
+        CLOSED = "CLOSED", "deny calls"
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=80, unique=True)
@@ -46,6 +50,13 @@ class Tenant(models.Model):
     )
     dead_letter_threshold = models.PositiveIntegerField(
         null=True, blank=True, help_text="so many open dead letters are told; empty: never"
+    )
+    access_fallback = models.CharField(
+        max_length=8,
+        choices=AccessFallback,
+        default=AccessFallback.OPEN,
+        db_default="OPEN",
+        help_text="what access checks answer while nothing can be known of a customer",
     )
     session_summaries = models.BooleanField(
         default=False,

@@ -31,6 +31,7 @@ SETTINGS = frozenset(
         "dead_letter_days",
         "dead_letter_threshold",
         "session_summaries",
+        "access_fallback",
     }
 )
 
@@ -86,6 +87,7 @@ def create_sandbox(*, tenant: Tenant, actor: Actor, now: datetime) -> Tenant:
         settlement_delay=timedelta(0),
         unknown_metric=tenant.unknown_metric,
         late_policy=tenant.late_policy,
+        access_fallback=tenant.access_fallback,
         hash_secret=secrets.token_bytes(_SECRET_BYTES),
         created_at=now,
     )

@@ -17,6 +17,7 @@ SETTINGS = {
     "deadLetterDays": 30,
     "deadLetterThreshold": 1000,
     "sessionSummaries": True,
+    "accessFallback": "CLOSED",
 }
 
 

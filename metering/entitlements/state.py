@@ -1,0 +1,158 @@
+"""What access checks read: one Redis hash per customer, and the only code that writes to it.
+
+`access:{tenant}:{external id}` has a field `s` (who and what: `Standing`), `m` (`MarginState`), and
+`u:{period}:{total}` for each running total. Every value begins with its version; an older version
+never takes the place of a newer one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+from redis.commands.core import Script
+
+from aforo import valkey
+
+STANDING, MARGIN = "s", "m"
+_READING = """
+    SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+           (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+"""
+# Per key: how many fields, and of each its name, version, value and the version that it may replace
+# although that is higher. Returned: what was refused, as key number, field, version found there.
+_PUT = """
+local function parts(version)
+  local started, number = string.match(version, '^(%d+):(%d+)$')
+  return tonumber(started), tonumber(number)
+end
+local refused, at = {}, 1
+for i, key in ipairs(KEYS) do
+  local count = tonumber(ARGV[at]); at = at + 1
+  for _ = 1, count do
+    local field, version, value, but = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    at = at + 4
+    local stored = redis.call('HGET', key, field)
+    local found = stored and string.match(stored, '^(%d+:%d+) ')
+    local is_newer = false
+    if found and found ~= but then
+      local a, b = parts(found)
+      local c, d = parts(version)
+      is_newer = a > c or (a == c and b > d)
+    end
+    if is_newer then
+      refused[#refused + 1] = i - 1
+      refused[#refused + 1] = field
+      refused[#refused + 1] = found
+    else
+      redis.call('HSET', key, field, version .. ' ' .. value)
+    end
+  end
+end
+return refused
+"""
+
+
+class Version(NamedTuple):
+    """What was read when: since which start of PostgreSQL, and a number that only grows there.
+
+    A commit that a crash took back may have been published; what comes after it is of a new start.
+    """
+
+    started: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.started}:{self.number}"
+
+
+class MarginState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """What margin guards say of a customer in its current period.
+
+    `percent` is None without any revenue. `throttle_rate` is the percentage of calls that may pass
+    under L2_THROTTLE. `by_metric` holds what guards of one metric say, where that is worse.
+    """
+
+    level: str = "NONE"  # L1_ALERT, L2_THROTTLE, L3_BLOCK
+    percent: Decimal | None = None
+    throttle_rate: int = 100
+    retry_after_seconds: int = 1800
+    message: str = ""
+    by_metric: dict[str, "MarginState"] = {}
+
+
+class Field(NamedTuple):
+    """One field of a customer's hash; `but` is a higher version that it replaces all the same."""
+
+    name: str
+    version: Version
+    value: bytes
+    but: str = ""
+
+
+class Refusal(NamedTuple):
+    """A field that was not written: Redis holds `version`, which is higher."""
+
+    customer: str
+    field: str
+    version: str
+
+
+def reading() -> Version:
+    """The version of whatever is read from PostgreSQL after this call: later is newer."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READING)
+        return Version(*cursor.fetchone())
+
+
+def key_of(tenant_id: UUID, customer: str) -> str:
+    """The hash of one customer, by external id."""
+    return f"access:{tenant_id}:{customer}"
+
+
+def put(tenant_id: UUID, fields: Mapping[str, Sequence[Field]]) -> list[Refusal]:
+    """Write fields of customers (by external id), in one round trip; RedisError when it is away.
+
+    What Redis holds in a higher version stays, and is told.
+    """
+    customers = list(fields)
+    arguments: list[str | bytes | int] = []
+    for customer in customers:
+        arguments.append(len(fields[customer]))
+        for name, version, value, but in fields[customer]:
+            arguments += (name, str(version), value, but)
+    keys = [key_of(tenant_id, customer) for customer in customers]
+    told = _put_script()(keys=keys, args=arguments, client=valkey.client())
+    return [
+        Refusal(customers[index], field.decode(), found.decode())
+        for index, field, found in _threes(told)
+    ]
+
+
+def put_margin(
+    tenant_id: UUID, states: Mapping[str, MarginState], *, version: Version
+) -> list[Refusal]:
+    """Write what margin guards say of customers, by external id; in force when this returns.
+
+    `version` is `reading()`, called before what the states follow from was read. RedisError when
+    Redis is away: whoever computes states puts all of them anew every 30 seconds.
+    """
+    return put(
+        tenant_id,
+        {
+            customer: [Field(MARGIN, version, msgspec.json.encode(state))]
+            for customer, state in states.items()
+        },
+    )
+
+
+@cache
+def _put_script() -> Script:
+    return valkey.client().register_script(_PUT)
+
+
+def _threes(told: Sequence[object]) -> Iterable[tuple[int, bytes, bytes]]:
+    return zip(told[0::3], told[1::3], told[2::3], strict=True)  # type: ignore[arg-type]
