@@ -11,11 +11,18 @@ from billing import pipeline
 from billing.models import Invoice
 from billing.pipeline import Facts
 from billing.selectors.progress import earlier_facts
+from billing.services.advances import next_periods
 from billing.services.copying import NewInvoice, write_drafts
 from billing.services.facts import facts_for
 from catalog.models import SubscriptionPeriod
 from metering.ingest.connection import hot_cursor
-from metering.services.watermarks import defer_late, stamp_billed
+from metering.services.watermarks import (
+    defer_late,
+    keep_dimensions,
+    late_totals_of,
+    lock_totals,
+    stamp_billed,
+)
 
 _REPLACING = """
     UPDATE invoices SET replaces_id = r.old
@@ -77,6 +84,22 @@ def waves(work: Work) -> Iterator[Work]:
         wave = [period for period in left if period.pk in taken]
         yield replace(work, periods=wave, adjusted=adjusted)
         left, adjusted = [period for period in left if period.pk not in taken], ()
+
+
+def hold(work: Work) -> None:
+    """Lock at once, in the order of ids, what all waves of `work` will: before the first of them.
+
+    A second wave would lock what is older than what the first holds, and could meet another run
+    that came the other way. Of a single wave, its own statements do that.
+    """
+    subscription_ids = {period.subscription_id for period in work.periods}
+    if len(subscription_ids) == len(work.periods):
+        return
+    period_ids = {period.pk for period in work.periods}
+    following = next_periods(work.tenant_id, work.periods)
+    keep_dimensions(period_ids)
+    late_ids = late_totals_of(work.tenant_id, subscription_ids)
+    lock_totals(period_ids | {period.pk for period in following.values()}, more_ids=late_ids)
 
 
 def place_of(new: NewInvoice) -> tuple[str, datetime, UUID]:

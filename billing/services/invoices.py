@@ -13,7 +13,7 @@ from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, Invoice
 from billing.selectors.families import in_families
 from billing.selectors.periods import adjustable_periods, openable_periods, unbilled_periods
-from billing.services.drafting import Work, draft_invoices, in_order, place_of, waves
+from billing.services.drafting import Work, draft_invoices, hold, in_order, place_of, waves
 from billing.services.grace import issue_or_wait
 from billing.services.invoice_states import locked_invoice, require_whole
 from billing.services.issuing import Issue, issue_drafts
@@ -41,6 +41,7 @@ def bill_periods(*, run: BillRun, period_ids: Collection[UUID], now: datetime) -
         auto_finalize=run.auto_finalize,
         run_id=run.id,
     )
+    hold(work)
     openings = in_order(period_ids, openable_periods(tenant_id=tenant_id, until=now))
     # Openings first: the invoice of a period does not ask again for what was asked in advance.
     invoices = draft_openings(replace(work, periods=openings, adjusted=()), now=now)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db.models import Q
 
@@ -12,17 +13,18 @@ from catalog.models import BillableUnit, Subscription
 from catalog.pricing import parse_terms, parts_to_json
 from metering.selectors.corrections import taken_back
 from metering.selectors.events import events_of_span
+from metering.services.passing_on import take_units_back
 from metering.services.watermark_returns import (
     LateSpan,
     lock_totals_from,
+    unbill_period,
     unbill_spans,
-    unbill_totals,
 )
 
 _STAMPING = (Invoice.Kind.PERIOD, Invoice.Kind.ADJUSTMENT)
 
 
-def unbill(invoice: Invoice) -> None:
+def unbill(invoice: Invoice, *, now: datetime) -> None:
     """Make what a locked invoice billed unbilled again: as if it had never been drafted.
 
     Conflict when a later invoice of the subscription has built on it: on its watermarks, on the
@@ -32,7 +34,9 @@ def unbill(invoice: Invoice) -> None:
     _lock(invoice, spans)
     require_last(invoice)
     if invoice.kind in _STAMPING:
-        unbill_totals([one.running_total_id for one in spans if not one.line.is_adjustment])
+        if invoice.kind == Invoice.Kind.PERIOD and invoice.period_id is not None:
+            take_units_back(tenant_id=invoice.tenant_id, period_id=invoice.period_id, now=now)
+            unbill_period(invoice.period_id)
         unbill_spans([_late_span(one) for one in spans if one.line.is_adjustment])
     RolloverUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()
     CouponUse.objects.for_tenant(invoice.tenant_id).filter(invoice=invoice).delete()

@@ -20,6 +20,7 @@ from metering.services.watermarks import (
     LockedTotal,
     WantedTotal,
     ensure_totals,
+    keep_dimensions,
     late_totals_of,
     lock_totals,
 )
@@ -42,6 +43,9 @@ def locked_totals(
     All are locked by one statement in the order of their ids, and with them those totals of the
     next periods that begin with something of these.
     """
+    own_ids = {period.id for period in periods}
+    if own_ids:
+        keep_dimensions(own_ids)
     ensure_totals(
         WantedTotal(period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id)
         for period in periods
@@ -49,7 +53,6 @@ def locked_totals(
     )
     moves = list(moves_of(periods, contracts=contracts, following=following))
     ensure_next_totals(moves)
-    own_ids = {period.id for period in periods}
     next_ids = {move.next_period_id for move in moves}
     subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
     late_ids = [

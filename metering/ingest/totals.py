@@ -1,6 +1,6 @@
 """Running totals as the drain sees them: made when missing, locked in order, written back whole."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -33,6 +33,11 @@ _FIND = """
     FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[]) AS given(p, v, u, d)
     JOIN running_totals r
       ON r.period_id = p AND r.plan_version_id = v AND r.unit_id = u AND r.dimension = d
+"""
+# Whoever bills a period holds it against us: a dimension is new before its totals are locked and
+# read for good, or after they were stamped, as `_CREATE` sees then. Never beside it.
+_BEFORE_NEW_DIMENSIONS = """
+    SELECT FROM subscription_periods WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 """
 # Locked in id order by everybody: two drains, or a drain and a bill run, cannot deadlock.
 _LOCK = """
@@ -71,6 +76,7 @@ _FORGET = """
     WHERE running_total_id = %s AND value = %s::uuid AND NOT is_carried
 """
 EMPTY_DIGEST = bytes(32)
+_KEY_OF_UNIT = 48  # bytes of a key of no dimension: period, plan version, unit
 
 
 class Total(msgspec.Struct, gc=False, eq=False):
@@ -95,12 +101,20 @@ def ids_of(targets: Iterable[Target]) -> dict[Target, int]:
     missing = {_key(target): target for target in targets if target.total_id is None}
     if not missing:
         return ids
+    _await_bills({key[:16] for key in missing if len(key) > _KEY_OF_UNIT})
     found = _made(missing)
     there = sorted(missing.keys() - found.keys())
     if there:
         with hot_cursor() as cursor:
             found |= {key: total_id for total_id, key in cursor.execute(_FIND, _parts(there))}
     return ids | {target: found[_key(target)] for target in targets if target.total_id is None}
+
+
+def _await_bills(periods: Collection[bytes]) -> None:
+    """Wait for whoever bills these periods, and let nobody begin, until the end of our drain."""
+    if periods:
+        with hot_cursor() as cursor:
+            cursor.execute(_BEFORE_NEW_DIMENSIONS, (uuids(sorted(periods)),))
 
 
 def _made(missing: dict[bytes, Target]) -> dict[bytes, int]:

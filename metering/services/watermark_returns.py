@@ -9,8 +9,9 @@ from metering.ingest.connection import hot_cursor
 
 _WHOLE = """
     UPDATE running_totals SET billed_position = NULL, billed_quantity = NULL,
-        billed_event_count = NULL, billed_revenue = NULL
-    WHERE id = ANY(%s)
+        billed_event_count = NULL, billed_revenue = NULL, billed_state = NULL,
+        billed_adjustments = NULL
+    WHERE period_id = %s RETURNING id
 """
 _NOT_LATE = "DELETE FROM late_totals WHERE running_total_id = ANY(%s)"
 _SPANS = """
@@ -66,11 +67,14 @@ def lock_totals_from(
         cursor.execute(_LOCK_FROM, (tenant_id, subscription_id, period_id, list(more_ids)))
 
 
-def unbill_totals(total_ids: Collection[int]) -> None:
-    """Take the watermark of locked totals away: all of their usage is to be billed again."""
+def unbill_period(period_id: UUID) -> None:
+    """Take the watermark of a period's locked totals away: all of its usage is to be billed again.
+
+    Of those that have no line too: by the total of no dimension, a new one knows that it is late.
+    """
     with hot_cursor() as cursor:
-        cursor.execute(_WHOLE, (list(total_ids),))
-        cursor.execute(_NOT_LATE, (list(total_ids),))
+        rows = cursor.execute(_WHOLE, (period_id,)).fetchall()
+        cursor.execute(_NOT_LATE, ([total_id for (total_id,) in rows],))
 
 
 def unbill_spans(spans: Sequence[LateSpan]) -> None:

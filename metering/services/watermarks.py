@@ -30,6 +30,11 @@ _ENSURE = """
         AS wanted (tenant_id, subscription_id, plan_version_id, unit_id, period_id)
     ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
 """
+# A drain holds the periods in which it makes totals of dimensions FOR UPDATE; this keeps it out,
+# and nobody else, not even who cuts such a period.
+_KEEP_DIMENSIONS = """
+    SELECT FROM subscription_periods WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE
+"""
 _LOCK = """
     SELECT t.id, t.tenant_id, t.subscription_id, t.plan_version_id, t.unit_id, t.dimension,
            t.period_id, t.quantity, t.event_count, t.revenue, t.position, t.digest,
@@ -129,6 +134,15 @@ class LockedTotal:
     def terms(self, of_period: Terms) -> Terms:
         """The terms of its dimension, with what it was granted by rollover."""
         return with_rollover(of_period.of_dimension(self.dimension), self.rollover)
+
+
+def keep_dimensions(period_ids: Collection[UUID]) -> None:
+    """Let no event make a total of another dimension in these periods until our transaction ends.
+
+    Waits for those that are at it. Of several waves of one transaction, before the first.
+    """
+    with hot_cursor() as cursor:
+        cursor.execute(_KEEP_DIMENSIONS, (list(period_ids),))
 
 
 def ensure_totals(wanted: Iterable[WantedTotal]) -> None:
