@@ -6,7 +6,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metering", "0031_margin_guards"),
+        ("metering", "0032_monitors_and_alerts"),
     ]
 
     operations = [
