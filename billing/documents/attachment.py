@@ -39,6 +39,7 @@ def attached(document: InvoiceDocument) -> str:
         "subtotal": f"{document.subtotal:.{digits}f}",
         "discountTotal": f"{document.discount_total:.{digits}f}",
         "taxTotal": f"{document.tax_total:.{digits}f}",
+        "taxPending": document.is_tax_pending,
         "total": f"{document.total:.{digits}f}",
         "digest": document.digest.hex(),
     }

@@ -3,7 +3,7 @@
 import re
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime, format_interval
 from babel.numbers import NumberPattern, get_currency_name
 
-from aforo.money import ZERO, exact, minor_units
+from aforo.money import EXACT, ZERO, exact, minor_units
 
 ENGLISH = "en"
 _SYMBOL_AT_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")  # CLDR wants a space there, babel puts none
@@ -49,6 +49,15 @@ class Formats:
         """A quantity with all its decimals."""
         pattern = self.locale.decimal_formats[None]
         return self._apply(pattern, value, 0, _decimals(value))
+
+    def percent(self, value: Decimal) -> str:
+        """A percentage with all its decimals: 7.5 is 7.5 %."""
+        pattern = self.locale.percent_formats[None]
+        return self._apply(pattern, EXACT.scaleb(value, -2), 0, _decimals(value))
+
+    def day(self, day: date) -> str:
+        """A day, short enough to stand in a sentence."""
+        return format_date(day, "medium", locale=self.locale)
 
     def date(self, moment: datetime) -> str:
         """The day of `moment` in the invoice's zone."""

@@ -65,7 +65,7 @@ class DocumentLine:
     """One line; `event_count` is None where no events are behind it.
 
     `period` is the earlier one that an adjustment is of; None is the invoice's own. `covers` is
-    what a fee in advance pays for.
+    what a fee in advance pays for; `model` is how its usage was priced.
     """
 
     description: str
@@ -78,6 +78,7 @@ class DocumentLine:
     covers: tuple[datetime, datetime] | None = None
     type: str = "CHARGE"
     tax_percent: Decimal | None = None
+    model: str = ""
 
     @classmethod
     def of(cls, line: InvoiceLine) -> Self:
@@ -93,6 +94,7 @@ class DocumentLine:
             covers=_period(line.covers_start_at, line.covers_end_at),
             type=line.type,
             tax_percent=line.tax_percent,
+            model=str((line.terms or {}).get("model") or ""),
         )
 
     @property
@@ -117,11 +119,15 @@ class DocumentPart:
     name: str
     lines: tuple[DocumentLine, ...]
     total: Decimal
+    is_tax_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InvoiceDocument:
-    """Everything on the paper. Times are aware; `time_zone` and `language` say how to show them."""
+    """Everything on the paper. Times are aware; `time_zone` and `language` say how to show them.
+
+    `is_tax_pending`: it is a draft, and its tax has not been calculated yet.
+    """
 
     invoice_id: str
     status: str
@@ -145,6 +151,7 @@ class InvoiceDocument:
     kind: str = "PERIOD"
     branding: Branding = Branding()
     parts: tuple[DocumentPart, ...] = ()
+    is_tax_pending: bool = False
 
     @property
     def reference(self) -> str:
@@ -160,6 +167,7 @@ class InvoiceDocument:
 def document_of(invoice: Invoice) -> InvoiceDocument:
     """The document of a stored invoice; prefetch `lines__spans` when there are several."""
     prefetch_related_objects([invoice], "lines__spans", "billing_entity")
+    parts = tuple(_parts_of(invoice))
     return InvoiceDocument(
         invoice_id=str(invoice.pk),
         status=invoice.status,
@@ -182,7 +190,8 @@ def document_of(invoice: Invoice) -> InvoiceDocument:
         digest=bytes(invoice.digest),
         kind=invoice.kind,
         branding=_branding_of(invoice),
-        parts=tuple(_parts_of(invoice)),
+        parts=parts,
+        is_tax_pending=_is_tax_pending(invoice) or any(part.is_tax_pending for part in parts),
     )
 
 
@@ -195,7 +204,13 @@ def _parts_of(invoice: Invoice) -> Iterator[DocumentPart]:
         return
     for part in parts_of(invoice).prefetch_related("lines__spans"):
         name = Party.of(part.buyer).name
-        yield DocumentPart(str(part), name, _lines_of(part), part.total)
+        lines, pending = _lines_of(part), _is_tax_pending(part)
+        yield DocumentPart(str(part), name, lines, part.total, is_tax_pending=pending)
+
+
+def _is_tax_pending(invoice: Invoice) -> bool:
+    is_draft = invoice.status == Invoice.Status.DRAFT
+    return is_draft and invoice.tax_status != Invoice.TaxStatus.SETTLED
 
 
 def _branding_of(invoice: Invoice) -> Branding:

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO
@@ -15,7 +16,8 @@ from billing.documents.invoice import (
     InvoiceDocument,
     Party,
 )
-from billing.documents.words import Words, charge_in, note_in
+from billing.documents.wording import TaxSaid, Wording, tax_said
+from billing.documents.words import Words
 
 Shown = dict[str, object]
 
@@ -29,7 +31,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 def presented(document: InvoiceDocument, formats: Formats, words: Words) -> Shown:
     """JSON-safe text only: nothing is left to compute, format or decide for a template."""
-    heading = _heading(document, words)
+    heading, wording = _heading(document, words), Wording(words, formats)
     return {
         "language": formats.locale.language,
         "words": words,
@@ -46,10 +48,10 @@ def presented(document: InvoiceDocument, formats: Formats, words: Words) -> Show
         "particulars": [
             {"label": label, "text": text} for label, text in _particulars(document, formats, words)
         ],
-        "lines": _lines(document.lines, formats, words),
-        "parts": [_part(part, formats, words) for part in document.parts],
-        "sums": [{"label": label, "text": text} for label, text in _sums(document, formats, words)],
-        "notes": _notes(document, words),
+        "lines": _lines(document.lines, wording),
+        "parts": [_part(part, wording) for part in document.parts],
+        "sums": [{"label": label, "text": text} for label, text in _sums(document, wording)],
+        "notes": _notes(document, wording),
         "total": formats.amount(document.total),
         "due": _due(document, formats, words),
         "currency": words["currency"].format(name=formats.currency_name(), code=document.currency),
@@ -106,91 +108,104 @@ def _particulars(
         yield words["customer"], document.buyer.reference
 
 
-def _part(part: DocumentPart, formats: Formats, words: Words) -> Shown:
-    taxes = [{"label": tax, "text": text} for tax, text in _taxes(part.lines, formats)]
+def _part(part: DocumentPart, wording: Wording) -> Shown:
+    taxes = [{"label": tax, "text": text} for tax, text in _taxes(part.lines, wording)]
+    if part.is_tax_pending:
+        taxes = [_pending(wording)]
     return {
-        "title": words["of_part"].format(number=part.number, name=part.name),
-        "total": formats.amount(part.total),
-        "lines": _lines(part.lines, formats, words),
+        "title": wording.words["of_part"].format(number=part.number, name=part.name),
+        "total": wording.formats.amount(part.total),
+        "lines": _lines(part.lines, wording),
         "taxes": taxes,
     }
 
 
-def _lines(lines: Iterable[DocumentLine], formats: Formats, words: Words) -> list[Shown]:
+def _lines(lines: Iterable[DocumentLine], wording: Wording) -> list[Shown]:
     """What was sold and taken off. Taxes are among the sums, one figure for each rate."""
-    return [_line(line, formats, words) for line in lines if not line.is_tax]
+    return [_line(line, wording) for line in lines if not line.is_tax]
 
 
-def _line(line: DocumentLine, formats: Formats, words: Words) -> Shown:
+def _line(line: DocumentLine, wording: Wording) -> Shown:
+    formats = wording.formats
     quantity = "" if line.quantity is None else formats.quantity(line.quantity)
     rounded = line.charges or line.exact_amount != line.amount
     return {
-        "description": _description(line, formats, words),
-        "covers": _covers(line, formats, words),
+        "description": wording.line(line),
+        "covers": _covers(line, wording),
         "quantity": quantity,
         "exact": formats.exact_amount(line.exact_amount) if rounded else "",
         "amount": formats.amount(line.amount),
-        "charges": [_charge(charge, formats, words) for charge in line.charges],
-        "events": "" if line.event_count is None else _events(line.event_count, formats, words),
+        "charges": [_charge(charge, line.model, wording) for charge in line.charges],
+        "events": "" if line.event_count is None else _events(line.event_count, wording),
     }
 
 
-def _description(line: DocumentLine, formats: Formats, words: Words) -> str:
-    if line.period is None:
-        return line.description
-    return f"{line.description} ({formats.period(*line.period, between=words['between'])})"
-
-
-def _covers(line: DocumentLine, formats: Formats, words: Words) -> str:
+def _covers(line: DocumentLine, wording: Wording) -> str:
     if line.covers is None:
         return ""
-    period = formats.period(*line.covers, between=words["between"])
-    return words["service_period"].format(period=period)
+    period = wording.formats.period(*line.covers, between=wording.words["between"])
+    return wording.words["service_period"].format(period=period)
 
 
-def _charge(charge: DocumentCharge, formats: Formats, words: Words) -> Shown:
-    price = charge.unit_price
+def _charge(charge: DocumentCharge, model: str, wording: Wording) -> Shown:
+    formats, price = wording.formats, charge.unit_price
     return {
-        "label": charge_in(words, charge.label),
+        "label": wording.charge(charge.label, model=model),
         "quantity": formats.quantity(charge.quantity) if charge.quantity else "",
         "price": "" if price is None else formats.exact_amount(price),
         "exact": formats.exact_amount(charge.amount),
     }
 
 
-def _events(count: int, formats: Formats, words: Words) -> str:
-    proven = words["proven_one" if count == 1 else "proven_many"]
-    return proven.format(count=formats.quantity(Decimal(count)))
+def _events(count: int, wording: Wording) -> str:
+    proven = wording.words["proven_one" if count == 1 else "proven_many"]
+    return proven.format(count=wording.formats.quantity(Decimal(count)))
 
 
-def _sums(document: InvoiceDocument, formats: Formats, words: Words) -> Iterator[tuple[str, str]]:
+def _sums(document: InvoiceDocument, wording: Wording) -> Iterator[tuple[str, str]]:
+    words, formats = wording.words, wording.formats
     yield words["subtotal"], formats.amount(document.subtotal)
     if document.discount_total:
         yield words["discount"], formats.amount(EXACT.minus(document.discount_total))
-    taxes = list(_taxes(_all_lines(document), formats))
+    taxes = list(_taxes(_all_lines(document), wording))
     yield from taxes
-    if not taxes:
+    if document.is_tax_pending:
+        yield words["tax"], words["tax_pending"]
+    elif not taxes:
         yield words["tax"], formats.amount(document.tax_total)
 
 
-def _taxes(lines: Iterable[DocumentLine], formats: Formats) -> Iterator[tuple[str, str]]:
-    """Each tax by its name and rate, summed over the lines that it is of."""
-    sums: dict[str, Decimal] = {}
+def _pending(wording: Wording) -> dict[str, str]:
+    return {"label": wording.words["tax"], "text": wording.words["tax_pending"]}
+
+
+def _taxes(lines: Iterable[DocumentLine], wording: Wording) -> Iterator[tuple[str, str]]:
+    """Each tax by its name and rate, summed, like what it is of, over all its lines."""
+    sums: dict[TaxSaid | str, tuple[Decimal, Decimal]] = {}
     for line in lines:
         if line.is_tax and not _is_note(line):
-            sums[line.description] = EXACT.add(sums.get(line.description, ZERO), line.amount)
-    for name, amount in sums.items():
-        yield name, formats.amount(amount)
+            said = tax_said(line)
+            tax = line.description if said is None else replace(said, base=ZERO)
+            base, amount = sums.get(tax, (ZERO, ZERO))
+            more = ZERO if said is None else said.base
+            sums[tax] = EXACT.add(base, more), EXACT.add(amount, line.amount)
+    for tax, (base, amount) in sums.items():
+        label = tax if isinstance(tax, str) else wording.tax(replace(tax, base=base))
+        yield label, wording.formats.amount(amount)
 
 
-def _notes(document: InvoiceDocument, words: Words) -> list[str]:
-    """Why there is no tax: each reason once."""
-    notes = (note_in(words, line.description) for line in _all_lines(document) if _is_note(line))
+def _notes(document: InvoiceDocument, wording: Wording) -> list[str]:
+    """Why there is no tax, or none yet: each reason once."""
+    notes = [wording.note(line.description) for line in _all_lines(document) if _is_note(line)]
+    if document.is_tax_pending:
+        notes.append(wording.words["tax_pending_note"])
     return list(dict.fromkeys(notes))
 
 
 def _is_note(line: DocumentLine) -> bool:
-    return line.is_tax and not line.amount and not line.tax_percent
+    """Whether a line of tax asks for nothing and says why; a rate of zero is a rate."""
+    is_nothing = line.is_tax and not line.amount and not line.tax_percent
+    return is_nothing and tax_said(line) is None
 
 
 def _all_lines(document: InvoiceDocument) -> Iterator[DocumentLine]:

@@ -128,3 +128,17 @@ def test_colour_and_last_word_are_those_of_the_invoice_and_the_picture_is_todays
     assert document_of(invoice).branding == Branding(b"<svg/>", "#112233", "Today")
     invoice.seller |= {"accentColor": "#445566", "footer": ""}
     assert document_of(invoice).branding == Branding(b"<svg/>", "#445566", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "tax_status", "is_pending"),
+    [
+        ("DRAFT", "PENDING", True),
+        ("DRAFT", "FAILED", True),
+        ("DRAFT", "SETTLED", False),
+        ("VOID", "PENDING", False),
+    ],
+)
+def test_only_a_draft_waits_for_its_tax(status, tax_status, is_pending):
+    given = document_of(stored(status=status, tax_status=tax_status))
+    assert given.is_tax_pending is is_pending

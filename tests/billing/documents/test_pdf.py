@@ -35,7 +35,7 @@ def test_everything_that_is_owed_and_why_is_on_the_paper():
         "Inference: input_tokens 3,684,096 $9.368192 $9.37",
         "tier 2 2,000,000 $0.0000025 $5.00",
         "tier 3 684,096 $0.000002 $1.368192",
-        "overage, 8 blocks of 100 at 0.5 764 $4.00",
+        "overage, 8 blocks of 100 at $0.50 764 $4.00",
         "proven by 1,764 events",
         "Subtotal $63.07",
         "Tax $0.00",
@@ -216,6 +216,24 @@ def test_a_language_without_a_font_is_set_in_english_and_says_so():
         assert "Total $63.07" in text
 
 
+def test_a_draft_without_its_tax_says_so_in_every_language():
+    for language in sorted(set(LANGUAGES) - {"ja"}):
+        words = LANGUAGES[language]
+        (text,) = pages_of(draft(language=language, is_tax_pending=True))
+        assert f"{words['tax']} {words['tax_pending']} {words['total']} " in text
+        assert words["tax_pending_note"] in text
+    assert LANGUAGES["en"]["tax_pending_note"] not in pages_of(draft())[0]
+
+
+def test_a_part_without_its_tax_says_so_too():
+    parts = tuple(
+        DocumentPart(f"d{number}", "Child", LINES, Decimal(1), is_tax_pending=number == 1)
+        for number in (1, 2)
+    )
+    whole = draft(kind="CONSOLIDATED", lines=(), parts=parts, is_tax_pending=True)
+    assert " ".join(pages_of(whole)).count("Tax not calculated yet") == 2
+
+
 TAXED = (
     LINES[0],
     DocumentLine(
@@ -231,6 +249,36 @@ TAXED = (
 def test_taxes_are_summed_by_rate_below_the_lines():
     (text,) = pages_of(document(lines=TAXED, tax_total=Decimal(10), total=Decimal("73.07")))
     assert "Subtotal $63.07 VAT 19 % $9.00 VAT 7 % $1.00 Total $73.07" in text
+
+
+def tax(name, amount, percent):
+    return DocumentLine(
+        name,
+        Decimal(amount),
+        Decimal(amount),
+        type="TAX_ADJUSTMENT",
+        tax_percent=Decimal(percent),
+    )
+
+
+def test_a_tax_is_summed_over_parts_with_what_it_is_of():
+    parts = tuple(
+        DocumentPart(f"INV-7/{number}", "Child", (LINES[0], tax(name, amount, 19)), Decimal(1))
+        for number, name, amount in (
+            (1, "VAT 19 % on 49.00", "9.31"),
+            (2, "VAT 19 % on 1.00", "0.19"),
+        )
+    )
+    text = " ".join(pages_of(document(kind="CONSOLIDATED", lines=(), parts=parts, language="de")))
+    assert "VAT 19 % auf 50,00 $ 9,50 $" in text
+    assert "VAT 19 % auf 49,00 $ 9,31 $" in text
+
+
+def test_a_rate_of_zero_is_a_rate_and_an_export_names_its_country():
+    (text,) = pages_of(document(lines=(*LINES, tax("VAT 0 % on 63.07", 0, 0)), language="fr"))
+    assert "VAT 0 % sur 63,07 $US 0,00 $US" in text
+    (text,) = pages_of(document(lines=(*LINES, tax("No tax: export to US", 0, 0)), language="es"))
+    assert "Sin impuesto: exportación, Estados Unidos." in text
 
 
 def test_a_reverse_charge_is_named_in_the_customers_language():
