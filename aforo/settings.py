@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # --- what this installation is -----------------------------------------------------------
 DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")  # also keys the hashes of customer aliases: keep it
+SEALING_KEYS = env.list("AFORO_SEALING_KEYS", default=[])  # the first seals, each opens
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("AFORO_SITE_URL", default="http://127.0.0.1:8000")
@@ -167,6 +168,11 @@ GATEWAY_TOKENS = env.list("AFORO_GATEWAY_TOKENS", default=[])
 
 # --- requests of ours to servers of other people ---------------------------------------------
 PRIVATE_DESTINATIONS = env.bool("AFORO_PRIVATE_DESTINATIONS", default=False)  # also without TLS
+
+# --- facts that are told to others -----------------------------------------------------------
+FACT_CHECKER = (  # looks at each payload that is published; costs too much for every day
+    "aforo.outbox.checking.require_valid" if env.bool("AFORO_CHECK_FACTS", default=DEBUG) else ""
+)
 
 # --- the live stream, from a process of its own ---------------------------------------------
 STREAM_URL = env.str("AFORO_STREAM_URL", default="")  # empty: the proxy of the web process has it

@@ -23,6 +23,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 os.environ["AFORO_STATIC_STORAGE"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 os.environ["AFORO_STATIC_UNCOLLECTED"] = "false"
 
+os.environ["AFORO_CHECK_FACTS"] = "true"
+
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Whether a folder is passed by: importing the slow tests takes seconds of its own."""

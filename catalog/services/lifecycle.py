@@ -5,6 +5,7 @@ Every state that it comes into is a phase: a row that is written once and never 
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -46,6 +47,14 @@ FACTS: Mapping[str, str] = {
     State.EXPIRED: "subscription.expired",
     State.CANCELLED: "subscription.cancelled",
 }
+CHANGES = frozenset(
+    {
+        "subscription.upgraded",
+        "subscription.downgraded",
+        "subscription.migrated",
+        "subscription.moved_to_version",
+    }
+)
 
 
 @transaction.atomic
@@ -127,14 +136,17 @@ def phase_of(
 
 
 def tell(fact: str, subscription: Subscription, *, now: datetime) -> None:
-    """Publish `fact` about a subscription in the caller's transaction."""
-    publish(
-        tenant_id=subscription.tenant_id,
-        fact=fact,
-        subject=subscription.pk,
-        payload=told_of(subscription),
-        now=now,
-    )
+    """Publish `fact` about a subscription in the caller's transaction, changes by both names."""
+    told: dict[str, Any] = {
+        "tenant_id": subscription.tenant_id,
+        "subject": subscription.pk,
+        "now": now,
+    }
+    payload = told_of(subscription)
+    publish(fact=fact, payload=payload, **told)
+    if fact in CHANGES:
+        change = fact.removeprefix("subscription.")
+        publish(fact="subscription.changed", payload=payload | {"change": change}, **told)
 
 
 def told_of(subscription: Subscription) -> dict[str, object]:
