@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils import timezone
 
+from aforo.tenancy.admin_acts import Act, ActForm
 from aforo.tenancy.services.actors import Actor
-from billing.admin.acts import Act, ConfirmForm
 from billing.models import BillRun
 from billing.services.bill_runs import execute_run
 from billing.services.run_repairs import cancel_run, retry_run
@@ -40,7 +40,7 @@ ACTS: Mapping[str, Act] = {
         " in its window.",
         {Status.CREATED},
         _execute,
-        ConfirmForm,
+        ActForm,
     ),
     "cancel": Act(
         "Cancel",

@@ -13,8 +13,9 @@ from django.utils.http import urlencode
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
+from aforo.tenancy.admin_acts import Act
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, actor_of
-from billing.admin.acts import Act, ActsOnRow
+from billing.admin.acts import ActsOnReadRow
 from billing.admin.bill_run_acts import acts_of_run
 from billing.admin.explained import money
 from billing.downloads import reconciliation_response
@@ -53,7 +54,7 @@ _ITEM_STATES = {
 
 
 @admin.register(BillRun)
-class BillRunAdmin(ActsOnRow):
+class BillRunAdmin(ActsOnReadRow):
     """Runs are made over the API and by Beat; here they are watched, started, tried again."""
 
     list_display = (

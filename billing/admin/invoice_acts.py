@@ -7,8 +7,8 @@ from django import forms
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from aforo.tenancy import clock
+from aforo.tenancy.admin_acts import Act, NoteForm, ReasonForm
 from aforo.tenancy.services.actors import Actor
-from billing.admin.acts import Act, NoteForm, ReasonForm
 from billing.models import Invoice
 from billing.services.invoice_states import LEGAL, mark_uncollectible
 from billing.services.invoices import finalize_invoice

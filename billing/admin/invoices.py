@@ -16,10 +16,11 @@ from unfold.decorators import display
 
 from aforo.errors import AforoError
 from aforo.tenancy import clock
+from aforo.tenancy.admin_acts import Act
 from aforo.tenancy.admin_base import TenantFilter, actor_of, role_in
 from aforo.tenancy.roles import EXPORTERS
 from aforo.tenancy.services import audit
-from billing.admin.acts import Act, ActsOnRow
+from billing.admin.acts import ActsOnReadRow
 from billing.admin.explained import money, relatives_of, shown_stages, stored_lines
 from billing.admin.invoice_acts import acts_of_invoice
 from billing.admin.taxes import AsksTaxEngine
@@ -47,7 +48,7 @@ class InvoiceForm(forms.ModelForm):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(AsksTaxEngine, ActsOnRow):
+class InvoiceAdmin(AsksTaxEngine, ActsOnReadRow):
     """What is owed. An invoice is made by a bill run; its content is never edited."""
 
     list_display = (

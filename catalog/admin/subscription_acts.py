@@ -1,44 +1,48 @@
 """What can be pressed on the page of a subscription: each act asks for a reason, on a page."""
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminSplitDateTimeWidget,
-    UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
+from aforo.tenancy import clock
+from aforo.tenancy.admin_acts import Act, ReasonForm
+from aforo.tenancy.services.actors import Actor
 from catalog.admin.base import Doer
 from catalog.models import Offering, RatePlanVersion, Subscription
 from catalog.services import pauses, plan_changes, subscriptions, trials
 from catalog.services.subscriptions import NOW, PERIOD_END
 
 AT = "AT"
+Given = Mapping[str, Any]
 State = Subscription.State
 _RUNNING = frozenset(Subscription.RUNNING)
 _WHEN = ((NOW, "now"), (PERIOD_END, "when the billing period ends"))
 
 
-class ReasonForm(forms.Form):
+class Asked(Doer):
+    """What every act on a subscription takes."""
+
+    subscription: Subscription
+
+
+class PhaseForm(ReasonForm):
     """Why: kept with the phase, and in the audit log."""
 
-    reason = forms.CharField(
-        max_length=1000,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Kept with the subscription's phases, and in the audit log.",
-    )
     field_order: tuple[str, ...] = ("when", "reason")
 
-    def __init__(self, subscription: Subscription, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.subscription = subscription
+    def __init__(self, row: Subscription, *args: Any, **kwargs: Any) -> None:
+        super().__init__(row, *args, **kwargs)
+        kept = "Kept with the subscription's phases, and in the audit log."
+        self.fields["reason"].help_text = kept
 
 
-class CancelForm(ReasonForm):
+class CancelForm(PhaseForm):
     when = forms.ChoiceField(choices=(*_WHEN, (AT, "at this time")), widget=UnfoldAdminSelectWidget)
     at = forms.SplitDateTimeField(
         required=False, widget=UnfoldAdminSplitDateTimeWidget, help_text="in UTC, never before now"
@@ -52,7 +56,7 @@ class CancelForm(ReasonForm):
         return given
 
 
-class ChangeForm(ReasonForm):
+class ChangeForm(PhaseForm):
     """From when, and whether a period that is cut is prorated."""
 
     when = forms.ChoiceField(choices=_WHEN, widget=UnfoldAdminSelectWidget)
@@ -71,12 +75,10 @@ class OfferingForm(ChangeForm):
     )
     field_order = ("offering", "when", "prorate", "reason")
 
-    def __init__(self, subscription: Subscription, *args: Any, **kwargs: Any) -> None:
-        super().__init__(subscription, *args, **kwargs)
-        others = Offering.objects.for_tenant(subscription.tenant_id).filter(
-            status=Offering.Status.ACTIVE
-        )
-        _choices(self, "offering", others.exclude(pk=subscription.offering_id).order_by("name"))
+    def __init__(self, row: Subscription, *args: Any, **kwargs: Any) -> None:
+        super().__init__(row, *args, **kwargs)
+        others = Offering.objects.for_tenant(row.tenant_id).filter(status=Offering.Status.ACTIVE)
+        _choices(self, "offering", others.exclude(pk=row.offering_id).order_by("name"))
 
 
 class VersionForm(ChangeForm):
@@ -86,28 +88,15 @@ class VersionForm(ChangeForm):
     )
     field_order = ("version", "when", "prorate", "reason")
 
-    def __init__(self, subscription: Subscription, *args: Any, **kwargs: Any) -> None:
-        super().__init__(subscription, *args, **kwargs)
-        pinned = subscription.plans.filter(end_at=None)
-        versions = RatePlanVersion.objects.for_tenant(subscription.tenant_id).filter(
+    def __init__(self, row: Subscription, *args: Any, **kwargs: Any) -> None:
+        super().__init__(row, *args, **kwargs)
+        pinned = row.plans.filter(end_at=None)
+        versions = RatePlanVersion.objects.for_tenant(row.tenant_id).filter(
             rate_plan__in=pinned.values("version__rate_plan"),
             status=RatePlanVersion.Status.PUBLISHED,
         )
         others = versions.exclude(pk__in=pinned.values("version")).select_related("rate_plan")
         _choices(self, "version", others.order_by("rate_plan", "-number"))
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One button: what it says, the states it is offered in, and the service behind it."""
-
-    title: str
-    icon: str
-    consequence: str
-    states: Collection[str]
-    form: type[ReasonForm]
-    do: Callable[[Subscription, Mapping[str, Any], Doer], object]
-    is_dangerous: bool = False
 
 
 def acts_of(subscription: Subscription) -> dict[str, Act]:
@@ -121,31 +110,34 @@ def _choices(form: forms.Form, name: str, rows: Any) -> None:
         field.queryset = rows
 
 
-def _cancel(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
+def _cancel(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
     when = PERIOD_END if given["when"] == PERIOD_END else NOW
-    return subscriptions.cancel_subscription(
-        subscription=subscription, at=given["at"], when=when, reason=given["reason"], **doing
-    )
+    about = {"at": given["at"], "when": when, "reason": given["reason"]}
+    return subscriptions.cancel_subscription(**_of(subscription, actor), **about)
 
 
-def _pause(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
-    return pauses.pause_subscription(subscription=subscription, reason=given["reason"], **doing)
+def _pause(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return pauses.pause_subscription(**_of(subscription, actor), **given)
 
 
-def _resume(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
-    return pauses.resume_subscription(subscription=subscription, reason=given["reason"], **doing)
+def _resume(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return pauses.resume_subscription(**_of(subscription, actor), **given)
 
 
-def _convert(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
-    return trials.convert_trial(subscription=subscription, reason=given["reason"], **doing)
+def _convert(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return trials.convert_trial(**_of(subscription, actor), **given)
 
 
-def _change(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
-    return plan_changes.change_offering(subscription=subscription, **given, **doing)
+def _change(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return plan_changes.change_offering(**_of(subscription, actor), **given).subscription
 
 
-def _move(subscription: Subscription, given: Mapping[str, Any], doing: Doer) -> object:
-    return plan_changes.move_to_version(subscription=subscription, **given, **doing)
+def _move(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return plan_changes.move_to_version(**_of(subscription, actor), **given).subscription
+
+
+def _of(subscription: Subscription, actor: Actor) -> Asked:
+    return {"subscription": subscription, "actor": actor, "now": clock.now(subscription.tenant)}
 
 
 ACTS: Mapping[str, Act] = {
@@ -154,24 +146,24 @@ ACTS: Mapping[str, Act] = {
         "swap_horiz",
         "It keeps its customer, currency, anchor and what is left of a trial.",
         _RUNNING,
-        OfferingForm,
         _change,
+        OfferingForm,
     ),
     "move": Act(
         "Move to version",
         "upgrade",
         "Publishing a version moves nobody: this does.",
         _RUNNING,
-        VersionForm,
         _move,
+        VersionForm,
     ),
     "convert": Act(
         "Convert trial",
         "paid",
         "The trial ends now, and what follows is paid for.",
         {State.TRIALING},
-        ReasonForm,
         _convert,
+        PhaseForm,
     ),
     "pause": Act(
         "Pause",
@@ -179,24 +171,24 @@ ACTS: Mapping[str, Act] = {
         "The billing period is cut. Until it is resumed its events are refused, and nothing is"
         " owed.",
         {State.TRIALING, State.ACTIVE},
-        ReasonForm,
         _pause,
+        PhaseForm,
     ),
     "resume": Act(
         "Resume",
         "play_arrow",
         "Usage is taken and billed again from now on, to the same anchor.",
         {State.PAUSED},
-        ReasonForm,
         _resume,
+        PhaseForm,
     ),
     "cancel": Act(
         "Cancel",
         "cancel",
         "Its keys are revoked when it ends, and its last billing period is prorated.",
         _RUNNING | {State.PAUSED},
-        CancelForm,
         _cancel,
+        CancelForm,
         is_dangerous=True,
     ),
 }

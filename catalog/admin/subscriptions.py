@@ -2,20 +2,16 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import URLPattern, path
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from aforo.errors import AforoError
+from aforo.tenancy.admin_acts import Act, ActsOnRow
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, become
 from catalog.admin.base import CatalogAdmin, ReadOnlyInline
 from catalog.admin.subscription_acts import acts_of
@@ -122,7 +118,7 @@ class SubscriptionForm(forms.ModelForm):
 
 
 @admin.register(Subscription)
-class SubscriptionAdmin(CatalogAdmin):
+class SubscriptionAdmin(ActsOnRow, CatalogAdmin):
     """One customer on one offering, at the prices of the day it began."""
 
     form = SubscriptionForm
@@ -197,40 +193,8 @@ class SubscriptionAdmin(CatalogAdmin):
             "subscriptions cancelled",
         )
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.act_view)
-        own = path("<uuid:object_id>/act/<str:name>/", view, name="catalog_subscription_act")
-        return [own, *super().get_urls()]
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        subscription = self.get_object(request, object_id)
-        may_act = subscription is not None and self.has_change_permission(request, subscription)
-        acts = acts_of(subscription) if subscription is not None and may_act else {}
-        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), "acts": acts}
-        answer: HttpResponse = super().change_view(request, object_id, *args, **kwargs)
-        return answer
-
-    def act_view(self, request: HttpRequest, object_id: UUID, name: str) -> HttpResponse:
-        """One act on one subscription, once a reason is given."""
-        subscription = self.get_object(request, str(object_id))
-        act = acts_of(subscription).get(name) if subscription is not None else None
-        if subscription is None or act is None:
-            raise Http404
-        if not self.has_change_permission(request, subscription):
-            raise PermissionDenied
-        form = act.form(subscription, request.POST if request.method == "POST" else None)
-        if form.is_valid():
-            try:
-                act.do(subscription, form.cleaned_data, self.doer(request, subscription.tenant))
-            except AforoError as refusal:
-                form.add_error(None, refusal.detail)
-            else:
-                self.message_user(request, f"{act.title}: done.", messages.SUCCESS)
-                return redirect("admin:catalog_subscription_change", subscription.pk)
-        about = {"act": act, "form": form, "subscription": subscription}
-        return self.page(request, "catalog/subscription_act.html", act.title, **about)
+    def acts_of(self, row: Subscription) -> dict[str, Act]:
+        return acts_of(row)
 
 
 @admin.register(SubscriptionPlan)
