@@ -21,7 +21,7 @@ from billing.exports.line_events import walk
 from billing.exports.parts import parts_of
 from billing.exports.tables import moment
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
-from billing.verification.evidence import Evidence, Exhibits, Unprovable
+from billing.verification.evidence import Evidence, Exhibits, Unprovable, rollover_of
 from catalog.models import SubscriptionPeriod
 from metering.models import RatingAdjustment, RunningTotal
 
@@ -120,16 +120,17 @@ class _Dossier:
                     "eventCount": evidence.billed.count,
                     "quantity": plain(evidence.billed.quantity),
                 },
-                "rollover": plain(total.rollover),
+                "rollover": plain(rollover_of(self._line_at(position), total)),
                 "carried": None if total.carried is None else plain(total.carried),
                 "carriedValues": sorted(evidence.counting.carried_values),
                 "adjustments": _adjustments(evidence.span),
                 "published": evidence.published.as_dict(),
-                "terms": self._line_terms(position),
+                "terms": self._line_at(position).terms,
             }
 
-    def _line_terms(self, position: int) -> object:
-        return next(line.terms for line in self.lines if line.position == position)
+    def _line_at(self, position: int) -> InvoiceLine:
+        found: InvoiceLine = next(line for line in self.lines if line.position == position)
+        return found
 
     def _read_totals(self) -> dict[int, tuple[RunningTotal, SubscriptionPeriod]]:
         ids = [evidence.span.running_total_id for evidence in self.evidence.values()]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from billing.invariants import families, guards, ledger, limits, papers
+from billing.invariants import families, guards, ledger, leftovers, limits, papers
 from billing.invariants.violations import Scope, Violation
 
 __all__ = ["TRUTHS", "Violation", "broken_truths", "check_and_log", "violations_by_truth"]
@@ -26,6 +26,7 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "no period is billed twice": papers.periods_billed_twice,
     "invoice numbers have no gaps": papers.gaps_in_numbers,
     "a consolidated invoice is the sum of its parts": families.wholes_off_their_parts,
+    "units granted + used free <= allowance + units received": leftovers.units_given_twice,
     "what was asked for early is asked for once": families.usage_asked_for_twice,
     "no invoice is below zero, no discount above its lines": limits.discounts_above_their_lines,
     "a trial is never invoiced": limits.trials_that_were_invoiced,

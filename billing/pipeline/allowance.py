@@ -30,6 +30,11 @@ def subtract_allowance(draft: Draft, facts: Facts) -> Draft:
             (usage.fact.running_total_id, usage.granted) for usage in split if usage.granted
         ),
         used=tuple(_used(split)),
+        passed_on=tuple(
+            (usage.fact.running_total_id, units)
+            for usage in split
+            if (units := _passed_on(usage, facts))
+        ),
     ).noting(*notes)
 
 
@@ -71,6 +76,14 @@ def _still_held(usage: Usage, facts: Facts) -> Decimal:
             rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
             held = EXACT.add(held, rest)
     return held
+
+
+def _passed_on(usage: Usage, facts: Facts) -> Decimal:
+    """What later periods may use, and late usage of this one therefore may not."""
+    if not usage.fact.goes_on:
+        return usage.granted
+    unspent = EXACT.subtract(usage.rollover, min(usage.free, usage.rollover))
+    return EXACT.add(usage.granted, min(unspent, _still_held(usage, facts)))
 
 
 def _used(split: tuple[Usage, ...]) -> Iterator[tuple[UUID, Decimal]]:

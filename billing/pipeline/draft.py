@@ -75,7 +75,9 @@ class Draft:
 
     `deferred` are totals whose credit this invoice has no room for: a later one will take it.
     `granted` are units that roll over, by total; `used` the units of grants that are used up;
-    `redeemed` what coupons took off, by redemption. An invoice with `tax_pending` stays a draft.
+    `passed_on`, by total, all that later periods may use now: what was granted, and what is left of
+    older grants. `redeemed` is what coupons took off, by redemption. An invoice with `tax_pending`
+    stays a draft.
     """
 
     currency: str
@@ -85,6 +87,7 @@ class Draft:
     deferred: tuple[int, ...] = ()
     granted: tuple[tuple[int, Decimal], ...] = ()
     used: tuple[tuple[UUID, Decimal], ...] = ()
+    passed_on: tuple[tuple[int, Decimal], ...] = ()
     redeemed: tuple[tuple[UUID, Decimal], ...] = ()
     tax_pending: bool = False
     to_invoice: Decimal | None = None

@@ -21,6 +21,7 @@ from billing.services.usage_facts import moves_of
 from catalog.models import SubscriptionPeriod
 from catalog.selectors.agreements import takes_allowance
 from metering.services.carrying import Carry, Move, carry_over
+from metering.services.passing_on import pass_on
 from metering.services.watermarks import LockedTotal, lock_totals
 
 Kind = Invoice.Kind
@@ -30,12 +31,13 @@ def write_carried(invoices: Sequence[NewInvoice], *, now: datetime) -> None:
     """Write what these new drafts leave over, used up and spent, and begin the next periods.
 
     Coupons are spent by whatever invoice takes them off but those of usage so far, which the
-    invoice of the period takes off again; units only by that one. Twelve statements at most.
+    invoice of the period takes off again; units only by that one. Fourteen statements at most.
     """
     CouponUse.objects.bulk_create(_coupon_uses(invoices))  # any tenant: of their invoices
     billed = [one for one in invoices if one.kind == Kind.PERIOD]
     RolloverUse.objects.bulk_create(_rollover_uses(billed))  # any tenant: likewise
     RolloverGrant.objects.bulk_create(_grants(billed, now=now))  # any tenant: likewise
+    pass_on(dict(units for one in billed for units in one.result.draft.passed_on), now=now)
     going_on = [one for one in billed if any(fact.goes_on for fact in one.facts.usage)]
     if going_on:
         carry_over(_carries(going_on), now=now)

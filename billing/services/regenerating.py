@@ -48,7 +48,7 @@ def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: st
 def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
     rows = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
     parts = list(in_part_order(rows.select_related("period")))
-    taken_back = [(part, _take_back(part)) for part in reversed(parts)]
+    taken_back = [(part, _take_back(part, now=now)) for part in reversed(parts)]
     for part, old in reversed(taken_back):
         _draft_again(part, old, now=now)
     for name, value in sums_of(list(in_part_order(rows.all()))).items():
@@ -58,12 +58,12 @@ def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
 
 def _redraft(draft: Invoice, *, now: datetime) -> None:
     """Take back what a draft has done and draft it again, in place."""
-    _draft_again(draft, _take_back(draft), now=now)
+    _draft_again(draft, _take_back(draft, now=now), now=now)
 
 
-def _take_back(draft: Invoice) -> UUID:
+def _take_back(draft: Invoice, *, now: datetime) -> UUID:
     """Undo and delete a draft; the id that it had."""
-    unbill(draft)
+    unbill(draft, now=now)
     old = draft.pk
     draft.delete()
     return old

@@ -36,7 +36,7 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: Actor, now: datetime) 
         raise Conflict(f"invoice {locked} is paid and cannot be voided", code="INVOICE_TRANSITION")
     require_transition(locked, VOID)
     for one in _latest_first(locked):
-        unbill(one)
+        unbill(one, now=now)
         Invoice.objects.for_tenant(one.tenant_id).filter(pk=one.pk).update(status=VOID)
     move(locked, VOID, actor=actor, now=now, reason=reason, action="INVOICE_VOIDED")
     publish(

@@ -128,7 +128,9 @@ class Exhibits:
             key=proof.total_key(self._secret, total.id),
             unit=unit,
             terms=terms,
-            published=self._published(total, price, period, said=terms),
+            published=self._published(
+                total, price, period, said=terms, rollover=rollover_of(line, total)
+            ),
             is_adjustment=line.is_adjustment,
             adjustments=self._adjusted(span),
             billed=self._billed_before(span) if line.is_adjustment else Usage(ZERO),
@@ -151,8 +153,9 @@ class Exhibits:
         period: SubscriptionPeriod,
         *,
         said: Terms,
+        rollover: Decimal,
     ) -> Terms:
-        """The terms of the total's dimension, with its rollover, scaled to the period.
+        """The terms of the total's dimension, with that rollover, scaled to the period.
 
         A flat rate in advance is due on the invoice before or, where none asked for it, now.
         """
@@ -160,7 +163,7 @@ class Exhibits:
             of_period = price.terms.of_dimension(total.dimension)
         except InvalidTerms as error:
             raise Unprovable(f"the published terms cannot be read: {error}") from error
-        terms = with_rollover(of_period, total.rollover)
+        terms = with_rollover(of_period, rollover)
         if price.row.timing == UnitPrice.Timing.ADVANCE:
             nothing = terms.prorated(ZERO, period.whole_seconds)
             if said == nothing:
@@ -209,6 +212,12 @@ def _spans_of(tenant: Tenant, total_ids: Collection[int]) -> Sequence[BillRunEve
 
 def _key(total: RunningTotal) -> tuple[UUID, UUID, UUID]:
     return total.period_id, total.plan_version_id, total.unit_id
+
+
+def rollover_of(line: InvoiceLine, total: RunningTotal) -> Decimal:
+    """What a line was granted beside the included units; late usage gets none that went on."""
+    went_on = ZERO if line.is_adjustment else total.passed_on
+    return EXACT.add(total.rollover, went_on)
 
 
 def _parts(total: RunningTotal, span: BillRunEventIndex) -> tuple[Part, ...] | None:
