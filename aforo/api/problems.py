@@ -197,14 +197,17 @@ def _refused_fields(detail: Any) -> Refused:
 
 
 def _field_errors(path: str, detail: Any) -> Iterator[FieldError]:
-    """DRF's nested details as a flat list: `prices.0.terms` for what lies deeper."""
+    """DRF's nested details as a flat list: `prices[0].terms` for what lies deeper."""
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            own = str(name) if name != "non_field_errors" else ""
+            if isinstance(name, int):  # a place in a list
+                yield from _field_errors(f"{path}[{name}]", inner)
+                continue
+            own = name if name != "non_field_errors" else ""
             yield from _field_errors(".".join(filter(None, (path, own))), inner)
     elif isinstance(detail, list):
         for index, inner in enumerate(detail):
             is_nested = isinstance(inner, Mapping | list)
-            yield from _field_errors(f"{path}.{index}".lstrip(".") if is_nested else path, inner)
+            yield from _field_errors(f"{path}[{index}]" if is_nested else path, inner)
     else:
         yield FieldError(path, str(getattr(detail, "code", "invalid")).upper(), str(detail))

@@ -16,12 +16,14 @@ from aforo.api.entities import entity_response
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView, TenantListView
 from aforo.errors import FieldError, Refused
+from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
 from billing.api.fields import named
 from billing.models import BillRun
 from billing.selectors.bill_runs import Progress, bill_runs, failures_of, progress_by_run
 from billing.services.bill_runs import create_run, execute_run
 from catalog.models import Customer, Offering, Subscription
+from catalog.services.sales import require_in_reach
 
 _MILLISECOND = 1_000
 
@@ -141,6 +143,8 @@ class BillRuns(TenantListView):
         if asked.get("environment", own) != own:
             reason = f"tenant '{self.tenant}' is {own}: its key cannot bill elsewhere"
             raise Refused.naming("environment", "MISMATCH", reason)
+        for name in ("billing_period_start", "billing_period_end"):
+            require_in_reach(asked[name], on_the_wire(name))
         run = create_run(
             tenant=self.tenant,
             window_start=asked["billing_period_start"],

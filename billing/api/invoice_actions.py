@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView
 from billing.api.invoices import ExplainedInvoiceSerializer
+from billing.api.stages import stages_may_refuse
 from billing.selectors.invoices import explained_invoices
 from billing.services.invoice_states import mark_uncollectible
 from billing.services.regenerating import refresh_invoice, regenerate_invoice
@@ -55,12 +56,13 @@ class InvoiceRegeneration(InvoiceAction):
         """Answer with the invoice that stands instead of a void one: made once, a draft.
 
         409 INVOICE_NOT_VOID for one that stands itself, INVOICE_BUILT_UPON when later periods have
-        been billed without it.
+        been billed without it. 422 STAGE_FAILED names what a stage cannot work with.
         """
         finalize = self.read(Regeneration, may_be_empty=True)["auto_finalize"]
-        made = regenerate_invoice(
-            invoice=self.get_object(), actor=self.actor, now=self.now(), finalize=finalize
-        )
+        with stages_may_refuse():
+            made = regenerate_invoice(
+                invoice=self.get_object(), actor=self.actor, now=self.now(), finalize=finalize
+            )
         return self.answer(self.get_queryset().get(pk=made.pk), status=201)
 
 
@@ -72,8 +74,10 @@ class InvoiceRefresh(InvoiceAction):
         """Price a draft anew from its totals as they stand now; it keeps its id.
 
         409 INVOICE_NOT_A_DRAFT for an issued one, INVOICE_BUILT_UPON when a later one stands.
+        422 STAGE_FAILED names what a stage cannot work with, and leaves the draft as it was.
         """
-        refresh_invoice(invoice=self.get_object(), actor=self.actor, now=self.now())
+        with stages_may_refuse():
+            refresh_invoice(invoice=self.get_object(), actor=self.actor, now=self.now())
         return self.answer(self.get_object())
 
 

@@ -10,12 +10,11 @@ from rest_framework.response import Response
 from aforo.api.entities import entity_response
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import TenantAPIView
-from aforo.errors import Refused
 from aforo.money import minor_units
 from billing.api.fields import PlainField
 from billing.api.invoices import ExplainedInvoiceSerializer
+from billing.api.stages import stages_may_refuse
 from billing.models import InvoiceLine
-from billing.pipeline import StageFailed
 from billing.selectors.invoices import explained_invoices
 from billing.services.previews import Preview, preview_invoice
 from billing.services.progress import invoice_now
@@ -80,10 +79,8 @@ class InvoicePreview(TenantAPIView):
 
         409 NO_RUNNING_PERIOD during a trial, a pause, or after the end.
         """
-        try:
+        with stages_may_refuse():
             preview = preview_invoice(subscription=self.get_object(), now=self.now())
-        except StageFailed as error:
-            raise Refused(str(error), code="STAGE_FAILED") from error
         return entity_response(PreviewSerializer(preview).data)
 
 
@@ -100,8 +97,6 @@ class InvoiceNow(TenantAPIView):
         422 NOTHING_TO_INVOICE when no usage is left to ask for, 409 NO_RUNNING_PERIOD when none
         runs.
         """
-        try:
+        with stages_may_refuse():
             made = invoice_now(subscription=self.get_object(), actor=self.actor, now=self.now())
-        except StageFailed as error:
-            raise Refused(str(error), code="STAGE_FAILED") from error
         return self.answer(explained_invoices(tenant=self.tenant).get(pk=made.pk), status=201)

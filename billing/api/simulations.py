@@ -16,6 +16,7 @@ from billing.models import Simulation
 from billing.selectors.simulations import simulations
 from billing.simulations import library
 from billing.simulations.requests import ask_for_simulation, progress_of
+from billing.simulations.scenario import SEEDS
 
 
 class NewSimulation(WireSerializer):
@@ -23,7 +24,12 @@ class NewSimulation(WireSerializer):
 
     name = serializers.CharField(max_length=200, required=False)
     scenario = serializers.DictField(required=False, help_text="see docs/simulations.md")
-    seed = serializers.IntegerField(required=False, help_text="instead of the scenario's own")
+    seed = serializers.IntegerField(
+        required=False,
+        min_value=SEEDS[0],
+        max_value=SEEDS[1],
+        help_text="instead of the scenario's own",
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("name" in attrs) == ("scenario" in attrs):

@@ -16,7 +16,14 @@ REVERSE_CHARGE = "Reverse charge, Article 196 Council Directive 2006/112/EC"
 
 
 class NoTaxRate(ValueError):
-    """Tax is due, and nothing says how much: an amount of tax is never guessed."""
+    """Tax is due, and nothing says how much: an amount of tax is never guessed.
+
+    `field` is what has to be told, as on the wire.
+    """
+
+    def __init__(self, reason: str, *, field: str) -> None:
+        super().__init__(reason)
+        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,13 @@ def place_of(fact: TaxFact) -> Place:
     if fact.exempt:
         return Place(note=EXEMPT)
     seller, buyer = fact.seller_country, fact.buyer_country
-    for who, country in (("billing entity", seller), ("customer", buyer)):
+    for who, owner, country in (
+        ("billing entity", "billingEntity", seller),
+        ("customer", "customer", buyer),
+    ):
         if not country:
-            raise NoTaxRate(f"the {who} has no country: where to tax is not known")
+            reason = f"the {who} has no country: where to tax is not known"
+            raise NoTaxRate(reason, field=f"{owner}.country")
     if seller == buyer:
         return Place(buyer, fact.buyer_region)
     if buyer in EU and fact.buyer_number:
@@ -80,7 +91,8 @@ def taxes_at(
     if not taxes:
         where = f"{place.country} {place.region}".rstrip()
         what = f" of tax code '{tax_code}'" if tax_code else ""
-        raise NoTaxRate(f"the table has no rate{what} for {where} on {at:%Y-%m-%d}")
+        reason = f"the table has no rate{what} for {where} on {at:%Y-%m-%d}"
+        raise NoTaxRate(reason, field="taxRates")
     return tuple(taxes.values())
 
 

@@ -1,14 +1,18 @@
 """Scenarios as finance writes them: what is sold, to whom, what is used, and what must come out."""
 
+import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from aforo.errors import Refused
+from aforo.errors import FieldError, Refused
 
 Body = dict[str, Any]
 MAX_EVENTS = 1_000_000  # of one scenario: a minute of work
+SEEDS = -(2**63), 2**63 - 1  # what a column of the database holds
+_SAID_WHERE = re.compile(r" - at `\$\.?(?P<path>.*)`$")
+_SAID_WHICH = re.compile(r"(missing required|contains unknown) field `(?P<name>[^`]*)`")
 
 
 class Spread(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,7 +94,7 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     currency: str = "USD"
     time_zone: str = "UTC"
     country: str = ""
-    seed: int = 1
+    seed: Annotated[int, msgspec.Meta(ge=SEEDS[0], le=SEEDS[1])] = 1
     billing_entity: Body = {}
     tax_rates: list[Body] = []
     metrics: list[Body] = []
@@ -103,16 +107,29 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 def parse(text: bytes | str) -> Scenario:
-    """The scenario of a JSON text; Refused (422) says where it is none."""
+    """The scenario of a JSON text; Refused (422) names the field where it is none."""
     try:
         return _checked(msgspec.json.decode(text, type=Scenario))
     except msgspec.DecodeError as error:
-        raise Refused(f"this is no scenario: {error}", code="INVALID_SCENARIO") from None
+        raise _no_scenario(str(error)) from None
 
 
 def of_mapping(mapping: object) -> Scenario:
     """The same of what has been decoded already."""
     return parse(msgspec.json.encode(mapping))
+
+
+def _no_scenario(reason: str) -> Refused:
+    """What msgspec says, with the place that it names as the field."""
+    place, member = _SAID_WHERE.search(reason), _SAID_WHICH.search(reason)
+    path = [place["path"] if place else "", member["name"] if member else ""]
+    field = ".".join(filter(None, path)) or "scenario"
+    message = _SAID_WHERE.sub("", reason)
+    return Refused(
+        f"this is no scenario: {field}: {message}",
+        code="INVALID_SCENARIO",
+        errors=(FieldError(field, "INVALID", message),),
+    )
 
 
 def _checked(scenario: Scenario) -> Scenario:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Q
 
+from aforo.countries import is_country
 from aforo.errors import Conflict, Refused
 from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant, TenantQuerySet
@@ -106,7 +107,7 @@ def _lock(tenant: Tenant) -> None:
 
 def _require_sound(rate: TaxRate) -> None:
     require_valid(rate)
-    if not (len(rate.country) == 2 and rate.country.isascii() and rate.country.isalpha()):  # noqa: PLR2004 - ISO 3166
+    if not is_country(rate.country):
         raise _refused("country", "is a code of two letters, such as DE")
     if not rate.percent.is_finite() or rate.percent < 0:
         raise _refused("percent", "is not below zero")

@@ -180,6 +180,7 @@ def _require_sound(entity: BillingEntity) -> None:
     changes.require_valid(entity)
     changes.require_currency(entity.currency)
     changes.require_zone(entity.time_zone)
+    changes.require_country(entity.country)
     if entity.accent_color and not _COLOR.fullmatch(entity.accent_color):
         raise changes.refused("accentColor", "INVALID", "is six hexadecimal digits, as #1a2b3c")
     _require_taxable(entity)

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from psycopg import errors
 
+from aforo.countries import is_country
 from aforo.errors import Conflict, FieldError, NotFound, Refused
 from aforo.money import minor_units
 from aforo.spelling import on_the_wire
@@ -144,6 +145,12 @@ def require_currency(currency: str) -> None:
         minor_units(currency)
     except ValueError:
         raise refused("currency", "INVALID", f"no currency '{currency}'") from None
+
+
+def require_country(country: object) -> None:
+    """Refuse what is no country of ISO 3166; none is fine."""
+    if country and not is_country(str(country)):
+        raise refused("country", "INVALID", f"no country '{country}': two letters, such as DE")
 
 
 def require_zone(time_zone: str) -> None:

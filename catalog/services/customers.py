@@ -99,6 +99,7 @@ def edit_customer(
     parent = edits.get("parent")
     if isinstance(parent, Customer):
         families.require_parent(locked, parent, currency=str(edits.get("currency", "")))
+    changes.require_country(edits.get("country"))
     edits = _with_checked_number(locked, edits)
     changes.edit(locked, edits, editable=EDITABLE, action="CUSTOMER_UPDATED", actor=actor, now=now)
     return locked
@@ -185,6 +186,7 @@ def _with_checked_number(locked: Customer, edits: Mapping[str, object]) -> Mappi
 
 def _require_sound(customer: Customer) -> None:
     changes.require_valid(customer)
+    changes.require_country(customer.country)
     _require_writable("externalId", customer.external_id)
     if aliases.is_secret(customer.external_id):
         raise changes.refused("externalId", "SECRET", "looks like a key: add it as an alias")

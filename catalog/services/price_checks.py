@@ -43,6 +43,15 @@ def require_rollover(price: UnitPrice, *, path: str) -> None:
         raise changes.refused(f"{path}.rolloverPeriods", "INVALID", reason)
 
 
+def require_included(price: UnitPrice, *, path: str) -> None:
+    """Refuse a rollover of nothing: what a plan includes none of leaves none over."""
+    if price.rollover_periods and not price.currency:
+        terms = parse_terms(price.terms, credits_allowed=True)
+        if terms.included_free == ZERO:
+            reason = "includes no units that could roll over: includedFree is 0"
+            raise changes.refused(f"{path}.rolloverPeriods", "INVALID", reason)
+
+
 def _takes_allowance(price: UnitPrice) -> bool:
     terms = parse_terms(price.terms, credits_allowed=True)
     try:

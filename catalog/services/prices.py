@@ -9,7 +9,7 @@ from aforo.errors import Refused
 from catalog.models import BillableUnit, RatePlanVersion, UnitPrice, VersionCurrency
 from catalog.pricing import SAID_BESIDE, InvalidTerms, parse_terms
 from catalog.services import changes
-from catalog.services.price_checks import require_rollover, require_timing
+from catalog.services.price_checks import require_included, require_rollover, require_timing
 from catalog.services.whole_terms import bare, whole_terms
 
 
@@ -58,13 +58,14 @@ def require_terms(version: RatePlanVersion) -> None:
 def publish_prices(version: RatePlanVersion) -> None:
     """Write down whole what a locked draft costs, just before it is published.
 
-    Refused for terms that contradict themselves, for a unit that is no longer counted, and for one
-    that has no price in a currency of the version.
+    Refused for terms that contradict themselves, for a unit that is no longer counted, for one that
+    has no price in a currency of the version, and where nothing rolls over.
     """
     rows = price_rows(version)
     for row in rows:
         if row.unit.archived_at is not None:
             raise Refused(f"{version} prices '{row.unit}', which is archived")
+        require_included(row, path=f"metricConfigs[{row.position}]")
         row.terms = _whole(row, path=f"metricConfigs[{row.position}]")
     _require_every_currency(version, rows)
     UnitPrice.objects.for_tenant(version.tenant_id).bulk_update(rows, ["terms"])

@@ -172,9 +172,11 @@ def trial_end(
 
 
 def require_in_reach(when: datetime | date, bound: str) -> None:
-    """Refuse what no calendar reaches; `bound` is "start" or "end", as its field begins."""
+    """Refuse what no calendar reaches; `bound` is "start" or "end", as its field begins, or all."""
     if not EARLIEST.year <= when.year <= LATEST.year:
-        field = f"{bound}At" if isinstance(when, datetime) else f"{bound}Date"
+        field = bound
+        if bound in {"start", "end"}:
+            field = f"{bound}At" if isinstance(when, datetime) else f"{bound}Date"
         reason = f"is from {EARLIEST.year} to {LATEST.year}"
         raise changes.refused(field, "INVALID", reason)
 

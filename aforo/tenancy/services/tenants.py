@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.text import slugify
 
+from aforo.countries import is_country
 from aforo.errors import Conflict, FieldError, Refused
 from aforo.money import minor_units
 from aforo.spelling import on_the_wire
@@ -144,6 +145,8 @@ def _require_valid(tenant: Tenant) -> None:
         ]
     if tenant.time_zone not in available_timezones():
         errors.append(FieldError("timeZone", "INVALID", f"no time zone '{tenant.time_zone}'"))
+    if tenant.country and not is_country(tenant.country):
+        errors.append(FieldError("country", "INVALID", f"no country '{tenant.country}'"))
     if tenant.settlement_delay < timedelta(0):
         errors.append(FieldError("settlementDelay", "INVALID", "a delay is not negative"))
     if tenant.dead_letter_days is not None and not 0 < tenant.dead_letter_days <= MOST_DAYS:

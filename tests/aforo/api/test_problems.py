@@ -178,12 +178,12 @@ def test_errors_deep_inside_are_named_by_their_path():
     error = expected_error(serializers.ValidationError(detail))
 
     assert [(one.field, one.message) for one in error.errors] == [
-        ("prices.1.terms", "wrong"),
+        ("prices[1].terms", "wrong"),
         ("", "both"),
         ("tags", "x"),
         ("tags", "y"),
     ]
-    assert error.detail == "prices.1.terms: wrong; both; tags: x; and 1 more"
+    assert error.detail == "prices[1].terms: wrong; both; tags: x; and 1 more"
 
 
 def test_every_problem_is_json():

@@ -36,7 +36,7 @@ def test_errors_name_the_field_as_the_client_wrote_it():
 
     assert not order.is_valid()
     fields = [one.field for one in expected_error(serializers.ValidationError(order.errors)).errors]
-    assert fields == ["orderLines.0.unitPrice"]
+    assert fields == ["orderLines[0].unitPrice"]
 
 
 def test_what_is_answered_has_the_names_of_the_wire():

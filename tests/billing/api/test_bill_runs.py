@@ -63,6 +63,14 @@ def test_an_overlapping_run_is_a_conflict(queued):
     assert BillRun.objects.count() == 1
 
 
+@pytest.mark.parametrize("field", ["billingPeriodStart", "billingPeriodEnd"])
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_window_that_no_calendar_reaches_is_refused(field, when):
+    answer = operator_client(TenantFactory()).post(RUNS, MARCH | {field: when})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert not BillRun.objects.exists()
+
+
 def test_executing_twice_is_answered_alike(queued):
     client = operator_client(TenantFactory())
     run_id = client.post(RUNS, MARCH).json()["id"]

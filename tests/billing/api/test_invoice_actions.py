@@ -5,6 +5,7 @@ import pytest
 
 from aforo.tenancy.models import AuditEntry, Tenant
 from billing.models import BillRun, BillRunItem, Invoice
+from catalog.models import BillingEntity, Customer
 from metering.models import RunningTotal
 from tests.billing.api.test_invoices import INVOICES, billed
 from tests.billing.build import APRIL, bill_run, priced_subscription
@@ -52,6 +53,43 @@ def test_a_draft_is_refreshed_and_an_issued_invoice_is_not():
     client.post(f"{INVOICES}/{draft.id}/finalize")
     refused = client.post(f"{INVOICES}/{draft.id}/refresh")
     assert (refused.status_code, refused.json()["code"]) == (409, "INVOICE_NOT_A_DRAFT")
+
+
+def refused_by_tax(answer, field):
+    assert answer.status_code == 422, answer.content
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "STAGE_FAILED"
+    return [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_what_a_stage_cannot_work_with_is_named():
+    """A seller who begins to tax has customers whose country nobody knows."""
+    draft, issued = billed(auto_finalize=False), billed()
+    for invoice in (draft, issued):
+        BillingEntity.objects.filter(tenant=invoice.tenant).update(tax_engine="TABLE", country="DE")
+    url = f"{INVOICES}/{draft.id}"
+    before = client_of(draft).get(url).json()
+    assert refused_by_tax(client_of(draft).post(f"{url}/refresh"), "customer.country")
+    assert client_of(draft).get(url).json() == before
+    url = f"{INVOICES}/{issued.id}"
+    client_of(issued).post(f"{url}/void", {"reason": "wrong"})
+    Customer.objects.filter(tenant=issued.tenant).update(country="FR")
+    assert refused_by_tax(client_of(issued).post(f"{url}/regenerate"), "taxRates")
+    BillingEntity.objects.filter(tenant=issued.tenant).update(country="")
+    assert refused_by_tax(client_of(issued).post(f"{url}/regenerate"), "billingEntity.country")
+
+
+def test_a_preview_names_the_customer_without_a_country():
+    period, client = running()
+    BillingEntity.objects.filter(tenant=period.tenant).update(tax_engine="TABLE", country="DE")
+    url = f"/api/v1/subscriptions/{period.subscription_id}/invoice-preview"
+    assert refused_by_tax(client.get(url), "customer.country")
+    url = f"/api/v1/subscriptions/{period.subscription_id}/invoice-now"
+    assert refused_by_tax(client.post(url), "customer.country")
+
+
+def client_of(invoice):
+    return operator_client(invoice.tenant)
 
 
 def test_only_what_is_overdue_is_given_up():

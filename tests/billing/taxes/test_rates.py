@@ -63,6 +63,8 @@ def test_a_rate_is_on_record(add, tenant):
     [
         ({"country": "Germany"}, "country"),
         ({"country": "D1"}, "country"),
+        ({"country": "ZZ"}, "country"),
+        ({"country": "EU"}, "country"),
         ({"name": " "}, "name"),
         ({"percent": "-1"}, "percent"),
         ({"percent": "NaN"}, "percent"),

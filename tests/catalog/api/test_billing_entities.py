@@ -43,6 +43,7 @@ def test_an_entity_is_made_listed_and_changed(client):
         ({"taxEngine": "HTTP", "taxUrl": "http://tax.example/"}, "taxUrl"),
         ({"taxUrl": "https://127.0.0.1/"}, "taxUrl"),
         ({"taxEngine": "TABLE", "country": ""}, "country"),
+        ({"country": "ZZ"}, "country"),
         ({"taxEngine": "GUESS"}, "taxEngine"),
         ({"accentColor": "red"}, "accentColor"),
         ({"timeZone": "Mars"}, "timeZone"),

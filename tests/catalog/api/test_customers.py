@@ -51,12 +51,22 @@ def test_an_external_id_is_taken_once(client):
         ({"externalId": "x" * 201}, "externalId"),
         ({"email": "nobody"}, "email"),
         ({"defaultCurrency": "ABC"}, "currency"),
+        ({"defaultCurrency": "ZZ"}, "currency"),
+        ({"country": "ZZ"}, "country"),
     ],
 )
 def test_a_bad_customer_is_refused_by_field(client, body, field):
     answer = client.post("/api/v1/customers", body)
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_a_customer_moves_to_no_country_that_is_none(client, tenant):
+    customer = CustomerFactory(tenant=tenant, country="DE")
+    answer = client.patch(f"/api/v1/customers/{customer.pk}", {"country": "ZZ"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "country")
+    customer.refresh_from_db()
+    assert customer.country == "DE"
 
 
 def test_customers_are_found_by_external_id(client, tenant):

@@ -206,7 +206,7 @@ def test_an_unknown_metric_is_not_found(client, config):
         ({"currency": "ABC"}, "currency"),
         ({"pricingModel": "MAGIC"}, "pricingModel"),
         ({"discountPercent": 101}, "discountPercent"),
-        ({"metricConfigs": [1]}, "metricConfigs.0"),
+        ({"metricConfigs": [1]}, "metricConfigs[0]"),
     ],
 )
 def test_what_is_wrong_is_refused_by_field(post, fields, field):

@@ -213,6 +213,15 @@ def test_every_unit_is_priced_in_every_currency_before_it_is_published(create, u
     assert draft.status == "DRAFT"
 
 
+def test_a_rollover_of_nothing_is_drafted_and_not_published(create, unit, actor):
+    draft = create(PriceDraft(unit, PER_UNIT | {"includedFree": 0}, rollover_periods=1))
+    with pytest.raises(Refused) as refusal:
+        rate_plans.publish_version(version=draft, actor=actor, now=NOW)
+    assert [error.field for error in refusal.value.errors] == ["metricConfigs[0].rolloverPeriods"]
+    draft.refresh_from_db()
+    assert draft.status == "DRAFT"
+
+
 def test_a_currency_with_prices_stays(create, unit, actor):
     draft = create(
         PriceDraft(unit, PER_UNIT),

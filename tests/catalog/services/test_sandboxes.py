@@ -170,7 +170,9 @@ def test_terms_and_currencies_come_whole(live, sandbox, actor):
         fees={"setup_fee": Decimal(5), "dimension_pricing": {"search": 2}},
         currencies=[CurrencyFees("EUR", base_fee=Decimal(9))],
         price_drafts=[
-            PriceDraft(unit, PER_UNIT, group_by=["region"], rollover_periods=2),
+            PriceDraft(
+                unit, PER_UNIT | {"includedFree": 9}, group_by=["region"], rollover_periods=2
+            ),
             PriceDraft(unit, {"model": "PER_UNIT", "rate": "0.2"}, currency="EUR"),
         ],
     )

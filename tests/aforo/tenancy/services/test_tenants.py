@@ -56,6 +56,8 @@ def test_a_slug_that_was_asked_for_must_be_free():
         ({"currency": "XAU"}, "currency"),
         ({"time_zone": "Mars/Base"}, "timeZone"),
         ({"country": "USA"}, "country"),
+        ({"country": "ZZ"}, "country"),
+        ({"currency": "ZZ"}, "currency"),
         ({"slug": "no spaces"}, "slug"),
     ],
 )
