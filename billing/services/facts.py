@@ -21,6 +21,7 @@ from billing.services.advances import (
 from billing.services.agreed_facts import contract_facts, coupon_facts
 from billing.services.contracts import Contract, contracts_for
 from billing.services.late_facts import late_facts
+from billing.services.locking import lock_for_billing
 from billing.services.rollover_facts import Expiries, Grants, grants_of
 from billing.services.usage_facts import locked_totals, usage_facts
 from billing.taxes.facts import tax_facts
@@ -60,20 +61,20 @@ def facts_for(
     """The facts of each period by its id, in a number of statements that does not grow with them.
 
     Late usage of a subscription goes to its first period here. `adjusted` are billed already: all
-    that is left to bill with them is late usage. Makes the totals that no event has made, locks
-    them all until the caller's transaction ends, and makes estimates exact. Periods come with
+    that is left to bill with them is late usage. Locks the subscriptions, makes the totals that no
+    event has made, locks them all until the caller's transaction ends, and makes estimates exact:
+    only then is read what other invoices have asked for, used up or spent. Periods come with
     subscription, offering, customer and billing entity. `now` is on the tenant's clock.
     Raises StageFailed for what cannot be priced.
     """
-    books = _read(tenant_id, periods, adjusted, now=now)
+    everything = [*periods, *adjusted]
+    lock_for_billing(tenant_id, {period.subscription_id for period in everything})
+    following = next_periods(tenant_id, periods)
+    contracts = contracts_for(tenant_id, [*everything, *following.values()])
     own, others = locked_totals(
-        tenant_id,
-        periods,
-        adjusted,
-        contracts=books.contracts,
-        following=books.following,
-        now=now,
+        tenant_id, periods, adjusted, contracts=contracts, following=following, now=now
     )
+    books = _read(tenant_id, periods, adjusted, contracts=contracts, following=following, now=now)
     late = dict(late_facts(tenant_id, others, now=now))
     facts = {}
     for period in periods:
@@ -90,12 +91,13 @@ def _read(
     periods: Sequence[SubscriptionPeriod],
     adjusted: Sequence[SubscriptionPeriod],
     *,
+    contracts: Mapping[UUID, Contract],
+    following: Mapping[UUID, SubscriptionPeriod],
     now: datetime,
 ) -> Books:
-    following = next_periods(tenant_id, periods)
+    """What a void, or another run, could have changed until the locks were held."""
     everything = [*periods, *adjusted]
     subscription_ids = {period.subscription_id for period in everything}
-    contracts = contracts_for(tenant_id, [*everything, *following.values()])
     with_fees = [one for one in following.values() if fees_of(contracts[one.pk])]
     return Books(
         contracts=contracts,

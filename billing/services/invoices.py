@@ -17,7 +17,9 @@ from billing.services.drafting import Work, draft_invoices, hold, in_order, plac
 from billing.services.grace import issue_or_wait
 from billing.services.invoice_states import locked_invoice, require_whole
 from billing.services.issuing import Issue, issue_drafts
+from billing.services.locking import lock_for_billing
 from billing.services.openings import draft_openings
+from catalog.models import SubscriptionPeriod
 
 
 @transaction.atomic
@@ -29,11 +31,14 @@ def bill_periods(*, run: BillRun, period_ids: Collection[UUID], now: datetime) -
     they were billed. Of periods that are billed already, the last ones of ended subscriptions,
     nothing but such late usage is billed, if there is any.
 
-    One transaction for all of them: their totals are locked together, read once, and stamped with
-    how far they are billed. `now` is on the tenant's clock. Raises StageFailed for the first
-    period that cannot be billed, and then none of them is.
+    One transaction for all of them: their subscriptions are locked before it is read what is not
+    billed, their totals are locked together, read once, and stamped with how far they are billed.
+    `now` is on the tenant's clock. Raises StageFailed for the first period that cannot be billed,
+    and then none of them is.
     """
     tenant_id = run.tenant_id
+    owners = SubscriptionPeriod.objects.for_tenant(tenant_id).filter(pk__in=period_ids)
+    lock_for_billing(tenant_id, set(owners.values_list("subscription_id", flat=True)))
     work = Work(
         tenant_id=tenant_id,
         periods=in_order(period_ids, unbilled_periods(tenant_id=tenant_id, until=now)),

@@ -15,6 +15,7 @@ from billing.services.consolidation import consolidate, in_part_order, issue_aft
 from billing.services.copying import NewInvoice
 from billing.services.drafting import Work, draft_invoices, in_order
 from billing.services.invoice_states import locked_invoice, require_whole
+from billing.services.locking import lock_for_billing
 from billing.services.openings import draft_openings
 from billing.services.progress import draft_progress, running_period
 from billing.services.unbilling import forget_grants, require_last, unbill
@@ -48,6 +49,8 @@ def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: st
 def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
     rows = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
     parts = list(in_part_order(rows.select_related("period")))
+    owners = {part.subscription_id for part in parts if part.subscription_id is not None}
+    lock_for_billing(whole.tenant_id, owners)  # of all parts at once, in one order
     taken_back = [(part, _take_back(part, now=now)) for part in reversed(parts)]
     for part, old in reversed(taken_back):
         _draft_again(part, old, now=now)

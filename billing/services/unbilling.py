@@ -9,7 +9,8 @@ from django.db.models import Q
 from aforo.errors import Conflict
 from billing.models import BillRunEventIndex, CouponUse, Invoice, RolloverGrant, RolloverUse
 from billing.replayed_usage import Counting, UsageAt
-from catalog.models import BillableUnit, Subscription
+from billing.services.locking import lock_for_billing
+from catalog.models import BillableUnit
 from catalog.pricing import parse_terms, parts_to_json
 from metering.selectors.corrections import taken_back
 from metering.selectors.events import events_of_span
@@ -58,17 +59,16 @@ def _spans(invoice: Invoice) -> Sequence[BillRunEventIndex]:
 
 
 def _lock(invoice: Invoice, spans: Sequence[BillRunEventIndex]) -> None:
-    """Whoever bills a later period locks its totals, then needs the subscription's row."""
+    """As whoever bills the subscription does, and in the same order."""
     if invoice.subscription_id is None or invoice.period_id is None:
         return
+    lock_for_billing(invoice.tenant_id, [invoice.subscription_id])
     lock_totals_from(
         tenant_id=invoice.tenant_id,
         subscription_id=invoice.subscription_id,
         period_id=invoice.period_id,
         more_ids=[span.running_total_id for span in spans],
     )
-    rows = Subscription.objects.for_tenant(invoice.tenant_id).select_for_update(of=("self",))
-    rows.get(pk=invoice.subscription_id)
 
 
 def require_last(invoice: Invoice) -> None:

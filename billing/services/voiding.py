@@ -15,6 +15,7 @@ from billing.services.invoice_states import (
     require_transition,
     require_whole,
 )
+from billing.services.locking import lock_for_billing
 from billing.services.unbilling import unbill
 
 VOID = Invoice.Status.VOID
@@ -35,7 +36,10 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: Actor, now: datetime) 
     if locked.status == Invoice.Status.PAID:
         raise Conflict(f"invoice {locked} is paid and cannot be voided", code="INVOICE_TRANSITION")
     require_transition(locked, VOID)
-    for one in _latest_first(locked):
+    parts = _latest_first(locked)
+    owners = {one.subscription_id for one in parts if one.subscription_id is not None}
+    lock_for_billing(locked.tenant_id, owners)  # of all parts at once, in one order
+    for one in parts:
         unbill(one, now=now)
         Invoice.objects.for_tenant(one.tenant_id).filter(pk=one.pk).update(status=VOID)
     move(locked, VOID, actor=actor, now=now, reason=reason, action="INVOICE_VOIDED")
