@@ -63,6 +63,7 @@ NAVIGATION = [
         _item("Inbox", "inbox", "metering_inboxbatch"),
         _item("Dead letters", "report", "metering_deadletter"),
         _item("Costs", "payments", "metering_costevent"),
+        _item("Rate cards", "price_change", "metering_ratecard"),
         _item("Webhook sources", "webhook", "webhooks_webhooksource"),
         _item("Webhook deliveries", "move_to_inbox", "webhooks_webhookdelivery"),
         _item("Held events", "pending_actions", "metering_heldevent"),

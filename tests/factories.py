@@ -49,6 +49,7 @@ from metering.models import (
     DeadLetter,
     HeldEvent,
     LetterDecision,
+    RateCard,
     Session,
     Upload,
 )
@@ -383,6 +384,20 @@ class CouponRedemptionFactory(OwnedFactory):
 
     class Meta:
         model = CouponRedemption
+
+
+class RateCardFactory(OwnedFactory):
+    """A provider's price for all events of a unit, from 1 March 2026."""
+
+    unit = same_tenant(BillableUnitFactory)
+    provider = "openai"
+    unit_price = "0.01"
+    currency = "USD"
+    valid_from = MONTH_START
+    created_at = NOW
+
+    class Meta:
+        model = RateCard
 
 
 class DeadLetterFactory(OwnedFactory):

@@ -7,6 +7,7 @@ from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
 from metering.admin.letter_decisions import LetterDecisionAdmin, UnknownMetricAdmin
 from metering.admin.letters import DeadLetterAdmin
+from metering.admin.rate_cards import RateCardAdmin
 from metering.admin.sessions import SessionAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
 from metering.admin.uploads import UploadAdmin
@@ -19,6 +20,7 @@ __all__ = [
     "HeldEventAdmin",
     "InboxBatchAdmin",
     "LetterDecisionAdmin",
+    "RateCardAdmin",
     "RatingAdjustmentAdmin",
     "ReceiptAdmin",
     "RunningTotalAdmin",

@@ -23,6 +23,7 @@ from metering.api.held import (
 from metering.api.ingest import compound, events, ingest, meter
 from metering.api.late_events import LateEvents
 from metering.api.letter_routes import LETTER_ROUTES
+from metering.api.margin_routes import MARGIN_ROUTES
 from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.streams import StreamTickets, stream
@@ -51,6 +52,7 @@ HOT_ROUTES = {
 }
 urlpatterns = [
     *LETTER_ROUTES,
+    *MARGIN_ROUTES,
     *(path(route, view) for route, view in HOT_ROUTES.items()),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
     path("v1/ingest/upload", IngestUpload.as_view()),

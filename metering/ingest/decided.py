@@ -18,8 +18,10 @@ from metering.ingest.arrivals import Arrival, arrival_of
 from metering.ingest.events import Event
 from metering.ingest.inbox import Batch
 from metering.ingest.targets import Target
+from metering.margin.unit_costs import UnitCosts
 from metering.models import RunningTotal
 from metering.proof import microseconds
+from metering.selectors.rate_cards import unit_costs_of
 
 NO_TIME = (0, 1)
 """The span of a period that was taken back."""
@@ -34,21 +36,24 @@ def targets_of(tenant: Tenant, total_ids: Collection[int]) -> dict[int, Target]:
     rows = list(totals)
     units = BillableUnit.objects.for_tenant(tenant).in_bulk({row.unit_id for row in rows})
     subscriptions = Subscription.objects.for_tenant(tenant)
-    customers = dict(
-        subscriptions.filter(pk__in={row.subscription_id for row in rows}).values_list(
-            "pk", "customer_id"
-        )
-    )
+    payers = {
+        pk: (customer_id, currency)
+        for pk, customer_id, currency in subscriptions.filter(
+            pk__in={row.subscription_id for row in rows}
+        ).values_list("pk", "customer_id", "currency")
+    }
+    costs = unit_costs_of(tenant.pk)
     prices = prices_of_totals(tenant.pk, set(map(_price_key, rows)))
     spans = _spans(tenant, {row.period_id for row in rows})
     return {
         row.id: _target(
             row,
-            customer_id=customers[row.subscription_id],
+            customer_id=payers[row.subscription_id][0],
             unit=units[row.unit_id],
             price=prices[_price_key(row)],
             span=spans.get(row.period_id, NO_TIME),
             secret=bytes(tenant.hash_secret),
+            costs=costs.get((row.unit_id, payers[row.subscription_id][1])),
         )
         for row in rows
     }
@@ -109,6 +114,7 @@ def _target(
     price: PeriodPrice | None,
     span: Span,
     secret: bytes,
+    costs: UnitCosts | None,
 ) -> Target:
     if price is None:
         raise Refused(f"its plan version does not price {unit.name!r}", code="UNPRICEABLE")
@@ -128,6 +134,7 @@ def _target(
         accepts=None,
         span=span,
         dimension=total.dimension,
+        costs=costs,
         total_id=total.id,
     )
     # Of its own, since no drain has told this process the tenant's secret.

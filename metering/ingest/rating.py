@@ -113,7 +113,8 @@ def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked)
     charge, by_count = terms.charge, terms.counts_transactions
     kept = None if target.is_plain else kept_by(target, terms, total)
     with_parts = kept if kept and terms.keeps_parts else None
-    unit_cost = target.unit.unit_cost
+    unit_cost, by_card = target.unit.unit_cost, target.costs is not None
+    spent = ZERO
     maker = _row_maker(target, total)
     quantity, count, position = total.quantity, total.event_count, total.position
     if with_parts and with_parts.usage:
@@ -129,6 +130,9 @@ def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked)
             price = charge(with_parts.add(arrival, after - quantity))
         else:
             price = charge(Usage(after, count)) if by_count else charge(after)
+        if by_card:
+            unit_cost = target.unit_cost_of(arrival)
+            spent += unit_cost * (after - quantity)
         cost = unit_cost * (after - quantity) if unit_cost else ZERO
         revenue = price - charged
         lines.append(maker.priced(arrival, position, revenue, cost))
@@ -137,8 +141,7 @@ def _walk(target: Target, total: Total, arrivals: list[Arrival], locked: Locked)
         quantity, charged = after, price
         if arrival.fate is Fate.UNBILLED:
             arrival.fate = Fate.COUNTED
-    if unit_cost:
-        total.cost += unit_cost * (quantity - total.quantity)
+    total.cost += spent if by_card else unit_cost * (quantity - total.quantity)
     if kept:
         total.state = kept.text()
     total.revenue += charged - first

@@ -27,6 +27,7 @@ from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY, Event, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
 from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 from metering.proof import microseconds
+from metering.selectors.rate_cards import unit_costs_of
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
 MAX_ROUTES = 1_000_000  # likewise; senders name customers of heartbeats and metrics as they like
@@ -57,6 +58,7 @@ class TenantContracts:
         self.units: defaultdict[str, list[tuple[UnitContract, Accepts | None]]] = defaultdict(list)
         for unit in units_of(tenant_id):
             self.units[unit.metric].append((unit, _acceptance(unit)))
+        self.costs = unit_costs_of(tenant_id)
         self.terms: dict[object, Terms] = {}
         self.dimensions = 0  # of all targets that are remembered
         self.undefined: set[str] = set()  # metrics that units are to be drafted for
@@ -191,6 +193,7 @@ class TenantContracts:
                     self._terms(subscription, period, price),
                     accepts,
                     span=(microseconds(period.start), microseconds(period.end)),
+                    costs=self.costs.get((unit.unit_id, subscription.currency)),
                 )
                 for price in prices
                 if price.unit_id == unit.unit_id

@@ -130,7 +130,7 @@ def _cost_without(target: Target, total: Total, row: UsageEvent, after: Decimal)
     if target.unit.aggregation in {Aggregation.COUNT, Aggregation.SUM}:
         own: Decimal = row.cost
         return -own
-    return target.unit.unit_cost * (after - total.quantity)
+    return target.unit_cost_of(_as_it_came(row)) * (after - total.quantity)
 
 
 def _quantity_without(target: Target, total: Total, row: UsageEvent, kept: Kept | None) -> Decimal:

@@ -1,6 +1,7 @@
 """Where an event is counted: one unit under one plan version in one period, or nowhere."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from metering import counted_values
 from metering.aggregation import MEASURES, Span
 from metering.ingest.arrivals import Arrival
 from metering.ingest.rows import RowMaker
+from metering.margin.unit_costs import UnitCosts
 
 Accepts = Callable[[Mapping[str, object]], bool]
 
@@ -36,6 +38,7 @@ class Target:
     accepts: Accepts | None
     span: Span = (0, 0)  # of the period
     dimension: str = ""
+    costs: UnitCosts | None = None  # None: every unit costs what the catalog says
     total_id: int | None = None
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
@@ -59,6 +62,16 @@ class Target:
         """Whether an event must be opened before it is counted here."""
         terms = self.terms
         return bool(self.unique_field or terms.dimension_keys or terms.part_keys)
+
+    def unit_cost_of(self, arrival: Arrival) -> Decimal:
+        """What one unit of this event costs: by the rate cards, else by the catalog."""
+        if self.costs is None:
+            return self.unit.unit_cost
+        fields: Mapping[str, object] = {}
+        if self.costs.looks_inside:
+            with suppress(counted_values.UnreadableMetadata):  # no card can be for what is in it
+                fields = fields_of(arrival)
+        return self.costs.of(fields, arrival.occurred)
 
     def of_dimension(self, dimension: str) -> "Target":
         """The target of one dimension value, remembered in `by_dimension`."""

@@ -10,8 +10,6 @@ from aforo.fields import ExactDecimalField
 from aforo.tenancy.models import TenantOwned
 from catalog.models import BillableUnit, Customer, RatePlan
 
-_PERCENT = {"max_digits": 12, "decimal_places": 6}
-
 
 class MarginLevel(models.TextChoices):
     """How far a margin has fallen; spelled as gateways read it."""
@@ -80,9 +78,15 @@ class MarginGuard(TenantOwned):
         default=Mode.ENFORCE,
         help_text="ENFORCE throttles and blocks; ALERT_ONLY tells people and lets requests pass",
     )
-    warn_below = models.DecimalField(default=Decimal(20), help_text="percent", **_PERCENT)
-    throttle_below = models.DecimalField(default=Decimal(10), help_text="percent", **_PERCENT)
-    block_below = models.DecimalField(default=Decimal(0), help_text="percent", **_PERCENT)
+    warn_below = models.DecimalField(
+        max_digits=12, decimal_places=6, default=Decimal(20), help_text="percent"
+    )
+    throttle_below = models.DecimalField(
+        max_digits=12, decimal_places=6, default=Decimal(10), help_text="percent"
+    )
+    block_below = models.DecimalField(
+        max_digits=12, decimal_places=6, default=Decimal(0), help_text="percent"
+    )
     throttle_rate = models.PositiveSmallIntegerField(
         default=100, help_text="percent of requests that gateways let through while throttled"
     )
@@ -143,7 +147,7 @@ class GuardFloor(TenantOwned):
 
     guard = models.ForeignKey(MarginGuard, on_delete=models.CASCADE, related_name="floors")
     rate_plan = models.ForeignKey(RatePlan, on_delete=models.PROTECT, related_name="+")
-    percent = models.DecimalField(**_PERCENT)
+    percent = models.DecimalField(max_digits=12, decimal_places=6)
 
     class Meta:
         db_table = "guard_floors"

@@ -15,7 +15,7 @@ from catalog.pricing import InvalidTerms, Terms
 from catalog.selectors.prices import PeriodPrice, PriceKey, prices_of_totals, with_rollover
 from metering import proof
 from metering.aggregation import Span
-from metering.models import Correction, RatingAdjustment, RunningTotal, UniqueValue
+from metering.models import Correction, RateCard, RatingAdjustment, RunningTotal, UniqueValue
 from metering.proof import microseconds
 
 AT_A_TIME = 500  # totals whose prices and corrections are read together
@@ -28,7 +28,8 @@ class Recounted:
 
     `terms` are those of its dimension, without what was granted by rollover: `adjustments`, in
     their order, say of that, and of levels that were carried over. `may_have_moved`: its events
-    were priced by other terms, perhaps. `voided` is by position of an event that was taken back:
+    were priced by other terms, perhaps. `by_card`: its costs follow rate cards,
+    and are taken as the events say them. `voided` is by position of an event that was taken back:
     where that was done.
     """
 
@@ -40,6 +41,7 @@ class Recounted:
     voided: Mapping[int, int]
     adjustments: Sequence[RatingAdjustment] = ()
     may_have_moved: bool = False
+    by_card: bool = False
 
     @property
     def final_terms(self) -> Terms:
@@ -96,6 +98,7 @@ def _with_prices(tenant: Tenant, totals: list[RunningTotal]) -> Iterator[Recount
         if row.running_total_id and row.position and row.void_position:
             voided[row.running_total_id][row.position] = row.void_position
     adjusted = _adjustments(voided)
+    carded = set(RateCard.objects.for_tenant(tenant).values_list("unit_id", flat=True))
     secret = bytes(tenant.hash_secret)
     for total in totals:
         price, period = prices[_key(total)], spans[total.period_id]
@@ -108,6 +111,7 @@ def _with_prices(tenant: Tenant, totals: list[RunningTotal]) -> Iterator[Recount
             voided=voided[total.pk],
             adjustments=adjusted[total.pk],
             may_have_moved=price is not None and price.may_have_moved,
+            by_card=total.unit_id in carded,
         )
 
 

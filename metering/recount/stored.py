@@ -58,7 +58,9 @@ class _Walk:
         revenue = EXACT.subtract(price, self.charged)
         if self.recounted.may_have_moved:  # by which terms is known of the whole alone
             revenue = event.revenue
-        cost = EXACT.multiply(self.unit.unit_cost, EXACT.subtract(self.level.quantity, before))
+        cost = event.cost
+        if not self.recounted.by_card:
+            cost = EXACT.multiply(self.unit.unit_cost, EXACT.subtract(self.level.quantity, before))
         self.charged = price
         outcome.position += 1
         outcome.sources.add(event.source)

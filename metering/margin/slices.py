@@ -1,0 +1,181 @@
+"""Who brings in how much and costs how much now: from totals and reported costs, never events.
+
+A slice is the smallest part that margins are told of: one unit of one plan of one subscription.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+
+from aforo.money import EXACT, ZERO
+from aforo.tenancy.models import Tenant
+from catalog.models import BillableUnit
+from metering.margin.arithmetic import Margin, split
+from metering.margin.books import PeriodBook, PlanBook, current_books
+
+_TOTALS = """
+    SELECT r.period_id, r.plan_version_id, r.unit_id, sum(r.revenue), sum(r.cost),
+           coalesce(array_agg(r.dimension) FILTER (WHERE r.position > 0 AND r.dimension <> ''),
+                    '{}')
+    FROM running_totals r WHERE r.period_id = ANY(%s) GROUP BY 1, 2, 3
+"""
+_ADJUSTED = """
+    SELECT r.period_id, r.plan_version_id, r.unit_id, sum(a.amount)
+    FROM running_totals r JOIN rating_adjustments a ON a.running_total_id = r.id
+    WHERE r.period_id = ANY(%s) GROUP BY 1, 2, 3
+"""
+_COSTS = """
+    SELECT c.customer_id, c.currency, c.metric, sum(c.amount)
+    FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS w (customer_id, since, until)
+    JOIN cost_events c
+      ON c.tenant_id = %s AND c.customer_id = w.customer_id
+     AND c.occurred_at >= w.since AND c.occurred_at < w.until
+    GROUP BY 1, 2, 3
+"""
+Key = tuple[UUID, UUID, UUID]  # period, plan version, unit
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What one unit (None: none in particular) brings in and costs under one plan."""
+
+    book: PeriodBook
+    plan_id: UUID | None
+    unit_id: UUID | None
+    margin: Margin
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the totals of one unit in one period came to."""
+
+    revenue: Decimal = ZERO
+    cost: Decimal = ZERO
+    dimensions: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """All slices of the periods that run, and costs in currencies that nobody pays in."""
+
+    rows: Sequence[Slice]
+    unmatched: Mapping[tuple[UUID, str], Decimal] = field(default_factory=dict)
+
+
+def current_slices(
+    tenant: Tenant, *, now: datetime, customer_ids: Collection[UUID] | None = None
+) -> Slices:
+    """The slices of all customers, or of some, in four statements and those of unknown books.
+
+    Revenue is what the period's invoice will ask for before discounts, as far as usage has come;
+    where a minimum was promised, no less.
+    """
+    books = current_books(tenant, now=now, customer_ids=customer_ids)
+    used = used_in([book.period_id for book in books])
+    rows = [one for book in books for one in slices_of(book, used)]
+    costs, unmatched = _reported(tenant, books)
+    return Slices([*rows, *costs], unmatched)
+
+
+def used_in(period_ids: Collection[UUID]) -> dict[Key, Used]:
+    """What usage came to in these periods, adjustments included, by period, version and unit."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTALS, (list(period_ids),))
+        used = {(p, v, u): Used(*came_to) for p, v, u, *came_to in cursor.fetchall()}
+        cursor.execute(_ADJUSTED, (list(period_ids),))
+        for period_id, version_id, unit_id, amount in cursor.fetchall():
+            was = used[period_id, version_id, unit_id]
+            revenue = EXACT.add(was.revenue, amount)
+            used[period_id, version_id, unit_id] = Used(revenue, was.cost, was.dimensions)
+    return used
+
+
+def slices_of(book: PeriodBook, used: Mapping[Key, Used]) -> Iterator[Slice]:
+    """The slices of one period: what belongs to no unit alone is shared evenly by all of them."""
+    found = [_of_plan(book, plan, used) for plan in book.plans]
+    total = ZERO
+    for margins in found:
+        for margin in margins.values():
+            total = EXACT.add(total, margin.revenue)
+    short = max(ZERO, EXACT.subtract(book.minimum, total))
+    if found:  # a contract's minimum is of all plans: the first one shows what is missing
+        found[0] = _with_fee(found[0], short)
+    for plan, margins in zip(book.plans, found, strict=True):
+        for unit_id, margin in margins.items():
+            yield Slice(book, plan.plan_id, unit_id, margin)
+
+
+def _of_plan(
+    book: PeriodBook, plan: PlanBook, used: Mapping[Key, Used]
+) -> dict[UUID | None, Margin]:
+    margins: dict[UUID | None, Margin] = {}
+    total = plan.base_fee
+    for unit in plan.units:
+        came = used.get((book.period_id, plan.version_id, unit.unit_id), Used())
+        revenue = EXACT.add(came.revenue, unit.flat(came.dimensions))
+        margins[unit.unit_id] = Margin(revenue, came.cost)
+        total = EXACT.add(total, revenue)
+    short = max(ZERO, EXACT.subtract(plan.minimum, total))
+    return _with_fee(margins, EXACT.add(plan.base_fee, short))
+
+
+def _with_fee(margins: dict[UUID | None, Margin], fee: Decimal) -> dict[UUID | None, Margin]:
+    """Each unit with its part of what is due for all of them together."""
+    if not fee:
+        return margins
+    if not margins:
+        return {None: Margin(fee)}
+    parts = split(fee, len(margins))
+    return {
+        unit_id: margin + Margin(part)
+        for (unit_id, margin), part in zip(margins.items(), parts, strict=True)
+    }
+
+
+def _reported(
+    tenant: Tenant, books: Sequence[PeriodBook]
+) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
+    """Reported costs as slices of the subscription that runs longest in their currency."""
+    firsts: dict[tuple[UUID, str], PeriodBook] = {}
+    spans: dict[UUID, tuple[datetime, datetime]] = {}
+    for book in books:
+        first = firsts.setdefault((book.customer_id, book.currency), book)
+        if book.subscribed_at < first.subscribed_at:
+            firsts[book.customer_id, book.currency] = book
+        since, until = spans.get(book.customer_id, (book.start, book.end))
+        spans[book.customer_id] = min(since, book.start), max(until, book.end)
+    units = _units_by_metric(tenant)
+    rows, unmatched = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
+    for customer_id, currency, metric, amount in _costs(tenant, spans):
+        owner = firsts.get((customer_id, currency))
+        if owner is None:
+            unmatched[customer_id, currency] = EXACT.add(unmatched[customer_id, currency], amount)
+            continue
+        plan_id = owner.plans[0].plan_id if owner.plans else None
+        rows.append(Slice(owner, plan_id, units.get(metric), Margin(ZERO, amount)))
+    return rows, dict(unmatched)
+
+
+def _costs(
+    tenant: Tenant, spans: Mapping[UUID, tuple[datetime, datetime]]
+) -> list[tuple[UUID, str, str, Decimal]]:
+    if not spans:
+        return []
+    since = [span[0] for span in spans.values()]
+    until = [span[1] for span in spans.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_COSTS, (list(spans), since, until, tenant.pk))
+        return list(cursor.fetchall())
+
+
+def _units_by_metric(tenant: Tenant) -> dict[str, UUID]:
+    """Units by what cost events call them: their own name, else the metric that they count."""
+    rows = BillableUnit.objects.for_tenant(tenant).order_by("-name")
+    named = list(rows.values_list("pk", "name", "source_metric"))
+    by_metric = {source: pk for pk, _, source in named if source}
+    return by_metric | {name: pk for pk, name, _ in named}
