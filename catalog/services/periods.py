@@ -23,6 +23,7 @@ from catalog.selectors.current import (
     reach_of_clocks,
     uncovered_subscriptions,
 )
+from catalog.selectors.prices import share_of
 from catalog.services.contract_phases import pin_phases
 
 AHEAD = timedelta(days=62)  # two months: an event finds its period even when Beat rests for weeks
@@ -91,11 +92,14 @@ def cut_periods(*, subscription: Subscription, end: datetime, now: datetime) -> 
 def split_period(*, subscription: Subscription, at: datetime, prorate: bool) -> None:
     """Cut the stored period of a locked subscription that holds `at`; the rest begins there.
 
-    Prorated, both are parts of the whole one; otherwise each is a whole one by itself.
+    Prorated, both are parts of the whole one; otherwise each is a whole one by itself. Conflict for
+    one that is a part already and is not to be prorated.
     """
     row = _stored(subscription).filter(start_at__lt=at, end_at__gt=at).first()
     if row is None:
         return
+    if not prorate:
+        _require_whole(row, subscription)
     rest = SubscriptionPeriod(
         tenant_id=row.tenant_id,
         subscription=subscription,
@@ -164,6 +168,16 @@ def _shorten(row: SubscriptionPeriod, end: datetime) -> None:
         row.whole_end_at = row.whole_end_at or row.end_at
         row.end_at = end
         row.save(update_fields=["end_at", "whole_end_at"])
+
+
+def _require_whole(row: SubscriptionPeriod, subscription: Subscription) -> None:
+    """Events of a part were priced with a share of the included units; of a whole one with all."""
+    if row.kind == _Kind.REGULAR and share_of(row, subscription) is not None:
+        raise Conflict(
+            "the running period is a part, with a share of the included units, since it was changed"
+            " or resumed: prorate this change too, or make it at the end of the period",
+            code="PERIOD_IS_A_PART",
+        )
 
 
 def _extend(tenant_id: UUID, subscription_ids: Sequence[UUID], until: datetime) -> int:

@@ -70,6 +70,19 @@ def test_without_proration_both_parts_are_whole(sold, sell, change):
     assert spans(subscription) == [(utc(2026, 3, 5), NOW), (NOW, utc(2026, 4, 1))]
 
 
+def test_a_part_is_not_made_whole_again(sold, sell, change):
+    """Its events were priced with a share of the included units."""
+    subscription = sold()
+    change(subscription, sell())
+    later = NOW + timedelta(days=1)
+    with pytest.raises(Conflict) as refusal:
+        change(subscription, sell(), prorate=False, now=later)
+    assert refusal.value.code == "PERIOD_IS_A_PART"
+    assert spans(subscription)[1] == (NOW, utc(2026, 4, 1))
+    change(subscription, sell(), now=later)
+    assert spans(subscription)[1] == (NOW, later)
+
+
 def test_a_change_at_the_end_of_the_period_cuts_nothing(sold, sell, change):
     subscription = sold()
     (old,) = names(subscription, NOW)
