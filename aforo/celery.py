@@ -24,6 +24,7 @@ app.conf.beat_schedule = {
     "tell-letter-thresholds": {"task": "metering.tell_letter_thresholds", "schedule": 60.0},
     "expire-dead-letters": {"task": "metering.expire_dead_letters", "schedule": 3600.0},
     "sum-activity": {"task": "metering.sum_activity", "schedule": 60.0},
+    "evaluate-margins": {"task": "metering.evaluate_margins", "schedule": 30.0},
     "make-partitions": {"task": "metering.make_partitions", "schedule": 3600.0},
     "extend-periods": {"task": "catalog.extend_periods", "schedule": 600.0},
     "advance-subscriptions": {"task": "catalog.advance_subscriptions", "schedule": 60.0},

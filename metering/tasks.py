@@ -13,6 +13,7 @@ from metering.services import (
     ingest,
     letter_decisions,
     letter_policies,
+    margins,
     partitions,
     retention,
     sessions,
@@ -100,3 +101,14 @@ def read_upload(upload_id: str) -> None:
 def sweep_uploads() -> None:
     """May run twice: it only asks, and deletes what is a day old."""
     uploads.sweep(now=timezone.now())
+
+
+@shared_task(name="metering.evaluate_margins", autoretry_for=HEALS, expires=30)
+def evaluate_margins(tenant_id: str | None = None, *, everybody: bool = False) -> None:
+    """May run twice: one at a time per tenant, and a crossing is told once."""
+    if tenant_id is None:
+        margins.evaluate_all(now=timezone.now())
+    elif everybody:
+        margins.evaluate_tenant(tenant_id=UUID(tenant_id), now=timezone.now())
+    else:
+        margins.evaluate_due(tenant_id=UUID(tenant_id), now=timezone.now())

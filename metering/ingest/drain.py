@@ -17,6 +17,7 @@ from metering.ingest import (
     enrichment,
     inbox,
     live,
+    margins_moved,
     rating,
     sessions,
     undefined,
@@ -92,6 +93,7 @@ def count(
     _tally(tallies, judged, dead)
     live.tell(judged, routed, dead)
     transaction.on_commit(partial(unit_use.note_all, locked), robust=True)
+    transaction.on_commit(partial(margins_moved.note_all, locked), robust=True)
     transaction.on_commit(partial(_remember_totals, locked))
 
 

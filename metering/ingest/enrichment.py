@@ -71,6 +71,11 @@ def bills_late_usage(tenant_id: UUID) -> bool:
     return _memory.contracts[tenant_id].late_policy == AUTO
 
 
+def is_guarded(tenant_id: UUID) -> bool:
+    """Whether somebody guards margins of the tenant, as this drain's thread knows it."""
+    return tenant_id in _memory.contracts and _memory.contracts[tenant_id].has_guards
+
+
 def undefined_metrics() -> dict[UUID, set[str]]:
     """By tenant, what units are to be drafted for and is not stored yet."""
     known = _memory.contracts.items()

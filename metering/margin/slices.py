@@ -4,7 +4,7 @@ A slice is the smallest part that margins are told of: one unit of one plan of o
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -38,6 +38,7 @@ _COSTS = """
     GROUP BY 1, 2, 3
 """
 Key = tuple[UUID, UUID, UUID]  # period, plan version, unit
+Cost = tuple[UUID, str, str, Decimal]  # customer, currency, metric, amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def current_slices(
     books = current_books(tenant, now=now, customer_ids=customer_ids)
     used = used_in([book.period_id for book in books])
     rows = [one for book in books for one in slices_of(book, used)]
-    costs, unmatched = _reported(tenant, books)
+    costs, unmatched = reported(books, _costs(tenant, spans_of(books)), units_by_metric(tenant))
     return Slices([*rows, *costs], unmatched)
 
 
@@ -137,21 +138,29 @@ def _with_fee(margins: dict[UUID | None, Margin], fee: Decimal) -> dict[UUID | N
     }
 
 
-def _reported(
-    tenant: Tenant, books: Sequence[PeriodBook]
-) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
-    """Reported costs as slices of the subscription that runs longest in their currency."""
-    firsts: dict[tuple[UUID, str], PeriodBook] = {}
+def spans_of(books: Iterable[PeriodBook]) -> dict[UUID, tuple[datetime, datetime]]:
+    """By customer, when the first of these periods begins and the last one ends."""
     spans: dict[UUID, tuple[datetime, datetime]] = {}
+    for book in books:
+        since, until = spans.get(book.customer_id, (book.start, book.end))
+        spans[book.customer_id] = min(since, book.start), max(until, book.end)
+    return spans
+
+
+def reported(
+    books: Iterable[PeriodBook], costs: Iterable[Cost], units: Mapping[str, UUID]
+) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
+    """Reported costs as slices of the subscription that runs longest in their currency.
+
+    And those in currencies that their customer does not pay in.
+    """
+    firsts: dict[tuple[UUID, str], PeriodBook] = {}
     for book in books:
         first = firsts.setdefault((book.customer_id, book.currency), book)
         if book.subscribed_at < first.subscribed_at:
             firsts[book.customer_id, book.currency] = book
-        since, until = spans.get(book.customer_id, (book.start, book.end))
-        spans[book.customer_id] = min(since, book.start), max(until, book.end)
-    units = _units_by_metric(tenant)
     rows, unmatched = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
-    for customer_id, currency, metric, amount in _costs(tenant, spans):
+    for customer_id, currency, metric, amount in costs:
         owner = firsts.get((customer_id, currency))
         if owner is None:
             unmatched[customer_id, currency] = EXACT.add(unmatched[customer_id, currency], amount)
@@ -161,9 +170,7 @@ def _reported(
     return rows, dict(unmatched)
 
 
-def _costs(
-    tenant: Tenant, spans: Mapping[UUID, tuple[datetime, datetime]]
-) -> list[tuple[UUID, str, str, Decimal]]:
+def _costs(tenant: Tenant, spans: Mapping[UUID, tuple[datetime, datetime]]) -> list[Cost]:
     if not spans:
         return []
     since = [span[0] for span in spans.values()]
@@ -173,7 +180,7 @@ def _costs(
         return list(cursor.fetchall())
 
 
-def _units_by_metric(tenant: Tenant) -> dict[str, UUID]:
+def units_by_metric(tenant: Tenant) -> dict[str, UUID]:
     """Units by what cost events call them: their own name, else the metric that they count."""
     rows = BillableUnit.objects.for_tenant(tenant).order_by("-name")
     named = list(rows.values_list("pk", "name", "source_metric"))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -14,7 +15,9 @@ from metering.ingest.costs import Cost
 from metering.ingest.events import Refusal
 from metering.ingest.known import KnownKey
 from metering.ingest.routing import shown
+from metering.margin import nudges
 from metering.models import CostEvent
+from metering.selectors.guards import has_guards
 
 # Sorted keys, as in the ledger of usage: two requests with the same keys never deadlock.
 _INSERT = """
@@ -80,6 +83,9 @@ def _recorded(readings: list[Cost | Refusal], key: KnownKey, now: datetime) -> C
     for one in passed:
         first.setdefault(one.key, one)
     stored = _kept(first, key, now)
+    moved = {one.customer_id for one in first.values() if one.key not in stored}
+    if moved and has_guards(key.tenant_id):
+        transaction.on_commit(partial(nudges.note, key.tenant_id, moved), robust=True)
     for one in passed:
         if stored.get(one.key, first[one.key].body) != one.body:
             detail = "idempotencyKey was used before for another cost"

@@ -1,0 +1,22 @@
+"""Whose margins a committed drain has moved: asked about only where somebody guards them."""
+
+from collections import defaultdict
+from uuid import UUID
+
+from metering.ingest import enrichment
+from metering.ingest.rating import Locked
+from metering.margin import nudges
+
+
+def note_all(locked: Locked) -> None:
+    """Ask for a look at the customers of tenants with guards. Never raises."""
+    tenants = {target.tenant_id for target in locked.groups}
+    guarded = {tenant_id for tenant_id in tenants if enrichment.is_guarded(tenant_id)}
+    if not guarded:
+        return
+    moved: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    for target in locked.groups:
+        if target.tenant_id in guarded:
+            moved[target.tenant_id].add(target.customer_id)
+    for tenant_id, customer_ids in moved.items():
+        nudges.note(tenant_id, customer_ids)
