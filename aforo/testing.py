@@ -10,12 +10,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
+from aforo.embedded.premade import premade_home
 from aforo.embedded.throwaway import throwaway_servers
+
+PREMADE = "AFORO_PREMADE_HOME"  # tells the workers that there is one, and where
+MIGRATED = "aforo"  # the database in it, with our schema and no rows
 
 _servers = ExitStack()
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    os.environ.update(_servers.enter_context(throwaway_servers()))
+    _premade = None if "DATABASE_URL" in os.environ else premade_home()
+    os.environ.update(_servers.enter_context(throwaway_servers(like=_premade)))
+    if _premade:
+        os.environ[PREMADE] = str(_premade)
     atexit.register(_servers.close)
 
 # Pages are rendered without the manifest that only a collected installation has, and each client
@@ -24,6 +32,12 @@ os.environ["AFORO_STATIC_STORAGE"] = "django.contrib.staticfiles.storage.StaticF
 os.environ["AFORO_STATIC_UNCOLLECTED"] = "false"
 
 os.environ["AFORO_CHECK_FACTS"] = "true"
+
+
+def pytest_configure() -> None:
+    """Make databases of tests as copies of the one that is migrated already."""
+    if PREMADE in os.environ:
+        settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = MIGRATED
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

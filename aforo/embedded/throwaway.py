@@ -17,6 +17,7 @@ from threading import Event
 from types import MappingProxyType
 
 from aforo.embedded.home import Home
+from aforo.embedded.premade import copy_cluster
 from aforo.embedded.processes import Guard, leashed
 from aforo.embedded.servers import STATIC_FROM_PACKAGES, Servers
 from aforo.embedded.supervisor import Supervisor
@@ -26,11 +27,19 @@ NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 @contextmanager
 def throwaway_servers(
-    *, durable: bool = False, settings: Mapping[str, str] = NOTHING_SET
+    *,
+    durable: bool = False,
+    settings: Mapping[str, str] = NOTHING_SET,
+    like: Path | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Start what `DATABASE_URL` and `REDIS_URL` do not name; give the settings that lead there."""
+    """Start what `DATABASE_URL` and `REDIS_URL` do not name; give the settings that lead there.
+
+    `like` is a home whose cluster ours starts as a copy of.
+    """
     home = Home(Path(tempfile.mkdtemp(prefix="aforo-test-")))
     home.prepare()
+    if like:
+        copy_cluster(like, home.root)
     guard = Guard()
     guard.remove(home.root)
     supervisor = Supervisor(logs=home.logs, guard=guard, stopping=Event())

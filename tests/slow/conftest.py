@@ -8,19 +8,10 @@ import pytest
 
 from aforo.embedded.stack import Stack
 from tests.aforo.embedded.conftest import folder, guard, module_folder
-from tests.slow.installations import Inside, Tenant, own_stack
+from tests.slow.installations import Inside, Tenant, forget_servers, own_stack
 from tests.slow.load import CLOCK, START
 
 __all__ = ["folder", "guard", "module_folder"]
-
-
-OF_THIS_RUN = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "STATIC_ROOT")
-
-
-def forget_servers(environment: pytest.MonkeyPatch) -> None:
-    """Forget the servers of this test run, so that a stack starts its own."""
-    for name in OF_THIS_RUN:
-        environment.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -19,13 +19,24 @@ import pytest
 
 from aforo.demo.client import Seller
 from aforo.embedded.home import Home
+from aforo.embedded.premade import copy_cluster
 from aforo.embedded.probes import bindable
 from aforo.embedded.stack import Stack
+from aforo.testing import PREMADE
 from tests.waiting import eventually
 
+OF_THE_TEST_RUN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "SECRET_KEY",
+    "STATIC_ROOT",
+    "AFORO_STATIC_STORAGE",
+    "AFORO_STATIC_UNCOLLECTED",
+    "AFORO_CHECK_FACTS",
+)
 ROOT = Path(__file__).resolve().parents[2]
 AFORO = (sys.executable, "-c", "from aforo.cli import main; main()")
-OF_THE_TEST_RUN = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "SECRET_KEY", "STATIC_ROOT")
 READY = "Ctrl-C stops everything."
 PATIENCE = 180.0  # seconds; the machine may have other things to do
 _INSIDE = "import django; django.setup(); from tests.slow import inside; inside.answer_questions()"
@@ -144,11 +155,30 @@ class Tenant:
 @contextmanager
 def own_stack() -> Iterator[Stack]:
     """A stack with servers of its own, in a folder of its own that is gone afterwards."""
-    with pytest.MonkeyPatch.context() as patch, own_folder() as folder:
-        for name in OF_THE_TEST_RUN:
-            patch.delenv(name, raising=False)
+    with pytest.MonkeyPatch.context() as patch, migrated_folder() as folder:
+        forget_servers(patch)
         with Stack(data_dir=folder, port=0) as stack:
             yield stack
+
+
+def forget_servers(environment: pytest.MonkeyPatch) -> None:
+    """Forget the servers of this test run, so that a stack starts its own."""
+    for name in OF_THE_TEST_RUN:
+        environment.delenv(name, raising=False)
+
+
+def give_migrated_cluster(folder: Path) -> None:
+    """Leave there what the first start of a stack would make, which takes it long."""
+    if PREMADE in os.environ:
+        copy_cluster(Path(os.environ[PREMADE]), folder)
+
+
+@contextmanager
+def migrated_folder() -> Iterator[Path]:
+    """One in which a stack finds its database as its first start would leave it."""
+    with own_folder() as folder:
+        give_migrated_cluster(folder)
+        yield folder
 
 
 @contextmanager

@@ -18,7 +18,15 @@ import pytest
 
 from aforo.demo.trace import COLUMNS, Trace
 from aforo.embedded.home import Home
-from tests.slow.installations import ROOT, Inside, Running, Tenant, aforo, own_folder
+from tests.slow.installations import (
+    ROOT,
+    Inside,
+    Running,
+    Tenant,
+    aforo,
+    migrated_folder,
+    own_folder,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -50,7 +58,7 @@ needs_trace = pytest.mark.skipif(not TRACE.exists(), reason="the trace is not he
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Running]:
     """A demonstration with traffic of its own, told to its end and left up."""
-    with own_folder() as folder:
+    with migrated_folder() as folder:
         output = ("--output", str(folder / "output"))
         with Running(folder, "demo", *output) as demo:
             yield demo

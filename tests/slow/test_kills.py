@@ -13,7 +13,7 @@ import redis
 
 from aforo.embedded.stack import Stack
 from billing.services.bill_pages import CHUNK
-from tests.slow.installations import PATIENCE, Running, Tenant, own_folder
+from tests.slow.installations import PATIENCE, Running, Tenant, migrated_folder
 from tests.slow.load import CLOCK, END, START, Load, body, request
 from tests.waiting import eventually
 
@@ -143,7 +143,7 @@ def test_a_worker_killed_in_the_middle_of_a_bill_run_bills_every_period_once(sta
 
 
 def test_events_accepted_before_the_supervisor_is_killed_are_counted_after_the_next_start():
-    with own_folder() as folder, Running(folder, "up") as up:
+    with migrated_folder() as folder, Running(folder, "up") as up:
         with up.inside() as inside:
             tenant = Tenant.seeded(inside, up.url, start=START)
             with tenant.seller() as seller:

@@ -19,7 +19,7 @@ from aforo.embedded.home import AlreadyRunning
 from aforo.embedded.probes import RoundTrip, http_answers
 from aforo.embedded.processes import StackError
 from aforo.embedded.stack import Stack
-from tests.slow.conftest import forget_servers
+from tests.slow.installations import forget_servers, give_migrated_cluster
 from tests.waiting import eventually, is_alive
 
 pytestmark = pytest.mark.slow
@@ -211,6 +211,7 @@ def test_up_shows_where_to_go_and_ends_at_the_first_of_two_interrupts(folder):
 
 @pytest.mark.usefixtures("own_servers")
 def test_nothing_is_left_of_a_killed_up_and_one_started_at_once_waits_for_that(folder):
+    give_migrated_cluster(folder)
     with Up(folder) as first:
         first.lines_until_ready()
         everything = descendants(first.process.pid)
@@ -263,7 +264,8 @@ def is_answering(stack: Stack) -> bool:
         return False
 
 
-def test_routes_without_a_key_answer_on_the_internal_listener_only(start_stack):
+def test_routes_without_a_key_answer_on_the_internal_listener_only(start_stack, folder):
+    give_migrated_cluster(folder)
     stack = start_stack(internal_port=0)
 
     assert get(stack.internal_url, "/internal/v1/auth/token-check?jti=one") == 200
