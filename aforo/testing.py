@@ -8,6 +8,7 @@ import atexit
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -37,7 +38,8 @@ os.environ["AFORO_CHECK_FACTS"] = "true"
 def pytest_configure() -> None:
     """Make databases of tests as copies of the one that is migrated already."""
     if PREMADE in os.environ:
-        settings.DATABASES["default"].setdefault("TEST", {})["TEMPLATE"] = MIGRATED
+        database: dict[str, Any] = settings.DATABASES["default"]
+        database.setdefault("TEST", {})["TEMPLATE"] = MIGRATED
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
