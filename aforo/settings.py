@@ -210,6 +210,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api/)?v1/",
     "ENUM_NAME_OVERRIDES": {  # several rows have a kind, a type or a status
         "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
+        "AlertState": "metering.models.alerts.Alert.State",
+        "AlertKind": "metering.models.alerts.AlertKind",
+        "AlertSeverity": "metering.models.alerts.Severity",
         "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
         "BillingTiming": "catalog.models.rate_plans.UnitPrice.Timing",
         "BillRunStatus": "billing.models.bill_runs.BillRun.Status",
@@ -234,6 +237,7 @@ SPECTACULAR_SETTINGS = {
         "ProductStatus": "catalog.models.products.Product.Status",
         "ProductType": "catalog.models.products.ProductType",
         "SubscriptionStatus": "catalog.models.subscriptions.Subscription.State",
+        "UnitHealthStatus": "metering.models.monitors.UnitHealth.Status",
         "WebhookVerdict": "webhooks.models.inbound.WebhookDelivery.Verdict",
     },
     "POSTPROCESSING_HOOKS": [

@@ -7,6 +7,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from metering.ingest.unit_use import take_uses
+from metering.monitors import summing, watch
 from metering.services import (
     activity,
     drafted_units,
@@ -112,3 +113,27 @@ def evaluate_margins(tenant_id: str | None = None, *, everybody: bool = False) -
         margins.evaluate_tenant(tenant_id=UUID(tenant_id), now=timezone.now())
     else:
         margins.evaluate_due(tenant_id=UUID(tenant_id), now=timezone.now())
+
+
+@shared_task(name="metering.sum_usage", autoretry_for=HEALS, retry_backoff=True, expires=30)
+def sum_usage() -> None:
+    """May run twice: a page of events is passed under a lock."""
+    summing.sum_usage()
+
+
+@shared_task(name="metering.forget_old_sums", autoretry_for=HEALS, retry_backoff=True)
+def forget_old_sums() -> None:
+    """May run twice: what is gone is gone."""
+    summing.forget_old_sums(now=timezone.now())
+
+
+@shared_task(name="metering.watch_usage", autoretry_for=HEALS, expires=120)
+def watch_usage() -> None:
+    """May run twice: it only asks, once events are summed up."""
+    watch.ask_for_watching()
+
+
+@shared_task(name="metering.watch_tenant", autoretry_for=HEALS, retry_backoff=True, max_retries=3)
+def watch_tenant(tenant_id: str) -> None:
+    """May run twice: what was judged is noted under a lock."""
+    watch.watch_tenant(tenant_id=UUID(tenant_id), now=timezone.now())

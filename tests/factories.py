@@ -44,6 +44,8 @@ from catalog.models import (
     UnitPrice,
 )
 from metering.models import (
+    Alert,
+    AlertKind,
     Correction,
     CostEvent,
     DeadLetter,
@@ -515,6 +517,18 @@ class WebhookDeliveryFactory(OwnedFactory):
 
     class Meta:
         model = WebhookDelivery
+
+
+class AlertFactory(OwnedFactory):
+    """An open alert of unusual usage."""
+
+    kind = AlertKind.USAGE_ANOMALY
+    subject = factory.Sequence(lambda number: f"subject-{number}")
+    title = "usage is unusual"
+    raised_at = last_seen_at = NOW
+
+    class Meta:
+        model = Alert
 
 
 class CostEventFactory(OwnedFactory):

@@ -7,6 +7,7 @@ WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING_ADMIN})
 CATALOG_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.PRODUCT_MANAGER})
 KEY_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.DEVELOPER})
 USAGE_WRITERS = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING_ADMIN, Role.DEVELOPER})
+ALERT_WRITERS = frozenset(Role) - {Role.MEMBER}
 SIMULATORS = frozenset(Role) - {Role.MEMBER}
 EXPORTERS = frozenset({Role.OWNER, Role.ADMIN, Role.BILLING_ADMIN})
 MEMBER_WRITERS = frozenset({Role.OWNER, Role.ADMIN})

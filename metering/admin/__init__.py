@@ -1,5 +1,6 @@
 """The admin of metering: everything is to be read, and nothing is counted to the end."""
 
+from metering.admin.alerts import AlertAdmin
 from metering.admin.corrections import CorrectionAdmin
 from metering.admin.costs import CostEventAdmin
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
@@ -7,12 +8,14 @@ from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
 from metering.admin.letter_decisions import LetterDecisionAdmin, UnknownMetricAdmin
 from metering.admin.letters import DeadLetterAdmin
+from metering.admin.monitors import MonitorSettingsAdmin, UnitHealthAdmin
 from metering.admin.rate_cards import RateCardAdmin
 from metering.admin.sessions import SessionAdmin
 from metering.admin.totals import RatingAdjustmentAdmin, RunningTotalAdmin, UniqueValueAdmin
 from metering.admin.uploads import UploadAdmin
 
 __all__ = [
+    "AlertAdmin",
     "CorrectionAdmin",
     "CostEventAdmin",
     "DeadLetterAdmin",
@@ -20,12 +23,14 @@ __all__ = [
     "HeldEventAdmin",
     "InboxBatchAdmin",
     "LetterDecisionAdmin",
+    "MonitorSettingsAdmin",
     "RateCardAdmin",
     "RatingAdjustmentAdmin",
     "ReceiptAdmin",
     "RunningTotalAdmin",
     "SessionAdmin",
     "UniqueValueAdmin",
+    "UnitHealthAdmin",
     "UnknownMetricAdmin",
     "UploadAdmin",
     "UsageEventAdmin",

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from metering.api import lago, openmeter, stripe
+from metering.api.alerts import AlertAcknowledgement, AlertDetail, Alerts
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
 from metering.api.corrections import (
@@ -28,6 +29,7 @@ from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
 from metering.api.streams import StreamTickets, stream
 from metering.api.trials import IngestTest
+from metering.api.unit_health import UnitHealthView
 from metering.api.uploads import (
     IngestUpload,
     IngestUploadDetail,
@@ -64,6 +66,10 @@ urlpatterns = [
     path("api/v1/uploads/<uuid:id>/cancel", UploadCancelling.as_view()),
     path("api/v1/usage-events", UsageEvents.as_view()),
     path("api/v1/usage-events/<int:id>", UsageEventDetail.as_view()),
+    path("api/v1/alerts", Alerts.as_view()),
+    path("api/v1/alerts/<uuid:id>", AlertDetail.as_view()),
+    path("api/v1/alerts/<uuid:id>/acknowledge", AlertAcknowledgement.as_view()),
+    path("api/v1/unit-health", UnitHealthView.as_view()),
     path("api/v1/live/summary", LiveSummaryView.as_view()),
     path("api/v1/ingestion", IngestionView.as_view()),
     path("api/v1/events/stream", stream),

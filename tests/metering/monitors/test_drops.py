@@ -1,0 +1,80 @@
+"""Drops: a week that is half of the week before, told once until usage is back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aforo.outbox.models import OutboxMessage
+from metering.models import Alert, MonitorSettings
+from metering.monitors.drops import find_drops
+from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
+from tests.metering.monitors.sums import used
+
+FIRST = datetime(2026, 3, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def tenant(db):
+    return TenantFactory()
+
+
+def use(tenant, *daily, subscription=None):
+    """So much on each day, in its first hours."""
+    subscription = subscription or SubscriptionFactory(
+        tenant=tenant, customer__external_id="cust_1"
+    )
+    unit = BillableUnitFactory(tenant=tenant)
+    hours = [hour for quantity in daily for hour in (quantity, quantity, *[0] * 22)]
+    used(subscription, unit, FIRST, hours)
+    return subscription
+
+
+def judge(tenant, day, **settings):
+    end = FIRST + day * DAY
+    return find_drops(tenant=tenant, settings=MonitorSettings(**settings), end=end, now=end)
+
+
+@pytest.mark.parametrize(("week", "found"), [(51, 0), (50, 1), (10, 1), (0, 1)])
+def test_a_week_of_half_the_usage_is_a_drop(tenant, week, found):
+    use(tenant, *[100] * 7, *[week] * 7)
+    assert judge(tenant, 14) == found
+    assert judge(tenant, 14) == 0
+    assert OutboxMessage.objects.filter(fact="usage.dropped").count() == found
+
+
+def test_a_drop_is_told_with_its_weeks(tenant):
+    use(tenant, *[100] * 7, *[25] * 7)
+    judge(tenant, 14)
+    alert = Alert.objects.get()
+    assert alert.evidence["numbers"] == {
+        "weekEnd": "2026-03-15T00:00:00+00:00",
+        "week": "350",
+        "weekBefore": "1400",
+        "dropPercent": "75.0",
+    }
+    assert alert.evidence["chart"]["values"] == [200] * 7 + [50] * 7
+    assert alert.evidence["events"]["count"] == 28
+    assert "dropped by 75 % within a week" in alert.title
+
+
+def test_it_recovers_when_usage_is_back_and_is_armed_again(tenant):
+    use(tenant, *[100] * 7, *[20] * 14, *[100] * 7, *[20] * 7)
+    found = {day: judge(tenant, day) for day in range(14, 36)}
+    assert [day for day, raised in found.items() if raised] == [14, 34]
+    assert list(Alert.objects.order_by("pk").values_list("state", flat=True)) == [
+        "RECOVERED",
+        "OPEN",
+    ]
+
+
+def test_a_little_usage_and_an_ended_subscription_are_no_drop(tenant):
+    use(tenant, *[1] * 4)
+    use(
+        tenant,
+        *[100] * 7,
+        subscription=SubscriptionFactory(tenant=tenant, end_at=FIRST + 9 * DAY, state="CANCELLED"),
+    )
+    assert judge(tenant, 11) == 0
+    assert judge(tenant, 14) == 0
+    assert judge(tenant, 11, drop_minimum_events=8) == 1

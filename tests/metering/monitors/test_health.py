@@ -1,0 +1,66 @@
+"""Unit health: usage over the tiers of plans, and units that are silent."""
+
+from datetime import UTC, datetime, timedelta
+
+from metering.models import Alert, UnitActivity, UnitHealth
+from metering.monitors.health import take_health
+from tests.factories import BillableUnitFactory
+from tests.metering.conftest import NOW, subscribe
+from tests.metering.events import event
+
+WALL = datetime(2026, 5, 1, tzinfo=UTC)  # everybody's clock: the tenant's stands still
+
+
+def take(seller, now=WALL):
+    return take_health(tenant=seller.tenant, now=now, at=NOW)
+
+
+def health_of(seller, name):
+    return UnitHealth.objects.get(tenant=seller.tenant, unit__name=name)
+
+
+def test_usage_is_spread_over_the_tiers_of_its_plan(seller):
+    """1,000 is still of the first tier; a larger quantity fills it and goes on in the next."""
+    for number, quantity in enumerate((400, 1000, 3000), start=1):
+        if number > 1:
+            subscribe(seller.tenant, f"cust_{number}")
+        customer = {"customerId": f"cust_{number}", "metricName": "tokens"}
+        seller.count(event(number, quantity=quantity, **customer))
+    assert take(seller) == 2
+    tokens = health_of(seller, "tokens")
+    assert tokens.tiers == [
+        {"from": "0", "to": "1000", "subscriptions": 2, "customers": 2, "quantity": "2400"},
+        {"from": "1000", "to": None, "subscriptions": 1, "customers": 1, "quantity": "2000"},
+    ]
+    assert (tokens.quantity, tokens.subscriptions, tokens.customers) == (4400, 3, 3)
+    calls = health_of(seller, "calls")
+    assert [tier["quantity"] for tier in calls.tiers] == ["0"]
+
+
+def test_a_new_unit_is_there_without_a_plan_and_an_archived_one_leaves(seller):
+    unit = BillableUnitFactory(tenant=seller.tenant, name="fresh")
+    assert take(seller) == 3
+    fresh = health_of(seller, "fresh")
+    assert (fresh.version, fresh.status, fresh.tiers) == (None, "NO_DATA", [])
+    unit.archived_at = NOW
+    unit.save()
+    assert take_health(tenant=seller.tenant, now=WALL, at=NOW + timedelta(hours=1)) == 2
+    assert not UnitHealth.objects.filter(unit=unit).exists()
+
+
+def test_a_unit_that_falls_silent_is_told_until_it_is_back(seller):
+    take(seller)
+    unit = health_of(seller, "calls").unit
+    assert not Alert.objects.exists()  # it never had an event
+
+    seen = UnitActivity(unit_id=unit.pk, tenant_id=seller.tenant.pk)
+    for hours, status, alerts in ((23, "HEALTHY", 0), (25, "NO_DATA", 1), (1, "HEALTHY", 0)):
+        seen.last_event_at = WALL - timedelta(hours=hours)
+        seen.save()
+        take(seller)
+        assert health_of(seller, "calls").status == status
+        assert Alert.objects.filter(kind="UNIT_NO_DATA", state="OPEN").count() == alerts
+
+
+def test_taking_it_twice_leaves_one_row_per_unit_and_plan(seller):
+    assert take(seller) == take(seller) == UnitHealth.objects.count() == 2
