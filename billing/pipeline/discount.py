@@ -57,6 +57,10 @@ def _in_order(facts: Facts) -> Iterator[Discount]:
         common = Discount(plan.name, plan.version_id, tax_code=plan.tax_code)
         yield replace(common, percent=plan.discount_percent)
         yield replace(common, amount=plan.discount_amount)
+    for plan in facts.coming:  # of its fee in advance; its amount comes with its own period
+        yield Discount(
+            plan.name, plan.version_id, percent=plan.discount_percent, tax_code=plan.tax_code
+        )
     if facts.contract is not None:
         yield Discount(facts.contract.name, percent=facts.contract.discount_percent)
         yield Discount(facts.contract.name, amount=facts.contract.discount_amount)

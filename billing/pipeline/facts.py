@@ -192,7 +192,9 @@ class Facts:
     is_opening: bool = False  # nothing but what is due when the period begins: `fees`, setup fees
     fees: tuple[FeeFact, ...] = ()  # that this period owes in advance
     paid: tuple[PaidFact, ...] = ()  # those of them that were asked for
+    unreturned: tuple[PaidFact, ...] = ()  # of earlier periods: unused, and not given back yet
     advance: AdvanceFact | None = None  # the next period, where fees are due in advance
+    coming: tuple[PlanFact, ...] = ()  # plans of that period which this one has not
     contract: ContractFact | None = None
     coupons: tuple[CouponFact, ...] = ()  # in order of redemption
     tax: TaxFact = TaxFact()

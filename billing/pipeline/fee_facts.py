@@ -51,8 +51,11 @@ class PaidFact:
     """A fee that an earlier invoice asked for in advance, for this period as it was then.
 
     `unused` is the share of it that the period did not live to see; `amount` is as asked, exact.
+    `covers` is an earlier period, whose own invoice had no room for all of it: `given_back` so far.
     """
 
     fee: FeeFact
     amount: Decimal
     unused: Share
+    given_back: Decimal = ZERO
+    covers: tuple[datetime, datetime] | None = None

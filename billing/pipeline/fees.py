@@ -49,10 +49,11 @@ def fees_in_advance(facts: Facts) -> Iterator[Line]:
 def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
     """Give back what was paid for time that the period did not live to see.
 
-    As far as there are lines to take it off: no invoice is below zero. The rest is noted.
+    Also what earlier invoices had no room for. As far as there are lines to take it off: no invoice
+    is below zero. The rest is noted, and waits for the next invoice of the subscription.
     """
-    for paid in () if facts.is_opening else facts.paid:
-        wanted = paid.unused.of(paid.amount)
+    for paid in () if facts.is_opening else (*facts.unreturned, *facts.paid):
+        wanted = EXACT.subtract(paid.unused.of(paid.amount), paid.given_back)
         if wanted <= ZERO:
             continue
         left = max(ZERO, draft.total())
@@ -65,9 +66,9 @@ def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
         )
         if wanted > left:
             held = f"{line.description}: {plain(wanted)} held to {plain(left)}"
-            draft = draft.noting(f"{held}, the rest waits for a credit note")
+            draft = draft.noting(f"{held}, the rest waits for an invoice with room for it")
         if line.amount.amount < ZERO:
-            draft = draft.adding(line)
+            draft = draft.adding(replace(line, covers=paid.covers))
     return draft
 
 

@@ -67,8 +67,9 @@ def _granted_on_all(facts: Facts) -> Decimal:
     if facts.contract is not None:
         needed = EXACT.add(needed, facts.contract.discount_amount)
         needed = _grossed_up(needed, facts.contract.discount_percent)
-    if needed and facts.plans:
-        needed = _grossed_up(needed, max(plan.discount_percent for plan in facts.plans))
+    plans = (*facts.plans, *facts.coming)
+    if needed and plans:
+        needed = _grossed_up(needed, max(plan.discount_percent for plan in plans))
     return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
 
 

@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from billing.models import Invoice
+from billing.selectors.terms import periods_owing_terms
 from catalog.models import (
     RatePlanVersion,
     SubscriptionPeriod,
@@ -99,7 +100,8 @@ def adjustable_periods(
 ) -> QuerySet[SubscriptionPeriod]:
     """The last periods of subscriptions that ended by `until`, are billed, and have late usage.
 
-    Their late usage has no later period to go with. Without `deferred`, what a run has found to be
+    Their late usage has no later period to go with. And the last ones of terms of contracts whose
+    minimum their own invoices could not ask for. Without `deferred`, what a run has found to be
     a credit that no invoice has room for is left out.
     """
     late = LateTotal.objects.filter(tenant_id=tenant_id)  # any tenant: filtered by id
@@ -111,11 +113,14 @@ def adjustable_periods(
         start_at__lt=OuterRef("subscription__end_at"),
     )
     periods: QuerySet[SubscriptionPeriod] = SubscriptionPeriod.objects.for_tenant(tenant_id).filter(
-        Exists(_standing_invoices(tenant_id)),
-        ~Exists(later),
-        subscription__in=late.values("subscription_id"),
-        subscription__end_at__lte=until,
-        start_at__lt=F("subscription__end_at"),
+        Q(
+            Exists(_standing_invoices(tenant_id)),
+            ~Exists(later),
+            subscription__in=late.values("subscription_id"),
+            subscription__end_at__lte=until,
+            start_at__lt=F("subscription__end_at"),
+        )
+        | Q(pk__in=periods_owing_terms(tenant_id, until))
     )
     return periods
 

@@ -105,6 +105,7 @@ def asked_in_advance(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Ask
             invoice__subscription_id__in=subscription_ids,
         )
         .exclude(invoice__status=Invoice.Status.VOID)
+        .exclude(type=LineType.PRORATION)  # given back, not asked for
         .select_related("invoice")
         .order_by("invoice__created_at", "position")
     )

@@ -6,18 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Q, Sum
 
-from aforo.money import ZERO
-from billing.models import CouponUse, Invoice, InvoiceLine
+from aforo.money import EXACT, ZERO
+from billing.models import CouponUse, Invoice
 from billing.pipeline import ContractFact, CouponFact
-from catalog.models import SubscriptionPeriod
+from billing.selectors.terms import SINCE, lines_spent
+from catalog.models import Coupon, SubscriptionPeriod
 from catalog.selectors.agreements import Agreement, agreements_of
-from catalog.selectors.discounts import coupons_of
-
-_SPENT = ("Rate", "Commit")
-"""The stages whose lines count towards a minimum: before discounts and tax."""
+from catalog.selectors.discounts import RedeemedCoupon, coupons_of
 
 
 def contract_facts(
@@ -68,21 +65,13 @@ def _contract(period: SubscriptionPeriod, said: Agreement, spent: Decimal) -> Co
 def _spent(
     tenant_id: UUID, periods: Sequence[SubscriptionPeriod], agreed: Mapping[UUID, Agreement]
 ) -> Mapping[UUID, Decimal]:
-    """What standing invoices ask for in the term, by period: usage and fees of earlier periods.
-
-    A fee in advance counts in the period that it pays for.
-    """
+    """What standing invoices ask for in the term, by period: usage and fees of earlier periods."""
     if not periods:
         return {}
     rows = (
-        InvoiceLine.objects.for_tenant(tenant_id)
-        .filter(
-            Q(covers_start_at__isnull=False) | ~Q(invoice__kind=Invoice.Kind.PROGRESS),
-            invoice__subscription_id__in={period.subscription_id for period in periods},
-            stage__in=_SPENT,
-        )
-        .exclude(invoice__status=Invoice.Status.VOID)
-        .annotate(since=Coalesce(F("covers_start_at"), F("period_start_at"), _PERIOD_START))
+        lines_spent(tenant_id)
+        .annotate(since=SINCE)
+        .filter(invoice__subscription_id__in={period.subscription_id for period in periods})
         .values_list("invoice__subscription_id", "since")
         .annotate(asked=Sum("amount"))
         .order_by()
@@ -103,18 +92,17 @@ def _spent(
     }
 
 
-_PERIOD_START = F("invoice__period_start_at")
-
-
 def coupon_facts(
     tenant_id: UUID, periods: Sequence[SubscriptionPeriod], at: datetime
 ) -> Mapping[UUID, tuple[CouponFact, ...]]:
     """By period, the coupons that hold for it, in order of redemption; five statements at most.
 
-    A coupon for one invoice goes to the earliest period that may have it.
+    A coupon for one invoice goes to the earliest period that may have it. An amount is granted once
+    per period: what the opening invoice of the period took off is left out.
     """
     subscriptions = {period.subscription_id for period in periods}
-    used = used_redemptions(tenant_id, periods)
+    granted = _granted(tenant_id, periods)
+    used = frozenset(redemption_id for redemption_id, _ in granted)
     coupons = coupons_of(tenant_id, subscriptions, at, used=used)
     spent: set[UUID] = set()
     found: dict[UUID, tuple[CouponFact, ...]] = {}
@@ -127,16 +115,36 @@ def coupon_facts(
         ]
         spent |= {coupon.redemption_id for coupon in held if coupon.is_once}
         found[period.pk] = tuple(
-            CouponFact(coupon.redemption_id, coupon.code, coupon.percent, coupon.amount)
+            fact
             for coupon in held
+            for fact in (_coupon(coupon, granted.get((coupon.redemption_id, period.pk), ZERO)),)
+            if fact.percent or fact.amount
         )
     return found
 
 
-def used_redemptions(tenant_id: UUID, periods: Collection[SubscriptionPeriod]) -> frozenset[UUID]:
-    """Redemptions of these customers that a standing invoice has taken off already."""
-    rows = CouponUse.objects.for_tenant(tenant_id).filter(
-        redemption__customer_id__in={period.subscription.customer_id for period in periods}
+def _coupon(coupon: RedeemedCoupon, granted: Decimal) -> CouponFact:
+    amount = max(ZERO, EXACT.subtract(coupon.amount, granted)) if coupon.amount else ZERO
+    return CouponFact(coupon.redemption_id, coupon.code, coupon.percent, amount)
+
+
+def _granted(
+    tenant_id: UUID, periods: Collection[SubscriptionPeriod]
+) -> Mapping[tuple[UUID, UUID], Decimal]:
+    """What standing invoices took off, by redemption and period.
+
+    Of coupons for one invoice by any invoice, of others by the opening invoices of `periods`.
+    """
+    opened = Q(invoice__kind=Invoice.Kind.OPENING, invoice__period__in=periods)
+    rows = (
+        CouponUse.objects.for_tenant(tenant_id)
+        .filter(
+            Q(redemption__coupon__duration=Coupon.Duration.ONCE) | opened,
+            redemption__customer_id__in={period.subscription.customer_id for period in periods},
+        )
+        .exclude(invoice__status=Invoice.Status.VOID)
+        .values_list("redemption_id", "invoice__period_id")
+        .annotate(granted=Sum("amount"))
+        .order_by()
     )
-    standing = rows.exclude(invoice__status=Invoice.Status.VOID)
-    return frozenset(standing.values_list("redemption_id", flat=True))
+    return {(redemption_id, period_id): granted for redemption_id, period_id, granted in rows}

@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from aforo.money import ZERO
-from billing.pipeline import ContractFact, CouponFact, Facts, LateFact, TaxFact
+from billing.pipeline import ContractFact, CouponFact, Facts, LateFact, PaidFact, TaxFact
+from billing.selectors.terms import periods_owing_terms
 from billing.services.advances import (
     Asked,
     advance_fact,
@@ -23,6 +24,7 @@ from billing.services.contracts import Contract, contracts_for
 from billing.services.late_facts import late_facts
 from billing.services.locking import lock_for_billing
 from billing.services.rollover_facts import Expiries, Grants, grants_of
+from billing.services.unreturned import unreturned_facts
 from billing.services.usage_facts import locked_totals, usage_facts
 from billing.taxes.facts import tax_facts
 from catalog.models import SubscriptionPeriod
@@ -39,6 +41,7 @@ class Books:
     following: Mapping[UUID, SubscriptionPeriod]
     billed: frozenset[UUID]  # of those that follow
     asked: Asked
+    unreturned: Mapping[UUID, Sequence[PaidFact]]  # by subscription
     agreed: Mapping[UUID, ContractFact]
     coupons: Mapping[UUID, tuple[CouponFact, ...]]
     taxes: Mapping[UUID, TaxFact]
@@ -80,9 +83,11 @@ def facts_for(
     for period in periods:
         billed = _facts(period, books, own[period.id], auto_finalize)
         facts[period.id] = replace(billed, late=tuple(late.pop(period.subscription_id, ())))
+    owing = periods_owing_terms(tenant_id, now) if adjusted else ()
     for period in adjusted:
         nothing = _facts(period, books, (), auto_finalize)
-        facts[period.id] = _late_alone(nothing, tuple(late.pop(period.subscription_id, ())))
+        own_late = tuple(late.pop(period.subscription_id, ()))
+        facts[period.id] = _late_alone(nothing, own_late, owes_term=period.pk in owing)
     return facts
 
 
@@ -99,11 +104,13 @@ def _read(
     everything = [*periods, *adjusted]
     subscription_ids = {period.subscription_id for period in everything}
     with_fees = [one for one in following.values() if fees_of(contracts[one.pk])]
+    asked = asked_in_advance(tenant_id, subscription_ids)
     return Books(
         contracts=contracts,
         following=following,
         billed=billed_among(tenant_id, with_fees),
-        asked=asked_in_advance(tenant_id, subscription_ids),
+        asked=asked,
+        unreturned=unreturned_facts(tenant_id, subscription_ids, asked),
         agreed=contract_facts(tenant_id, everything),
         coupons=coupon_facts(tenant_id, everything, now),
         taxes=tax_facts(tenant_id, everything),
@@ -136,6 +143,8 @@ def _facts(
     days, whole_days = days_of(period)
     is_asked = following is None or following.pk in books.billed
     coming = NOTHING if following is None or is_asked else books.contract(following)
+    advance = advance_fact(period, following, coming, books.asked)
+    own = {plan.version_id for plan in contract.plans}
     return Facts(
         currency=period.subscription.currency,
         period_start=period.start_at,
@@ -158,16 +167,25 @@ def _facts(
         is_first=books.firsts.get(period.subscription_id) == period.start_at,
         fees=fees,
         paid=paid,
-        advance=advance_fact(period, following, coming, books.asked),
+        unreturned=tuple(
+            one
+            for one in books.unreturned.get(period.subscription_id, ())
+            if one.covers is not None and one.covers[0] < period.start_at
+        ),
+        advance=advance,
+        coming=tuple(plan for plan in coming.plans if plan.version_id not in own)
+        if advance is not None
+        else (),
         contract=books.agreed.get(period.pk),
         coupons=books.coupons.get(period.pk, ()),
         tax=books.taxes[period.pk],
     )
 
 
-def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
+def _late_alone(facts: Facts, late: tuple[LateFact, ...], *, owes_term: bool) -> Facts:
     """Facts of late usage alone: what is due per period was asked for in each of them.
 
+    Beside it, the minimum of a term that turned out to be over when its last period was billed.
     Percentages hold for it; fixed amounts, and coupons for one invoice, do not.
     """
     nothing = replace(
@@ -175,10 +193,11 @@ def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
         usage=(),
         fees=(),
         paid=(),
+        unreturned=(),
         advance=None,
         is_first=False,
-        coupons=tuple(coupon for coupon in facts.coupons if coupon.percent and late),
-        contract=_percentage_of(facts.contract),
+        coupons=tuple(coupon for coupon in facts.coupons if coupon.percent and (late or owes_term)),
+        contract=_percentage_of(facts.contract, owes_term=owes_term),
         late=late,
     )
     if not late:
@@ -201,9 +220,14 @@ def _late_alone(facts: Facts, late: tuple[LateFact, ...]) -> Facts:
     )
 
 
-def _percentage_of(contract: ContractFact | None) -> ContractFact | None:
+def _percentage_of(contract: ContractFact | None, *, owes_term: bool) -> ContractFact | None:
     if contract is None:
         return None
     return ContractFact(
-        contract.contract_id, contract.name, discount_percent=contract.discount_percent
+        contract.contract_id,
+        contract.name,
+        discount_percent=contract.discount_percent,
+        term_minimum=contract.term_minimum if owes_term else ZERO,
+        term_spent=contract.term_spent,
+        ends_term=owes_term,
     )

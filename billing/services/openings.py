@@ -31,4 +31,4 @@ def draft_openings(work: Work, *, now: datetime) -> list[NewInvoice]:
 
 
 def _opening(facts: Facts) -> Facts:
-    return replace(facts, usage=(), late=(), earlier=(), is_opening=True)
+    return replace(facts, usage=(), late=(), earlier=(), unreturned=(), is_opening=True)

@@ -112,6 +112,7 @@ def so_far(facts: Facts, *, now: datetime) -> Facts:
         contract=contract,
         period_end=now,
         late=(),
+        unreturned=(),
         advance=None,
         is_first=False,
     )

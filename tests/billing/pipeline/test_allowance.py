@@ -5,12 +5,16 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given as holds_for
+from hypothesis import strategies as st
 
 from aforo.money import EXACT, ZERO
 from billing.pipeline.aggregate import aggregate_usage
 from billing.pipeline.allowance import subtract_allowance
 from billing.pipeline.quota_check import check_quota
+from billing.pipeline.rollover import add_rollover
+from catalog.pricing import Usage
 from tests.billing.pipeline.build import BLOCK, PER_UNIT, facts, opened, usage_fact, without_notes
+from tests.billing.pipeline.strategies import any_facts
 from tests.catalog.pricing.strategies import quantities, terms_of
 
 FREE = PER_UNIT | {"includedFree": 1000}
@@ -66,3 +70,20 @@ def test_every_unit_is_free_capped_or_billable(quantity, terms):
     assert min(usage.free, usage.capped, usage.billable) >= ZERO
     assert EXACT.add(EXACT.add(usage.free, usage.capped), usage.billable) == quantity
     assert usage.free <= terms.included_free
+
+
+@holds_for(any_facts(), st.booleans())
+def test_what_is_passed_on_is_not_used_and_changes_no_price(given, goes_on):
+    given = replace(given, usage=tuple(replace(one, goes_on=goes_on) for one in given.usage))
+    rolled = add_rollover(check_quota(opened(given), given), given)
+    draft = subtract_allowance(aggregate_usage(rolled, given), given)
+    passed_on = dict(draft.passed_on)
+    for usage in draft.usage:
+        units = passed_on.get(usage.fact.running_total_id, ZERO)
+        assert ZERO <= usage.granted <= units <= EXACT.subtract(usage.allowance, usage.free)
+        if units:
+            counted = Usage(usage.quantity, usage.fact.event_count, usage.fact.parts)
+            before = usage.fact.terms.with_allowance(usage.allowance)
+            after = before.with_allowance(EXACT.subtract(usage.allowance, units))
+            assert after.charge(counted) == before.charge(counted)
+            assert after.charge(Usage(ZERO)) == before.charge(Usage(ZERO))

@@ -94,7 +94,7 @@ def test_nothing_is_given_back_beyond_what_the_invoice_comes_to(used, total, giv
     assert result.draft.total() == total
     assert result.draft.total(LineType.PRORATION) == given_back
     notes = result.records[4].notes
-    assert notes[-1].endswith("the rest waits for a credit note")
+    assert notes[-1].endswith("the rest waits for an invoice with room for it")
 
 
 def test_a_flat_rate_that_was_paid_in_advance_is_a_line_of_nothing():
