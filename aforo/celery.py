@@ -11,6 +11,7 @@ app = Celery("aforo")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
+app.autodiscover_tasks(["webhooks.outbound"])
 
 # Everything periodic, in one place. A sweep makes certain what `enqueue` only makes quick.
 app.conf.beat_schedule = {
@@ -43,6 +44,8 @@ app.conf.beat_schedule = {
     "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
     "retire-old-months": {"task": "metering.retire_old_months", "schedule": 86_400.0},
+    "carry-out-messages": {"task": "webhooks.carry", "schedule": 5.0},
+    "forget-deliveries": {"task": "webhooks.forget_deliveries", "schedule": 3600.0},
     "check-invariants": {"task": "billing.check_invariants", "schedule": 3600.0},
 }
 

@@ -1,8 +1,9 @@
 """Requests to servers of other people: to public addresses, within a time and a size."""
 
+import asyncio
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import httpx
 from django.conf import settings
 
 MAX_ANSWER_BYTES = 1_000_000
+_LONG = 60  # seconds; each request has its own, shorter time
 Address = IPv4Address | IPv6Address
 
 
@@ -62,26 +64,85 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], seconds: int) -> 
     deadline = time.monotonic() + seconds
     reason = "no address"
     for address in _addresses(parsed):
-        request = httpx.Request(
-            "POST",
-            parsed.copy_with(host=str(address)),
-            content=body,
-            headers={
-                "Host": parsed.netloc.decode("ascii").rpartition("@")[2],
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",  # what is packed has no size that can be trusted
-                **headers,
-            },
-            extensions={"sni_hostname": parsed.host},
-        )
         try:
-            return _exchange(request, deadline)
+            return _exchange(_request(parsed, address, body, headers), deadline)
         except httpx.ConnectError as error:
             reason = str(error) or type(error).__name__
         except httpx.HTTPError as error:
             raise Unanswered(str(error) or type(error).__name__) from error
     raise Unanswered(reason)
+
+
+def many_posts() -> httpx.AsyncClient:
+    """A client for many `post_soon`. Connections are not kept: they are checked for one name."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits, timeout=_LONG)
+
+
+async def post_soon(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    seconds: int,
+    kept: int,
+) -> Answer:
+    """As `post`, while others are under way; of the answer the first `kept` bytes are read."""
+    require_sendable(url)
+    parsed = httpx.URL(url)
+    reason = "no address"
+    try:
+        async with asyncio.timeout(seconds):
+            for address in await asyncio.to_thread(_addresses, parsed):
+                try:
+                    request = _request(parsed, address, body, headers)
+                    return await _exchange_soon(client, request, kept)
+                except httpx.ConnectError as error:
+                    reason = str(error) or type(error).__name__
+    except TimeoutError:
+        raise Unanswered(f"no answer within {seconds} seconds") from None
+    except httpx.HTTPError as error:
+        raise Unanswered(str(error) or type(error).__name__) from error
+    raise Unanswered(reason)
+
+
+def _request(
+    url: httpx.URL, address: Address, body: bytes, headers: Mapping[str, str]
+) -> httpx.Request:
+    """A request to `address` that presents itself, and expects a certificate, as for the name."""
+    return httpx.Request(
+        "POST",
+        url.copy_with(host=str(address)),
+        content=body,
+        headers={
+            "Host": url.netloc.decode("ascii").rpartition("@")[2],
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # what is packed has no size that can be trusted
+            **headers,
+        },
+        extensions={"sni_hostname": url.host},
+    )
+
+
+async def _exchange_soon(client: httpx.AsyncClient, request: httpx.Request, kept: int) -> Answer:
+    response = await client.send(request, stream=True)
+    try:
+        pieces = [piece async for piece in _first(response, kept)]
+        return Answer(response.status_code, b"".join(pieces)[:kept])
+    finally:
+        await response.aclose()
+
+
+async def _first(response: httpx.Response, kept: int) -> AsyncIterator[bytes]:
+    """What comes until there is enough; the rest is nobody's business."""
+    size = 0
+    async for piece in response.aiter_raw():
+        yield piece
+        size += len(piece)
+        if size >= kept:
+            return
 
 
 def _exchange(request: httpx.Request, deadline: float) -> Answer:

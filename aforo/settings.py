@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from aforo.api.enum_names import ENUM_NAMES
 from aforo.logs import logging_of
 from aforo.sidebar import NAVIGATION
 
@@ -173,6 +174,12 @@ PRIVATE_DESTINATIONS = env.bool("AFORO_PRIVATE_DESTINATIONS", default=False)  # 
 FACT_CHECKER = (  # looks at each payload that is published; costs too much for every day
     "aforo.outbox.checking.require_valid" if env.bool("AFORO_CHECK_FACTS", default=DEBUG) else ""
 )
+KEEP_DELIVERIES_DAYS = env.int("AFORO_KEEP_DELIVERIES_DAYS", default=30)  # 0: for good
+
+# --- e-mail -----------------------------------------------------------------------------------
+vars().update(env.email_url("AFORO_EMAIL_URL", default="consolemail://"))  # EMAIL_HOST, ...
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("AFORO_EMAIL_FROM", default="aforo@localhost")
 
 # --- the live stream, from a process of its own ---------------------------------------------
 STREAM_URL = env.str("AFORO_STREAM_URL", default="")  # empty: the proxy of the web process has it
@@ -208,38 +215,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/(api/)?v1/",
-    "ENUM_NAME_OVERRIDES": {  # several rows have a kind, a type or a status
-        "AliasKind": "catalog.models.customers.CustomerAlias.Kind",
-        "AlertState": "metering.models.alerts.Alert.State",
-        "AlertKind": "metering.models.alerts.AlertKind",
-        "AlertSeverity": "metering.models.alerts.Severity",
-        "ApiKeyKind": "aforo.tenancy.models.api_keys.ApiKey.Kind",
-        "BillingTiming": "catalog.models.rate_plans.UnitPrice.Timing",
-        "BillRunStatus": "billing.models.bill_runs.BillRun.Status",
-        "ContractStatus": "catalog.models.contracts.Contract.Status",
-        "CouponDuration": "catalog.models.coupons.Coupon.Duration",
-        "CouponType": "catalog.models.coupons.Coupon.DiscountType",
-        "CorrectionKind": "metering.models.corrections.Correction.Kind",
-        "CostKind": "metering.models.costs.CostEvent.Kind",
-        "HeldEventStatus": "metering.models.letters.HeldEvent.Status",
-        "InvoiceKind": "billing.models.invoices.Invoice.Kind",
-        "DeadLetterStatus": "metering.models.letters.DeadLetter.Status",
-        "SimulationStatus": "billing.models.simulations.Simulation.Status",
-        "IngestionHealth": "metering.selectors.ingestion.Health",
-        "InvoiceLineType": "billing.models.invoices.InvoiceLine.Type",
-        "InvoiceStatus": "billing.models.invoices.Invoice.Status",
-        "LetterAct": "metering.models.letter_decisions.LetterDecision.Act",
-        "OfferingStatus": "catalog.models.offerings.Offering.Status",
-        "OfferingType": "catalog.models.offerings.Offering.Type",
-        "TrialVerdict": "metering.api.trials.VERDICTS",
-        "TrialStepVerdict": "metering.api.trials.STEP_VERDICTS",
-        "PricingModel": "catalog.api.metric_config_shapes.MODEL_NAMES",
-        "ProductStatus": "catalog.models.products.Product.Status",
-        "ProductType": "catalog.models.products.ProductType",
-        "SubscriptionStatus": "catalog.models.subscriptions.Subscription.State",
-        "UnitHealthStatus": "metering.models.monitors.UnitHealth.Status",
-        "WebhookVerdict": "webhooks.models.inbound.WebhookDelivery.Verdict",
-    },
+    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.document.add_ingest",

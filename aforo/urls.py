@@ -30,6 +30,7 @@ urlpatterns = [
     path("api/v1/", include("billing.api.urls")),
     path("", include("metering.api.urls")),
     path("", include("webhooks.api.urls")),
+    path("", include("webhooks.api.outbound_urls")),
 ]
 
 handler400 = problems.answer_bad_request

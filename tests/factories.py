@@ -17,6 +17,7 @@ from django.contrib.auth import get_user_model
 from factory.django import DjangoModelFactory
 
 from aforo.ids import new_id
+from aforo.outbox.models import OutboxMessage
 from aforo.periods import monthly
 from aforo.sealing import seal
 from aforo.tenancy.models import ApiKey, Member, Tenant
@@ -55,7 +56,8 @@ from metering.models import (
     Session,
     Upload,
 )
-from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.models import OutboundDelivery, WebhookDelivery, WebhookEndpoint, WebhookSource
+from webhooks.outbound.endpoint_secrets import put_secret
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
 MONTH_START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -601,3 +603,45 @@ class SimulationFactory(OwnedFactory):
 
     class Meta:
         model = Simulation
+
+
+class WebhookEndpointFactory(OwnedFactory):
+    """Takes every fact; `endpoint.secret` is what it is signed with."""
+
+    url = factory.Sequence(lambda number: f"https://hooks{number}.example/")
+    secret = "whsec_" + "c2VjcmV0" * 4
+    created_at = NOW
+
+    class Meta:
+        model = WebhookEndpoint
+
+    @classmethod
+    def _create(cls, model_class, *args, secret, **fields):
+        endpoint = model_class(*args, **fields)
+        put_secret(endpoint, secret)
+        endpoint.save(force_insert=True)
+        endpoint.secret = secret
+        return endpoint
+
+
+class OutboxMessageFactory(OwnedFactory):
+    fact = "dead_letter.threshold_reached"
+    payload = {"threshold": 5}
+    created_at = NOW
+
+    class Meta:
+        model = OutboxMessage
+
+
+class OutboundDeliveryFactory(OwnedFactory):
+    """Of a message that is carried; due at once."""
+
+    endpoint = same_tenant(WebhookEndpointFactory)
+    message = same_tenant(OutboxMessageFactory, carried_at=NOW)
+    fact = factory.SelfAttribute("message.fact")
+    subject = factory.SelfAttribute("message.subject")
+    next_attempt_at = NOW
+    created_at = NOW
+
+    class Meta:
+        model = OutboundDelivery

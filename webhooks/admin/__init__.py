@@ -1,5 +1,11 @@
-"""The admin of webhooks: who pushes, and what came."""
+"""The admin of webhooks: who pushes and what came, who is told and what was sent."""
 
 from webhooks.admin.inbound import WebhookDeliveryAdmin, WebhookSourceAdmin
+from webhooks.admin.outbound import OutboundDeliveryAdmin, WebhookEndpointAdmin
 
-__all__ = ["WebhookDeliveryAdmin", "WebhookSourceAdmin"]
+__all__ = [
+    "OutboundDeliveryAdmin",
+    "WebhookDeliveryAdmin",
+    "WebhookEndpointAdmin",
+    "WebhookSourceAdmin",
+]

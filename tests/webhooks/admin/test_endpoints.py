@@ -1,0 +1,118 @@
+"""Endpoints in the admin: made by ticking facts, tried and rotated by buttons, sent again."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.factories import (
+    MemberFactory,
+    OutboundDeliveryFactory,
+    TenantFactory,
+    UserFactory,
+    WebhookEndpointFactory,
+)
+from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
+
+
+def browser_of(tenant, role):
+    user = UserFactory(is_staff=True)
+    MemberFactory(tenant=tenant, user=user, role=role)
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+@pytest.fixture
+def tenant(db):
+    return TenantFactory()
+
+
+@pytest.fixture
+def browser(tenant):
+    return browser_of(tenant, "DEVELOPER")
+
+
+def page_of(endpoint, act=""):
+    if act:
+        return reverse(f"admin:webhooks_webhookendpoint_{act}", args=(endpoint.pk,))
+    return reverse("admin:webhooks_webhookendpoint_change", args=(endpoint.pk,))
+
+
+def test_an_endpoint_is_made_and_its_secret_told_once(browser, tenant):
+    form = {
+        "tenant": str(tenant.pk),
+        "description": "ours",
+        "format": "STANDARD",
+        "url": "https://hooks.example/",
+        "facts": ["invoice.finalized", "invoice.overdue"],
+        "is_active": "on",
+    }
+    page = browser.post(reverse("admin:webhooks_webhookendpoint_add"), form, follow=True)
+    assert re.search(r"whsec_[\w+/]+=", page.content.decode())
+    endpoint = WebhookEndpoint.objects.get()
+    assert endpoint.facts == ["invoice.finalized", "invoice.overdue"]
+    again = browser.get(page_of(endpoint)).content.decode()
+    assert "whsec_" not in again
+
+    del form["tenant"], form["format"]
+    browser.post(page_of(endpoint), form | {"facts": [], "url": "https://other.example/"})
+    endpoint.refresh_from_db()
+    assert (endpoint.url, endpoint.facts) == ("https://other.example/", [])
+    refused = browser.post(page_of(endpoint), form | {"url": "https://127.0.0.1/"})
+    assert "which is not public" in refused.content.decode()
+
+
+def test_buttons_try_it_rotate_its_secret_and_remove_it(browser, tenant):
+    endpoint = WebhookEndpointFactory(tenant=tenant)
+    browser.get(page_of(endpoint, "test_this"))
+    assert OutboundDelivery.objects.get().fact == "webhook_endpoint.test"
+    page = browser.get(page_of(endpoint, "rotate_this"), follow=True)
+    assert "whsec_" in page.content.decode()
+    browser.get(page_of(endpoint, "archive_this"), follow=True)
+    endpoint.refresh_from_db()
+    assert endpoint.archived_at is not None
+
+
+def test_a_delivery_shows_request_and_answer_and_is_sent_again(browser, tenant):
+    delivery = OutboundDeliveryFactory(
+        tenant=tenant, state="FAILED", finished_at=timezone.now(), last_error="answered 500"
+    )
+    DeliveryAttempt.objects.create(
+        tenant=tenant,
+        delivery=delivery,
+        number=1,
+        started_at=timezone.now(),
+        milliseconds=12,
+        request_body='{"asked": 1}',
+        status=500,
+        answer="out of order",
+    )
+    listed = reverse("admin:webhooks_outbounddelivery_changelist")
+    assert "answered 500" in browser.get(listed).content.decode()
+    page = reverse("admin:webhooks_outbounddelivery_change", args=(delivery.pk,))
+    shown = browser.get(page).content.decode()
+    assert "out of order" in shown
+    assert "asked" in shown
+
+    browser.get(reverse("admin:webhooks_outbounddelivery_send_this_again", args=(delivery.pk,)))
+    delivery.refresh_from_db()
+    assert delivery.state == "PENDING"
+    OutboundDelivery.objects.update(state="FAILED", finished_at=timezone.now())
+    browser.post(listed, {"action": "send_again", "_selected_action": [str(delivery.pk)]})
+    delivery.refresh_from_db()
+    assert delivery.state == "PENDING"
+
+
+def test_who_only_reads_presses_no_button(tenant):
+    endpoint = WebhookEndpointFactory(tenant=tenant)
+    reader = browser_of(tenant, "MEMBER")
+    assert reader.get(page_of(endpoint)).status_code == 200
+    reader.get(page_of(endpoint, "test_this"))
+    assert not OutboundDelivery.objects.exists()
+    stranger = browser_of(TenantFactory(), "OWNER")
+    stranger.get(page_of(endpoint, "archive_this"))
+    endpoint.refresh_from_db()
+    assert endpoint.archived_at is None

@@ -1,0 +1,251 @@
+"""Endpoints of people who want to be told, and what was sent to them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import StackedInline
+from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from aforo.outbox.facts import facts
+from aforo.tenancy.admin_base import (
+    OwnRelatedFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    actor_of,
+    become,
+)
+from aforo.tenancy.roles import KEY_WRITERS
+from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
+from metering.admin.base import BoundedPaginator
+from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
+from webhooks.services import endpoints, redeliveries
+
+_FIELDS = ("description", "format", "url", "facts", "is_active")
+_STATES = {
+    OutboundDelivery.State.PENDING: "warning",
+    OutboundDelivery.State.DELIVERED: "success",
+    OutboundDelivery.State.FAILED: "danger",
+}
+
+
+class EndpointForm(forms.ModelForm):
+    """Facts are ticked; none ticked is all of them."""
+
+    facts = forms.MultipleChoiceField(
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        choices=lambda: [(kind, kind) for kind in facts()],
+        help_text="none ticked: all facts",
+    )
+
+    class Meta:
+        model = WebhookEndpoint
+        fields = ("tenant", *_FIELDS)
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(CatalogAdmin):
+    """Who is told, how it goes, and buttons to try it."""
+
+    form = EndpointForm
+    write_roles = KEY_WRITERS
+    list_display = ("__str__", "tenant", "format", "state", "failures", "failing_since", "sent")
+    list_select_related = ("tenant",)
+    list_filter = (TenantFilter, "format", "is_active")
+    search_fields = ("description", "url", "=id")
+    autocomplete_fields = ("tenant",)
+    actions_detail = ("test_this", "rotate_this", "archive_this")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).filter(archived_at=None)
+        return rows
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        stored = ("disabled_reason", "failing_since", "failures", "sent")
+        return ("tenant", *_FIELDS, *(() if obj is None else stored))
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> tuple[str, ...]:
+        stored = ("disabled_reason", "failing_since", "failures", "sent")
+        return () if obj is None else ("tenant", "format", *stored)
+
+    @display(description="state", label={"on": "success", "failing": "warning", "off": "danger"})
+    def state(self, endpoint: WebhookEndpoint) -> str:
+        if not endpoint.is_active:
+            return "off"
+        return "failing" if endpoint.failures else "on"
+
+    @display(description="deliveries")
+    def sent(self, endpoint: WebhookEndpoint) -> SafeString:
+        listed = reverse("admin:webhooks_outbounddelivery_changelist")
+        where = f"{listed}?endpoint__id__exact={endpoint.pk}"
+        return format_html('<a href="{}">deliveries</a>', where)
+
+    def save_model(
+        self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool
+    ) -> None:
+        actor, now = self.doer(request, obj.tenant)["actor"], timezone.now()
+        if change:
+            edits = changed_fields(form)
+            saved = endpoints.change_endpoint(endpoint=obj, edits=edits, actor=actor, now=now)
+            become(obj, saved)
+            return
+        given = fields_of(obj, _FIELDS)
+        saved, secret = endpoints.create_endpoint(tenant=obj.tenant, actor=actor, now=now, **given)
+        become(obj, saved)
+        self._tell(request, saved, secret)
+
+    def _tell(self, request: HttpRequest, endpoint: WebhookEndpoint, secret: str) -> None:
+        if endpoint.format != WebhookEndpoint.Format.STANDARD:
+            return  # nothing there is signed
+        text = f"The secret of '{endpoint}' is {secret} - copy it now, it cannot be shown again."
+        self.message_user(request, text, messages.WARNING)
+
+    def has_act_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether the page of an endpoint offers its buttons."""
+        endpoint = self.get_object(request, object_id) if object_id else None
+        return endpoint is not None and self.may_write(request, endpoint)
+
+    def _act(
+        self, request: HttpRequest, object_id: str, verb: Callable[[WebhookEndpoint, Any], str]
+    ) -> HttpResponse:
+        """Do something with one endpoint, say what, and go back to its page."""
+        endpoint = self.get_object(request, object_id)
+        if endpoint is None:
+            return redirect(reverse("admin:webhooks_webhookendpoint_changelist"))
+        with told(request):
+            actor = self.doer(request, endpoint.tenant)["actor"]
+            self.message_user(request, verb(endpoint, actor))
+        if self.get_object(request, object_id) is None:
+            return redirect(reverse("admin:webhooks_webhookendpoint_changelist"))
+        return redirect(reverse("admin:webhooks_webhookendpoint_change", args=(object_id,)))
+
+    @action(description="Send a test", permissions=["act"], url_path="test", icon="send")
+    def test_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def send(endpoint: WebhookEndpoint, _: Any) -> str:
+            endpoints.test_endpoint(endpoint=endpoint, now=timezone.now())
+            return "A test is on its way: what became of it is among the deliveries"
+
+        return self._act(request, object_id, send)
+
+    @action(description="Rotate secret", permissions=["act"], url_path="rotate", icon="key")
+    def rotate_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def rotate(endpoint: WebhookEndpoint, actor: Any) -> str:
+            changed, secret = endpoints.rotate_secret(
+                endpoint=endpoint, actor=actor, now=timezone.now()
+            )
+            self._tell(request, changed, secret)
+            return "For 24 hours messages are signed with both secrets"
+
+        return self._act(request, object_id, rotate)
+
+    @action(description="Remove", permissions=["act"], url_path="archive", icon="delete")
+    def archive_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def archive(endpoint: WebhookEndpoint, actor: Any) -> str:
+            endpoints.archive_endpoint(endpoint=endpoint, actor=actor, now=timezone.now())
+            return f"Nothing more is sent to '{endpoint}'"
+
+        return self._act(request, object_id, archive)
+
+
+class AttemptInline(StackedInline):
+    """Every request, and what was answered."""
+
+    model = DeliveryAttempt
+    extra = 0
+    can_delete = False
+    fields = (
+        ("number", "started_at", "milliseconds", "status"),
+        "error",
+        "request_headers",
+        "request_body",
+        "answer",
+    )
+    readonly_fields = ("number", "started_at", "milliseconds", "status", *fields[1:])
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True  # whoever sees the page sees its rows
+
+
+@admin.register(OutboundDelivery)
+class OutboundDeliveryAdmin(ReadOnlyAdmin):
+    """What was sent, what was answered, and sending it again."""
+
+    write_roles = KEY_WRITERS
+    list_display = (
+        "created_at",
+        "fact",
+        "subject",
+        "endpoint",
+        "tenant",
+        "result",
+        "attempt_count",
+        "last_status",
+        "last_error",
+        "next_attempt_at",
+    )
+    list_select_related = ("tenant", "endpoint")
+    list_filter = (
+        TenantFilter,
+        "state",
+        "fact",
+        ("endpoint", OwnRelatedFilter),
+        ("created_at", RangeDateTimeFilter),
+    )
+    list_filter_submit = True
+    search_fields = ("subject", "=id")
+    ordering = ("-id",)  # ids rise with time, and have an index
+    paginator = BoundedPaginator
+    inlines = (AttemptInline,)
+    exclude = ("retry_step",)
+    actions = ("send_again",)
+    actions_detail = ("send_this_again",)
+
+    @display(description="state", label=_STATES, ordering="state")
+    def result(self, delivery: OutboundDelivery) -> str:
+        return delivery.state
+
+    def has_send_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether whoever asks may send something again, or this."""
+        delivery = self.get_object(request, object_id) if object_id else None
+        return self.may_write(request, delivery)
+
+    @admin.action(description="Send again", permissions=["send"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboundDelivery]) -> None:
+        done = sum(self._send(request, row) for row in queryset.select_related("tenant"))
+        self.message_user(request, f"{done} deliveries are sent again", messages.SUCCESS)
+
+    @action(description="Send again", permissions=["send"], url_path="send", icon="replay")
+    def send_this_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        delivery = self.get_object(request, object_id)
+        if delivery is not None and self._send(request, delivery):
+            self.message_user(request, "It is sent again", messages.SUCCESS)
+        return redirect(reverse("admin:webhooks_outbounddelivery_change", args=(object_id,)))
+
+    def _send(self, request: HttpRequest, delivery: OutboundDelivery) -> bool:
+        """Whether it is sent again; a refusal is said on the page."""
+        if not self.may_write(request, delivery):
+            return False
+        with told(request):
+            actor = actor_of(request, delivery.tenant_id)
+            redeliveries.redeliver(delivery=delivery, actor=actor, now=timezone.now())
+            return True
+        return False

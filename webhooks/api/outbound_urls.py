@@ -1,0 +1,29 @@
+"""Routes of webhooks going out, without trailing slashes."""
+
+from django.urls import path
+
+from webhooks.api.endpoints import (
+    WebhookEndpointDetail,
+    WebhookEndpointRotation,
+    WebhookEndpoints,
+    WebhookEndpointTest,
+    WebhookFacts,
+)
+from webhooks.api.outbound_deliveries import (
+    OutboundDeliveries,
+    OutboundDeliveryDetail,
+    OutboundRedeliveries,
+    OutboundRedelivery,
+)
+
+urlpatterns = [
+    path("api/v1/webhook-facts", WebhookFacts.as_view()),
+    path("api/v1/webhook-endpoints", WebhookEndpoints.as_view()),
+    path("api/v1/webhook-endpoints/<uuid:id>", WebhookEndpointDetail.as_view()),
+    path("api/v1/webhook-endpoints/<uuid:id>/rotate", WebhookEndpointRotation.as_view()),
+    path("api/v1/webhook-endpoints/<uuid:id>/test", WebhookEndpointTest.as_view()),
+    path("api/v1/outbound-deliveries", OutboundDeliveries.as_view()),
+    path("api/v1/outbound-deliveries/redeliver", OutboundRedeliveries.as_view()),
+    path("api/v1/outbound-deliveries/<uuid:id>", OutboundDeliveryDetail.as_view()),
+    path("api/v1/outbound-deliveries/<uuid:id>/redeliver", OutboundRedelivery.as_view()),
+]

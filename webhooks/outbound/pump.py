@@ -1,0 +1,84 @@
+"""The carrier: from the outbox to deliveries, and on to endpoints, until nothing is due."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from aforo.outbox import waking
+from webhooks.outbound.carrying import carry_page
+from webhooks.outbound.claiming import claim
+from webhooks.outbound.recording import record
+from webhooks.outbound.sending import Outcome, Sender
+
+AT_ONCE = 500  # attempts under way; each is a connection and a few kilobytes
+LONGEST_SECONDS = 50  # then another task goes on: no task holds a worker for good
+_GLANCE = 0.2  # seconds between looks for what is new while all attempts under way hang
+_ALONE = 7_305_241_003  # an advisory lock: one carrier at a time, so that one worker is busy
+Now = Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Carried:
+    """What one carrier did."""
+
+    messages: int = 0
+    attempts: int = 0
+    is_done: bool = True
+
+
+@contextmanager
+def alone() -> Iterator[bool]:
+    """Whether nobody else carries; until the end, or until this session is killed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ALONE,))
+        (is_mine,) = cursor.fetchone()
+        try:
+            yield bool(is_mine)
+        finally:
+            if is_mine:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", (_ALONE,))
+
+
+def carry_out(*, now: Now, seconds: int = LONGEST_SECONDS) -> Carried:
+    """Carry out all that is due; `is_done` is False when time was up before.
+
+    Whoever comes meanwhile goes away again: what they came for is seen by a last look after the
+    lock is free.
+    """
+    carried = Carried()
+    end = time.monotonic() + seconds
+    while carried.is_done:
+        with alone() as is_mine:
+            if not is_mine:
+                return carried
+            waking.lower_flag()
+            before = carried.messages + carried.attempts
+            _carry_all(carried, end, now)
+        if carried.messages + carried.attempts == before:
+            return carried
+    return carried
+
+
+def _carry_all(carried: Carried, end: float, now: Now) -> None:
+    """Rounds of: new messages, free endpoints, finished attempts. Only this thread has rows."""
+    under_way: set[Future[Outcome]] = set()
+    with Sender(now=now) as sender:
+        while True:
+            is_late = time.monotonic() > end
+            messages = 0 if is_late else carry_page(now=now())
+            carried.messages += messages
+            if not is_late and len(under_way) < AT_ONCE:
+                claims = claim(limit=AT_ONCE - len(under_way), now=now())
+                under_way |= {sender.send(one) for one in claims}
+            if not under_way and not messages:
+                carried.is_done = not is_late
+                return
+            done, under_way = wait(under_way, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+            if done:
+                record([one.result() for one in done], now=now())
+                carried.attempts += len(done)

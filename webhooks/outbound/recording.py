@@ -1,0 +1,161 @@
+"""What became of attempts: the log, when to try again, and endpoints that are given up."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from aforo.outbox.services import publish
+from aforo.queue import enqueue
+from aforo.tenancy import clock
+from aforo.tenancy.services import audit
+from aforo.tenancy.services.actors import Actor
+from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
+from webhooks.outbound.routing import DISABLED
+from webhooks.outbound.schedule import is_hopeless, next_attempt, rest_after
+from webhooks.outbound.sending import GONE, Outcome
+
+State = OutboundDelivery.State
+CARRIER = Actor.system("webhooks.carry")
+
+
+@transaction.atomic
+def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
+    """Write down attempts, in a constant number of statements but for endpoints that fail."""
+    DeliveryAttempt.objects.bulk_create(_attempt(one) for one in outcomes)
+    endpoints = _locked([one.claim.endpoint_id for one in outcomes])
+    owned = [one for one in outcomes if _is_ours(one, endpoints)]
+    deliveries = {one.claim.delivery_id: one for one in owned}
+    rows = OutboundDelivery.objects.filter(pk__in=deliveries)  # any tenant: we claimed them
+    changed = [_tried(row, deliveries[row.pk], now) for row in rows]
+    OutboundDelivery.objects.bulk_update(changed, _SAVED)  # any tenant: we claimed them
+    for outcome in owned:
+        _settle(endpoints[outcome.claim.endpoint_id], outcome, now)
+    settled = [endpoints[one.claim.endpoint_id] for one in owned]
+    WebhookEndpoint.objects.bulk_update(settled, _KEPT)  # any tenant: locked above
+    _hold_back([row for row in changed if row.state == State.PENDING])
+
+
+_SAVED = (
+    "state",
+    "attempt_count",
+    "retry_step",
+    "next_attempt_at",
+    "last_status",
+    "last_error",
+    "finished_at",
+)
+_KEPT = (
+    "failing_since",
+    "failures",
+    "resting_until",
+    "claim_id",
+    "claimed_until",
+    "is_active",
+    "disabled_at",
+    "disabled_reason",
+)
+# What comes later for the same subject waits as long as what failed: it may not go before anyway,
+# and would be looked at in vain.
+_HOLD_BACK = """
+    UPDATE outbound_deliveries later SET next_attempt_at = failed.at
+    FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS failed (endpoint_id, subject, at)
+    WHERE later.endpoint_id = failed.endpoint_id AND later.subject = failed.subject
+      AND later.state = 'PENDING' AND later.next_attempt_at < failed.at
+"""
+
+
+def _attempt(outcome: Outcome) -> DeliveryAttempt:
+    claim = outcome.claim
+    return DeliveryAttempt(
+        tenant_id=claim.tenant_id,
+        delivery_id=claim.delivery_id,
+        number=claim.number,
+        started_at=outcome.started_at,
+        milliseconds=outcome.milliseconds,
+        url=claim.url,
+        request_headers=outcome.headers,
+        request_body=claim.body.decode(),
+        status=outcome.status,
+        answer=outcome.answer,
+        error=outcome.error,
+    )
+
+
+def _locked(ids: Sequence[UUID]) -> dict[UUID, WebhookEndpoint]:
+    rows = WebhookEndpoint.objects.filter(pk__in=ids)  # any tenant: we claimed them
+    locked = rows.select_related("tenant").order_by("pk").select_for_update(of=("self",))
+    return {row.pk: row for row in locked}
+
+
+def _is_ours(outcome: Outcome, endpoints: dict[UUID, WebhookEndpoint]) -> bool:
+    """Whether the claim still holds; else somebody claimed anew, and what they find counts."""
+    endpoint = endpoints.get(outcome.claim.endpoint_id)
+    return endpoint is not None and endpoint.claim_id == outcome.claim.claim_id
+
+
+def _tried(delivery: OutboundDelivery, outcome: Outcome, now: datetime) -> OutboundDelivery:
+    delivery.attempt_count += 1
+    delivery.last_status = outcome.status
+    delivery.last_error = "" if outcome.is_taken else outcome.reason
+    again = next_attempt(delivery.retry_step, now=now)
+    if outcome.is_taken:
+        delivery.state, delivery.finished_at = State.DELIVERED, now
+    elif again is None:
+        delivery.state, delivery.finished_at = State.FAILED, now
+    else:
+        delivery.retry_step += 1
+        delivery.next_attempt_at = again
+    return delivery
+
+
+def _settle(endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
+    endpoint.claim_id, endpoint.claimed_until = None, now
+    if outcome.is_taken:
+        endpoint.failing_since, endpoint.failures, endpoint.resting_until = None, 0, None
+        return
+    endpoint.failures += 1
+    endpoint.failing_since = endpoint.failing_since or now
+    endpoint.resting_until = rest_after(endpoint.failures, now=now)
+    is_gone = outcome.status == GONE
+    if endpoint.is_active and (is_gone or is_hopeless(endpoint.failing_since, now=now)):
+        _disable(endpoint, outcome.reason, now)
+
+
+def _disable(endpoint: WebhookEndpoint, error: str, now: datetime) -> None:
+    """Send it nothing more, and tell those who can mend it."""
+    since = endpoint.failing_since or now
+    endpoint.is_active, endpoint.disabled_at = False, now
+    endpoint.disabled_reason = f"failing since {since:%Y-%m-%d %H:%M} UTC: {error}"[:400]
+    at = clock.at(endpoint.tenant, now)
+    publish(
+        tenant_id=endpoint.tenant_id,
+        fact=DISABLED,
+        subject=endpoint.pk,
+        payload={
+            "endpointId": str(endpoint.pk),
+            "url": endpoint.url,
+            "failingSince": since.isoformat(),
+            "lastError": error,
+        },
+        now=at,
+    )
+    audit.record(
+        tenant=endpoint.tenant_id,
+        actor=CARRIER,
+        action="WEBHOOK_ENDPOINT_DISABLED",
+        target=endpoint,
+        now=at,
+        changes={"reason": endpoint.disabled_reason},
+    )
+    enqueue("webhooks.tell_owners", endpoint_id=str(endpoint.pk))
+
+
+def _hold_back(failed: Sequence[OutboundDelivery]) -> None:
+    ordered = [row for row in failed if row.subject]
+    if not ordered:
+        return
+    with connection.cursor() as cursor:
+        columns = ("endpoint_id", "subject", "next_attempt_at")
+        cursor.execute(_HOLD_BACK, [[getattr(row, name) for row in ordered] for name in columns])

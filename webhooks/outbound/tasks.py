@@ -1,0 +1,31 @@
+"""Background entry points of webhooks going out. Each may run twice."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from aforo.outbox import waking
+from webhooks.outbound import keeping, owners, pump
+
+HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
+
+
+@shared_task(name=waking.CARRY, expires=30)
+def carry() -> None:
+    """May run twice: the second goes away again. Not repeated: Beat asks every five seconds."""
+    if not pump.carry_out(now=timezone.now).is_done:
+        waking.wake()
+
+
+@shared_task(name="webhooks.tell_owners", autoretry_for=(OSError,), retry_backoff=30, max_retries=8)
+def tell_owners(endpoint_id: str) -> None:
+    """May run twice: then the e-mail comes twice."""
+    owners.tell_owners(endpoint_id=UUID(endpoint_id))
+
+
+@shared_task(name="webhooks.forget_deliveries", autoretry_for=HEALS, expires=3600)
+def forget_deliveries() -> None:
+    """May run twice: what is gone is gone."""
+    keeping.forget_deliveries(now=timezone.now())
