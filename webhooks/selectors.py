@@ -8,7 +8,8 @@ from webhooks.models import WebhookDelivery, WebhookSource
 
 def webhook_sources(*, tenant: Tenant) -> TenantQuerySet:
     """The sources of a tenant by name, without those that were removed."""
-    return WebhookSource.objects.for_tenant(tenant).filter(archived_at=None)
+    sources = WebhookSource.objects.for_tenant(tenant).filter(archived_at=None)
+    return sources.prefetch_related("mappings")
 
 
 def webhook_deliveries(*, tenant: Tenant) -> TenantQuerySet:

@@ -1,6 +1,7 @@
 """The admin of webhooks: who pushes and what came, who is told and what was sent."""
 
-from webhooks.admin.inbound import WebhookDeliveryAdmin, WebhookSourceAdmin
+from webhooks.admin.deliveries import WebhookDeliveryAdmin
+from webhooks.admin.inbound import WebhookSourceAdmin
 from webhooks.admin.outbound import OutboundDeliveryAdmin, WebhookEndpointAdmin
 
 __all__ = [

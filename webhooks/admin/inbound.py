@@ -1,47 +1,38 @@
-"""Sources of pushed usage, and what they pushed."""
+"""Sources of pushed usage: what to paste at the provider, how payloads are read, how it goes."""
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
-import lz4.frame
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateTimeFilter
-from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
-from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilter, become
+from aforo.tenancy.admin_base import TenantFilter, become
 from aforo.tenancy.roles import KEY_WRITERS
-from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
-from metering.admin.base import BoundedPaginator, as_json
+from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
+from webhooks.admin.mapping_forms import MappingInline, list_in, rules_on
+from webhooks.admin.previews import preview_context
 from webhooks.models import WebhookDelivery, WebhookSource
-from webhooks.services import sources
+from webhooks.services import secrets, sources
+from webhooks.services.deliveries import address_of
 
 _NAMED = ("name", "description", "is_active", "rate_limit")
-_PROOF = ("signature_header", "signature_algorithm")
-_MAPPING = (
-    "metric",
-    "customer_id_path",
-    "metric_key_path",
-    "quantity_path",
-    "timestamp_path",
-)
-_SAMENESS = ("event_id_path", "event_id_header")
-_FILTER = ("event_type_path", "event_filter")
-FIELDS = (*_NAMED, *_PROOF, *_MAPPING, *_SAMENESS, *_FILTER)
-_VERDICTS = {
-    WebhookDelivery.Verdict.ACCEPTED: "success",
-    WebhookDelivery.Verdict.DUPLICATE: "info",
-    WebhookDelivery.Verdict.FILTERED: "info",
-    WebhookDelivery.Verdict.UNMAPPED: "warning",
-    WebhookDelivery.Verdict.UNREADABLE: "warning",
-    WebhookDelivery.Verdict.BAD_SIGNATURE: "danger",
-    WebhookDelivery.Verdict.STALE: "danger",
-}
+_PROOF = (*sources.PROOF, "public_address")
+_FILTER = ("event_filter", "metric")
+_PATHS = sources.PATHS[:4]
+_SAMENESS = ("event_id_path", "event_id_header", "event_type_path")
+FIELDS = ("provider", *_NAMED, *_PROOF, *_FILTER, *_PATHS, *_SAMENESS)
+_SHOWN = ("told_address", "how_it_goes")
 
 
 class SourceForm(forms.ModelForm):
@@ -51,6 +42,13 @@ class SourceForm(forms.ModelForm):
         required=False,
         widget=UnfoldAdminTextInputWidget,
         help_text="event types that count, separated by commas; empty: all",
+    )
+    public_address = forms.URLField(
+        required=False,
+        max_length=500,
+        assume_scheme="https",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="as the provider calls us, where it signs the address; empty: as it is shown",
     )
 
     class Meta:
@@ -62,8 +60,23 @@ class SourceForm(forms.ModelForm):
         self.initial["event_filter"] = ", ".join(self.instance.event_filter)
 
     def clean_event_filter(self) -> list[str]:
-        kinds = str(self.cleaned_data["event_filter"]).split(",")
-        return [kind.strip() for kind in kinds if kind.strip()]
+        return list_in(self.cleaned_data["event_filter"])
+
+
+class NewSecret(BaseDialogForm):
+    secret = forms.CharField(
+        required=False,
+        max_length=2_000,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text="the provider's; empty: Aforo draws one, where the provider lets us",
+    )
+    old_stays = forms.IntegerField(
+        label="hours for which the old one still passes",
+        min_value=0,
+        max_value=int(secrets.LONGEST_STAY / timedelta(hours=1)),
+        initial=int(secrets.OLD_STAYS / timedelta(hours=1)),
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
 
 
 @admin.register(WebhookSource)
@@ -72,59 +85,146 @@ class WebhookSourceAdmin(CatalogAdmin):
 
     form = SourceForm
     write_roles = KEY_WRITERS
-    list_display = ("name", "tenant", "provider", "state", "address", "rate_limit", "pushes")
+    inlines = (MappingInline,)
+    list_display = ("name", "tenant", "provider", "state", "last_push", "failing_since", "pushes")
     list_select_related = ("tenant",)
-    list_filter = (TenantFilter, "provider", "is_active")
+    list_filter = (
+        TenantFilter,
+        "provider",
+        "is_active",
+        ("failing_since", admin.EmptyFieldListFilter),
+    )
     search_fields = ("name", "=id")
     autocomplete_fields = ("tenant",)
     fieldsets = (
-        (None, {"fields": ("tenant", *_NAMED, "address")}),
-        ("Signature", {"fields": _PROOF}),
-        ("Where the payload has what", {"fields": _MAPPING}),
-        ("What makes a push the same", {"fields": _SAMENESS}),
+        (None, {"fields": ("tenant", "provider", *_NAMED, *_SHOWN)}),
         ("What counts", {"fields": _FILTER}),
+        ("Signature of custom sources", {"fields": _PROOF, "classes": ["collapse"]}),
+        ("Custom sources without mappings", {"fields": _PATHS, "classes": ["collapse"]}),
+        ("What makes a push of theirs the same", {"fields": _SAMENESS, "classes": ["collapse"]}),
     )
-    actions = ("rotate", "archive")
+    actions = ("archive",)
+    actions_detail = ("try_it", "new_secret")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        latest = WebhookDelivery.objects.filter(source=OuterRef("pk"))  # any tenant: of its source
+        last = Subquery(latest.order_by("-id").values("arrived_at")[:1])
+        return cast(QuerySet[Any], super().get_queryset(request).annotate(last=last))
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
-        return ("address",) if obj is None else ("tenant", "address")
+        return _SHOWN if obj is None else ("tenant", "provider", *_SHOWN)
 
-    @display(description="state", label={"on": "success", "off": "danger"})
+    @display(description="state", label={"on": "success", "failing": "danger", "off": "warning"})
     def state(self, source: WebhookSource) -> str:
-        return "on" if source.is_active and source.archived_at is None else "off"
+        if not source.is_active or source.archived_at is not None:
+            return "off"
+        return "on" if source.failing_since is None else "failing"
 
-    @display(description="address")
-    def address(self, source: WebhookSource) -> str:
-        is_new = source.created_at is None
-        return "" if is_new else f"/v1/ingest/webhook/{source.pk}"
+    @display(description="last push")
+    def last_push(self, source: Any) -> Any:
+        return source.last
+
+    @display(description="address to paste at the provider")
+    def told_address(self, source: WebhookSource) -> SafeString | str:
+        if source.created_at is None:
+            return "is shown once the source is saved"
+        return format_html('<code class="select-all">{}</code>', address_of(source.pk))
+
+    @display(description="how it goes")
+    def how_it_goes(self, source: WebhookSource) -> SafeString | str:
+        """The newest push, failing or not, the secrets, and where to read on."""
+        if source.created_at is None:
+            return ""
+        own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(source=source)
+        newest = own.defer("payload").order_by("-id").first()
+        said = "nothing came yet"
+        if newest is not None:
+            detail = f": {newest.detail}" if newest.detail else ""
+            said = f"{newest.verdict} at {newest.arrived_at:%Y-%m-%d %H:%M:%S} UTC{detail}"
+        if source.failing_since:
+            said = f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC, last {said}"
+        if not source.sealed_secret:
+            said = f"there is no secret yet; {said}"
+        return format_html("{} - {}", said, self.pushes(source))
 
     @display(description="pushes")
     def pushes(self, source: WebhookSource) -> SafeString:
         listed = reverse("admin:webhooks_webhookdelivery_changelist")
-        return format_html('<a href="{}?source__id__exact={}">pushes</a>', listed, source.pk)
+        link = '<a class="text-primary-600" href="{}?source__id__exact={}">pushes</a>'
+        return format_html(link, listed, source.pk)
 
     def save_model(self, request: HttpRequest, obj: WebhookSource, form: Any, change: bool) -> None:
-        doing = self.doer(request, obj.tenant)
+        """Nothing yet: the source and its mappings go to the service together."""
+
+    def save_related(
+        self, request: HttpRequest, form: Any, formsets: list[Any], change: bool
+    ) -> None:
+        row, rules = form.instance, rules_on(formsets)
+        doing = self.doer(request, row.tenant)
         if change:
-            become(obj, sources.change_source(source=obj, edits=changed_fields(form), **doing))
+            edits = changed_fields(form)
+            saved = sources.change_source(source=row, edits=edits, mappings=rules, **doing)
+            become(row, saved)
             return
-        given = fields_of(obj, FIELDS)
-        source, secret = sources.create_source(tenant=obj.tenant, **given, **doing)
-        become(obj, source)
-        self._tell(request, source, secret)
+        given = fields_of(row, FIELDS)
+        saved, secret = sources.create_source(
+            tenant=row.tenant, mappings=rules or None, **given, **doing
+        )
+        become(row, saved)
+        self._tell(request, saved, secret)
 
     def _tell(self, request: HttpRequest, source: WebhookSource, secret: str) -> None:
         text = f"The secret of '{source}' is {secret} - copy it now, it cannot be shown again."
+        if not secret:
+            text = f"'{source}' needs the secret that its provider draws: see 'New secret'."
         self.message_user(request, text, messages.WARNING)
 
-    @admin.action(description="Draw a new secret", permissions=["change"])
-    def rotate(self, request: HttpRequest, queryset: QuerySet[WebhookSource]) -> None:
-        for source in queryset.select_related("tenant"):
-            doing = self.doer(request, source.tenant)
-            rotated, secret = sources.rotate_secret(source=source, **doing)
-            self._tell(request, rotated, secret)
+    def has_secret_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        source = self.get_object(request, object_id) if object_id else None
+        return source is not None and self.has_change_permission(request, source)
+
+    @action(
+        description="New secret",
+        permissions=["secret"],
+        url_path="secret",
+        icon="key",
+        dialog={
+            "title": "Give this source a new secret?",
+            "description": "A drawn one is shown once, above the page.",
+            "form_class": NewSecret,
+            "form_submit_text": "Change",
+        },
+    )
+    def new_secret(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        source = self._own(request, object_id)
+        given, stays = form.cleaned_data["secret"], form.cleaned_data["old_stays"]
+        until = timezone.now() + timedelta(hours=stays) if stays else None
+        with told(request):
+            rotated, secret = secrets.rotate_secret(
+                source=source, secret=given, old_until=until, **self.doer(request, source.tenant)
+            )
+            if given:
+                self.message_user(request, "The secret is changed.", messages.SUCCESS)
+            else:
+                self._tell(request, rotated, secret)
+        return redirect("admin:webhooks_webhooksource_change", object_id)
+
+    @action(description="Try it", url_path="try", icon="science")
+    def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What payloads would become."""
+        source: WebhookSource | None = self.get_object(request, object_id)
+        if source is None or not self.has_view_permission(request, source):
+            raise PermissionDenied
+        context = preview_context(request, source)
+        return self.page(request, "webhooks/try_mapping.html", f"Try '{source}'", **context)
+
+    def _own(self, request: HttpRequest, object_id: str) -> WebhookSource:
+        source: WebhookSource | None = self.get_object(request, object_id)
+        if source is None or not self.has_change_permission(request, source):
+            raise PermissionDenied
+        return source
 
     @admin.action(description="Archive", permissions=["change"])
     def archive(self, request: HttpRequest, queryset: QuerySet[WebhookSource]) -> None:
@@ -134,43 +234,3 @@ class WebhookSourceAdmin(CatalogAdmin):
             lambda source, doing: sources.archive_source(source=source, **doing),
             "sources archived",
         )
-
-
-@admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(ReadOnlyAdmin):
-    """Every push as it came, and what was made of it."""
-
-    list_display = (
-        "arrived_at",
-        "source",
-        "tenant",
-        "result",
-        "event_count",
-        "event_key",
-        "detail",
-        "size",
-    )
-    list_select_related = ("tenant", "source")
-    list_filter = (
-        TenantFilter,
-        "verdict",
-        ("source", OwnRelatedFilter),
-        ("arrived_at", RangeDateTimeFilter),
-    )
-    list_filter_submit = True
-    search_fields = ("=event_key", "=batch_id")
-    ordering = ("-id",)  # ids rise with time, and have an index
-    paginator = BoundedPaginator
-    exclude = ("payload",)
-    readonly_fields = ("readable_payload",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).defer("payload")  # up to 10 MiB each
-
-    @display(description="verdict", label=_VERDICTS, ordering="verdict")
-    def result(self, delivery: WebhookDelivery) -> str:
-        return delivery.verdict
-
-    @display(description="payload")
-    def readable_payload(self, delivery: WebhookDelivery) -> SafeString | str:
-        return as_json(lz4.frame.decompress(bytes(delivery.payload)))

@@ -1,15 +1,23 @@
 """What webhook sources pushed, over HTTP: newest first, each with its payload as it came."""
 
+from typing import Any
+
 import lz4.frame
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
+from aforo.api.entities import entity_response
 from aforo.api.newest_first import NewestFirst
-from aforo.api.serializers import WireModelSerializer
-from aforo.api.views import TenantDetailView, TenantListView
+from aforo.api.serializers import StrictSerializer, WireModelSerializer, WireSerializer
+from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.tenancy.models import Tenant, TenantQuerySet
+from aforo.tenancy.roles import KEY_WRITERS
 from webhooks import selectors
 from webhooks.models import WebhookDelivery
+from webhooks.services import replays
 
 
 class WebhookDeliverySerializer(WireModelSerializer):
@@ -22,8 +30,13 @@ class WebhookDeliverySerializer(WireModelSerializer):
             "detail",
             "arrived_at",
             "address",
+            "event_type",
             "event_key",
             "event_count",
+            "refused_count",
+            "parked",
+            "mapped_at",
+            "replays",
             "batch_id",
             "size",
         )
@@ -41,6 +54,26 @@ class WebhookDeliveryWithPayloadSerializer(WebhookDeliverySerializer):
     def get_payload(self, delivery: WebhookDelivery) -> str:
         payload: bytes = lz4.frame.decompress(bytes(delivery.payload))
         return payload.decode(errors="replace")
+
+
+class ChosenPushes(StrictSerializer):
+    """Which pushes: `ids`, or those of a source; all that meet every criterion given."""
+
+    ids = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=replays.AT_ONCE
+    )
+    source_id = serializers.UUIDField(required=False)
+    verdict = serializers.ChoiceField(
+        [str(one) for one in replays.REPLAYABLE], required=False, help_text="by default UNMAPPED"
+    )
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False, help_text="not included")
+
+
+class ReplayedDeliveries(WireSerializer):
+    deliveries = serializers.IntegerField(
+        help_text=f"that are mapped again; of more than {replays.AT_ONCE}, ask again for the rest"
+    )
 
 
 class DeliveryFilter(filters.FilterSet):
@@ -69,3 +102,39 @@ class WebhookDeliveryDetail(TenantDetailView):
 
     selector = selectors.webhook_deliveries
     serializer_class = WebhookDeliveryWithPayloadSerializer
+
+
+class WebhookDeliveryReplay(TenantAPIView):
+    """Mapping one push again."""
+
+    selector = selectors.webhook_deliveries
+    serializer_class = WebhookDeliverySerializer
+    write_roles = KEY_WRITERS
+
+    @extend_schema(request=None, responses={202: WebhookDeliverySerializer})
+    def post(self, request: Request, **path: Any) -> Response:
+        """Have a push mapped again, by the mapping of its source as it is now."""
+        delivery = self.get_object()
+        replayed = replays.replay_delivery(delivery=delivery, actor=self.actor, now=self.now())
+        return entity_response(self.get_serializer(replayed).data, status=202)
+
+
+class WebhookDeliveriesReplay(TenantAPIView):
+    """Mapping many pushes again."""
+
+    serializer_class = ReplayedDeliveries
+    write_roles = KEY_WRITERS
+
+    @extend_schema(
+        operation_id="webhook_deliveries_replay_many",
+        request=ChosenPushes,
+        responses={202: ReplayedDeliveries},
+    )
+    def post(self, request: Request) -> Response:
+        """Have all chosen pushes mapped again, the oldest first."""
+        asked = self.read(ChosenPushes)
+        chosen = replays.Chosen(**{**asked, "ids": tuple(asked.get("ids", ()))})
+        count = replays.replay_deliveries(
+            tenant=self.tenant, chosen=chosen, actor=self.actor, now=self.now()
+        )
+        return entity_response({"deliveries": count}, status=202)

@@ -2,22 +2,16 @@
 
 from typing import Any
 
-_COUNT = {"type": "integer"}
-_ID = {"type": ["string", "null"], "format": "uuid"}
 _PAYLOAD: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _ANSWER = {
     "type": "object",
-    "required": ["accepted", "duplicates", "failed", "errors", "batchId", "deliveryId"],
+    "required": ["deliveryId", "verdict"],
     "properties": {
-        "accepted": _COUNT,
-        "duplicates": _COUNT,
-        "failed": _COUNT | {"description": "kept as dead letters"},
-        "errors": {"type": "array", "items": _PAYLOAD},
-        "killedSessionIds": {"type": "array", "items": {"type": "string"}},
-        "batchId": _ID,
         "deliveryId": {"type": "string", "format": "uuid"},
+        "verdict": {"type": "string", "enum": ["RECEIVED", "DUPLICATE"]},
     },
 }
+_CHALLENGE = {"type": "object", "properties": {"challenge": {"type": "string"}}}
 
 
 def add_webhook(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -30,7 +24,7 @@ def _operation() -> dict[str, Any]:
     schema = {"oneOf": [_PAYLOAD, {"type": "array", "items": _PAYLOAD}]}
     return {
         "operationId": "ingest_webhook",
-        "description": "Push one payload or an array. No key: the source's signature says who.",
+        "description": "Push one payload, an array or a form. No key: its signature says who.",
         "tags": ["ingest"],
         "security": [{}],
         "parameters": [
@@ -38,12 +32,25 @@ def _operation() -> dict[str, Any]:
             _parameter("X-Hub-Signature-256", "header", "HMAC-SHA256 in hex, or the source's own"),
             _parameter("X-Aforo-Timestamp", "header", "seconds since 1970, signed before the body"),
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": schema},
+                "application/x-www-form-urlencoded": {"schema": _PAYLOAD},
+            },
+        },
         "responses": {
             "202": {
-                "description": "On disk, counted or kept as a dead letter.",
+                "description": "On disk; a task makes events of it.",
                 "content": {"application/json": {"schema": _ANSWER}},
-            }
+            },
+            "200": {
+                "description": "As a provider expects it: Slack's challenge, empty TwiML.",
+                "content": {
+                    "application/json": {"schema": _CHALLENGE},
+                    "text/xml": {"schema": {"type": "string"}},
+                },
+            },
         },
     }
 

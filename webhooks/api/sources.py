@@ -1,8 +1,10 @@
 """Webhook sources over HTTP; their secret is in the answer that made it, and never again."""
 
+from datetime import timedelta
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,8 +16,12 @@ from aforo.errors import Refused
 from aforo.tenancy.roles import KEY_WRITERS
 from aforo.tenancy.selectors import is_called
 from webhooks import selectors
+from webhooks.api.mapping_fields import WebhookMappingSerializer, rules_in
 from webhooks.models import WebhookSource
-from webhooks.services import sources
+from webhooks.services import secrets, sources
+from webhooks.services.deliveries import address_of
+from webhooks.services.mappings import MOST_RULES
+from webhooks.services.readings import rules_of
 
 _LONGEST_PATH = 400
 
@@ -37,6 +43,12 @@ class WebhookSourceEdits(WireSerializer):
     description = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     signature_header = serializers.CharField(max_length=100, required=False)
     signature_algorithm = serializers.ChoiceField(WebhookSource.Algorithm.choices, required=False)
+    signature_encoding = serializers.ChoiceField(WebhookSource.Encoding.choices, required=False)
+    signature_prefix = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    requires_timestamp = serializers.BooleanField(required=False)
+    public_address = serializers.URLField(
+        max_length=500, required=False, allow_blank=True, help_text="as the provider calls us"
+    )
     metric = serializers.CharField(max_length=200, required=False, allow_blank=True)
     customer_id_path = _path()
     metric_key_path = _path()
@@ -48,12 +60,19 @@ class WebhookSourceEdits(WireSerializer):
     event_filter = serializers.ListField(
         child=serializers.CharField(max_length=200), max_length=100, required=False
     )
+    mappings = serializers.ListField(
+        child=WebhookMappingSerializer(),
+        required=False,
+        max_length=MOST_RULES,
+        help_text="all of them; absent: as they are, or those of the provider's template",
+    )
     rate_limit = serializers.IntegerField(min_value=1, max_value=1_000_000, required=False)
     is_active = serializers.BooleanField(required=False)
 
 
 class NewWebhookSource(WebhookSourceEdits):
     name = serializers.CharField(max_length=200)
+    provider = serializers.ChoiceField(WebhookSource.Provider.choices, required=False)
     tenant_id = serializers.CharField(
         max_length=80, required=False, help_text="the key decides; it must agree"
     )
@@ -62,9 +81,18 @@ class NewWebhookSource(WebhookSourceEdits):
 
 class NewWebhookSecret(WireSerializer):
     secret = _secret()
+    old_valid_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=int(secrets.LONGEST_STAY.total_seconds()),
+        default=int(secrets.OLD_STAYS.total_seconds()),
+        help_text="how long pushes signed with the secret before still pass; 0: not any more",
+    )
 
 
 class WebhookSourceSerializer(WireModelSerializer):
+    address = serializers.SerializerMethodField(help_text="what to tell the provider")
+    mappings = serializers.SerializerMethodField()
+
     class Meta:
         model = WebhookSource
         fields = (
@@ -75,6 +103,12 @@ class WebhookSourceSerializer(WireModelSerializer):
             "provider",
             "signature_header",
             "signature_algorithm",
+            "signature_encoding",
+            "signature_prefix",
+            "requires_timestamp",
+            "old_secret_until",
+            "address",
+            "public_address",
             "metric",
             "customer_id_path",
             "metric_key_path",
@@ -84,15 +118,26 @@ class WebhookSourceSerializer(WireModelSerializer):
             "event_id_header",
             "event_type_path",
             "event_filter",
+            "mappings",
             "rate_limit",
             "is_active",
+            "failing_since",
             "created_at",
         )
         read_only_fields = fields
 
+    def get_address(self, source: WebhookSource) -> str:
+        return address_of(source.pk)
+
+    @extend_schema_field(WebhookMappingSerializer(many=True))
+    def get_mappings(self, source: WebhookSource) -> Any:
+        return WebhookMappingSerializer(rules_of(source), many=True).data
+
 
 class WebhookSourceWithSecretSerializer(WebhookSourceSerializer):
-    secret = serializers.CharField(help_text="what pushes are signed with, shown this once")
+    secret = serializers.CharField(
+        help_text="what pushes are signed with, shown this once; empty: the provider draws it"
+    )
 
     class Meta:
         model = WebhookSource
@@ -114,6 +159,8 @@ class WebhookSources(TenantListView):
         named = asked.pop("tenant_id", None)
         if named and not is_called(named, tenant_id=self.tenant.pk, slug=self.tenant.slug):
             raise Refused("tenantId names another tenant than the key")
+        if "mappings" in asked:
+            asked["mappings"] = rules_in(asked["mappings"])
         source, secret = sources.create_source(
             tenant=self.tenant, actor=self.actor, now=self.now(), **asked
         )
@@ -132,8 +179,9 @@ class WebhookSourceDetail(TenantDetailView):
         """Change a source; pushes that begin later follow it."""
         source = self.get_object()
         edits = self.read(WebhookSourceEdits)
+        given = {"mappings": rules_in(edits.pop("mappings"))} if "mappings" in edits else {}
         changed = sources.change_source(
-            source=source, edits=edits, actor=self.actor, now=self.now()
+            source=source, edits=edits, actor=self.actor, now=self.now(), **given
         )
         return self.answer(changed)
 
@@ -153,10 +201,15 @@ class WebhookSourceRotation(TenantAPIView):
 
     @extend_schema(request=NewWebhookSecret, responses=WebhookSourceWithSecretSerializer)
     def post(self, request: Request, **path: Any) -> Response:
-        """Draw another secret, in this answer and never again; the old one is void at once."""
+        """Draw another secret, in this answer and never again; the old one still passes a while."""
         own = self.get_object()
         asked = self.read(NewWebhookSecret, may_be_empty=True)
-        source, secret = sources.rotate_secret(
-            source=own, actor=self.actor, now=self.now(), **asked
+        stays = timedelta(seconds=asked.pop("old_valid_seconds"))
+        source, secret = secrets.rotate_secret(
+            source=own,
+            actor=self.actor,
+            now=self.now(),
+            old_until=timezone.now() + stays if stays else None,
+            **asked,
         )
         return entity_response({**self.get_serializer(source).data, "secret": secret})

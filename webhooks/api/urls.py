@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from webhooks.api.deliveries import WebhookDeliveries, WebhookDeliveryDetail
+from webhooks.api.deliveries import (
+    WebhookDeliveries,
+    WebhookDeliveriesReplay,
+    WebhookDeliveryDetail,
+    WebhookDeliveryReplay,
+)
+from webhooks.api.previews import WebhookSourcePreview
 from webhooks.api.receiver import webhook
 from webhooks.api.sources import WebhookSourceDetail, WebhookSourceRotation, WebhookSources
 
@@ -11,6 +17,9 @@ urlpatterns = [
     path("api/v1/webhook-sources", WebhookSources.as_view()),
     path("api/v1/webhook-sources/<uuid:id>", WebhookSourceDetail.as_view()),
     path("api/v1/webhook-sources/<uuid:id>/rotate", WebhookSourceRotation.as_view()),
+    path("api/v1/webhook-sources/<uuid:id>/preview", WebhookSourcePreview.as_view()),
     path("api/v1/webhook-deliveries", WebhookDeliveries.as_view()),
+    path("api/v1/webhook-deliveries/replay", WebhookDeliveriesReplay.as_view()),
     path("api/v1/webhook-deliveries/<uuid:id>", WebhookDeliveryDetail.as_view()),
+    path("api/v1/webhook-deliveries/<uuid:id>/replay", WebhookDeliveryReplay.as_view()),
 ]

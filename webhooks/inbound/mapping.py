@@ -1,34 +1,30 @@
-"""Finds the fields of an event in a payload: by JSONPath, else under our own names.
+"""From a payload to events: by the rules of its source, by its plain paths, or by our own names.
 
-The fallback is what makes senders work whose source was registered with other paths than those
-that their payloads have.
+The fallback to our own names is what makes senders work whose source was registered with other
+paths than those that their payloads have.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.parser import parse
 
 from metering.ingest.events import Refusal
 from metering.ingest.gates import MAX_METADATA_BYTES
+from webhooks.inbound.paths import found, text_of
+from webhooks.inbound.providers import PROVIDERS, Provider
+from webhooks.inbound.rules import Rule, events_by, is_of, moment
 
+REMOVED = "[removed]"  # a credential, where a push is kept
 NATIVE = ("customerId", "metricName", "quantity", "occurredAt")
 _OF_EVENTS = frozenset({*NATIVE, "idempotencyKey", "metadata"})
 _KEPT = frozenset({"productType", "sessionId", "agentId", "toolName", "traceId"})
-_SECONDS_END = 100_000_000_000  # smaller numbers are seconds since 1970, larger ones milliseconds
-_TYPES = ("type", "event", "eventType", "event_type")
-_IDS = ("id", "eventId", "event_id")
 _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-
-
-class InvalidPath(ValueError):
-    """This is no JSONPath."""
+_CUSTOM = PROVIDERS["CUSTOM"]
+Event = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,91 +40,127 @@ class Paths:
     default_metric: str = ""
 
 
-@lru_cache(maxsize=10_000)
-def compiled(path: str) -> Any:
-    """A JSONPath, parsed once per process; raises InvalidPath."""
-    try:
-        return parse(path)
-    except JSONPathError as error:
-        raise InvalidPath(f"{path!r} is no JSONPath: {error}") from None
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the payloads of one source are read: with rules, its plain paths are not looked at."""
+
+    source_id: str
+    paths: Paths = field(default_factory=Paths)
+    provider: Provider = _CUSTOM
+    rules: tuple[Rule, ...] = ()
+    event_filter: tuple[str, ...] = ()
 
 
-def found(payload: object, path: str) -> object | None:
-    """The first thing at `path`; None when there is nothing, or null."""
-    if not path:
-        return None
-    return next((match.value for match in compiled(path).find(payload)), None)
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What the headers of a push say of it; no signature covers them."""
+
+    event_id: str = ""
+    event_type: str = ""
 
 
-def event_type(payload: object, paths: Paths) -> str:
-    """What kind of event a payload says it is; "" when it does not."""
-    kind = found(payload, paths.event_type)
-    if kind is None and isinstance(payload, Mapping):
-        kind = next((payload[name] for name in _TYPES if payload.get(name) is not None), None)
-    return str(kind) if isinstance(kind, str | int) else ""
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one payload makes: events, or why it cannot be mapped, or neither if it does not count.
+
+    Of a payload all events count or none.
+    """
+
+    event_type: str
+    events: tuple[Event, ...] = ()
+    why: Refusal | None = None
 
 
-def mapped(
-    payload: object, paths: Paths, *, source_id: str, header_id: str
-) -> dict[str, object] | Refusal:
-    """The event in a payload, as the ingest routes take it, always with a key."""
+def made_of(payload: object, reading: Reading, headers: Headers) -> Made:
+    """What a payload makes. Types that the source filters out are not looked into."""
+    kind = event_type(payload, reading, headers)
+    if not is_of(kind, reading.event_filter):
+        return Made(kind)
     if not isinstance(payload, Mapping):
-        return Refusal("INVALID_EVENT", "the payload is no JSON object")
-    customer = _text(_first(payload, paths.customer_id, "customerId"))
+        return Made(kind, why=Refusal("INVALID_EVENT", "the payload is no JSON object"))
+    if not reading.rules:
+        event = mapped(payload, reading.paths, _key(payload, reading, headers))
+        return Made(kind, why=event) if isinstance(event, Refusal) else Made(kind, (event,))
+    return _made_by_rules(payload, kind, reading, headers)
+
+
+def _made_by_rules(
+    payload: Mapping[str, object], kind: str, reading: Reading, headers: Headers
+) -> Made:
+    events: list[Event] = []
+    metric = reading.paths.default_metric
+    for rule in (one for one in reading.rules if is_of(kind, one.event_types)):
+        for event in events_by(rule, payload, source_metric=metric):
+            if isinstance(event, Refusal):
+                return Made(kind, why=event)
+            events.append(event)
+    _give_keys(events, reading.source_id, base_of(payload, reading, headers))
+    return Made(kind, tuple(events))
+
+
+def _give_keys(events: list[Event], source_id: str, base: str) -> None:
+    """A key of its own for each, which stays the same when rules are added or change places."""
+    seen: Counter[str] = Counter()
+    for event in events:
+        key = f"webhook:{source_id}:{event.get('idempotencyKey', base)}:{event['metricName']}"
+        seen[key] += 1
+        event["idempotencyKey"] = key if seen[key] == 1 else f"{key}:{seen[key]}"
+
+
+def event_type(payload: object, reading: Reading, headers: Headers) -> str:
+    """What kind of event a payload says it is; "" when it does not."""
+    kind = text_of(found(payload, reading.paths.event_type))
+    if kind or not isinstance(payload, Mapping):
+        return kind
+    return reading.provider.event_type(payload, headers.event_type)
+
+
+def mapped(payload: Mapping[str, object], paths: Paths, key: str) -> Event | Refusal:
+    """The event at the plain paths of a payload, as the ingest routes take it."""
+    customer = text_of(_first(payload, paths.customer_id, "customerId"))
     if not customer:
         where = paths.customer_id or "customerId"
         return Refusal("INVALID_EVENT", f"there is no customer at {where}")
-    metric = _text(_first(payload, paths.metric, "metricName")) or paths.default_metric
+    if customer == REMOVED:
+        return Refusal("INVALID_EVENT", "the customer is named by a credential, which is not kept")
+    metric = text_of(_first(payload, paths.metric, "metricName")) or paths.default_metric
     if not metric:
         where = paths.metric or "metricName"
         return Refusal("INVALID_EVENT", f"there is no metric at {where}, and the source has none")
     quantity = _first(payload, paths.quantity, "quantity")
     if quantity is None and paths.quantity:
         return Refusal("MISSING_FIELD", f"there is no quantity at {paths.quantity}")
-    occurred = _time(_first(payload, paths.timestamp, "occurredAt"))
+    occurred = moment(_first(payload, paths.timestamp, "occurredAt"))
     return {
         "customerId": customer,
         "metricName": metric,
         "quantity": 1 if quantity is None else quantity,
-        "idempotencyKey": key_of(payload, paths, source_id=source_id, header_id=header_id),
+        "idempotencyKey": key,
         **({} if occurred is None else {"occurredAt": occurred}),
         **{name: payload[name] for name in _KEPT if isinstance(payload.get(name), str)},
         **_metadata(payload),
     }
 
 
-def key_of(payload: Mapping[str, object], paths: Paths, *, source_id: str, header_id: str) -> str:
-    """What makes a push the same: our own key, the provider's event id, or all of its content."""
+def _key(payload: Mapping[str, object], reading: Reading, headers: Headers) -> str:
+    """Our own key, or one of what makes a push the same."""
     own = payload.get("idempotencyKey")
-    if isinstance(own, str) and own:
+    if isinstance(own, str) and own not in ("", REMOVED):
         return own
-    event_id = _text(found(payload, paths.event_id)) or header_id
+    return f"webhook:{reading.source_id}:{base_of(payload, reading, headers)}"
+
+
+def base_of(payload: Mapping[str, object], reading: Reading, headers: Headers) -> str:
+    """What makes a payload the same: the sender's id of the event, or all of its content."""
+    event_id = text_of(found(payload, reading.paths.event_id)) or headers.event_id
     if not event_id:
-        event_id = next(filter(None, (_text(payload.get(name)) for name in _IDS)), "")
-    if not event_id:
-        event_id = blake2b(_encoder.encode(payload), digest_size=16).hexdigest()
-    return f"webhook:{source_id}:{event_id}"
+        event_id = reading.provider.event_id(payload)
+    return event_id or blake2b(_encoder.encode(payload), digest_size=16).hexdigest()
 
 
 def _first(payload: Mapping[str, object], path: str, native: str) -> object | None:
     value = found(payload, path)
     return payload.get(native) if value is None else value
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        return ""
-    return str(value)
-
-
-def _time(value: Any) -> object | None:
-    """Seconds become milliseconds, which is what a number means on the wire."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:  # noqa: PLR2004  # no time is longer
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return value
-    is_seconds = -_SECONDS_END < value < _SECONDS_END
-    return value * 1000 if is_seconds else value
 
 
 def _metadata(payload: Mapping[str, object]) -> dict[str, object]:

@@ -1,10 +1,11 @@
 """Which pushes came lately: 72 hours in Redis, so that repeats cost nothing.
 
-It is only quicker than the ledger of keys, never wiser: an entry is written once its event is on
-disk, and without Redis the ledger judges alone.
+It is only quicker than the ledger of keys, never wiser: an entry is written once the events of the
+push are in the inbox, and without Redis the ledger judges alone. What could not be mapped is not
+remembered, so that a sender may simply send it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from uuid import UUID
 
@@ -17,34 +18,29 @@ KEPT_SECONDS = 72 * 3600
 log = structlog.get_logger(__name__)
 
 
-def names_of(source_id: UUID, keys: Sequence[str]) -> list[str]:
-    """Where the keys of a source's events are remembered."""
-    digests = (blake2b(key.encode(), digest_size=16).hexdigest() for key in keys)
-    return [f"webhook:{source_id}:{digest}" for digest in digests]
+def name_of(source_id: UUID, document: bytes, header_id: str) -> str:
+    """Where a push is remembered: by all that it says, and by the id in a header if one counts.
+
+    Not by its id alone: another push under the same id goes to the ledger, and is seen there.
+    """
+    digest = blake2b(header_id.encode() + b"\n" + document, digest_size=16).hexdigest()
+    return f"webhook:{source_id}:{digest}"
 
 
-def body_of(event: bytes) -> bytes:
-    """What is remembered of an event: another one under its key is a conflict to be seen."""
-    return blake2b(event, digest_size=16).digest()
-
-
-def remembered(names: Sequence[str]) -> list[bytes | None]:
-    """What is known under each name; nothing when Redis is away."""
-    if not names:
-        return []
+def is_remembered(name: str) -> bool:
+    """Whether it is known; nothing is when Redis is away."""
     try:
-        found: list[bytes | None] = valkey.client().mget(names)  # type: ignore[assignment]  # no bytes in its types
+        return bool(valkey.client().exists(name))
     except redis.RedisError:
-        return [None] * len(names)
-    return found
+        return False
 
 
-def remember(entries: Mapping[str, bytes]) -> None:
-    """Note events that are on disk. May be lost."""
+def remember(names: Sequence[str]) -> None:
+    """Note pushes whose events are on disk. May be lost."""
     try:
         with valkey.client().pipeline(transaction=False) as pipeline:
-            for name, body in entries.items():
-                pipeline.set(name, body, ex=KEPT_SECONDS, nx=True)
+            for name in names:
+                pipeline.set(name, 1, ex=KEPT_SECONDS, nx=True)
             pipeline.execute()
     except redis.RedisError:
         log.warning("webhook_memory_away")

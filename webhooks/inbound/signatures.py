@@ -1,10 +1,11 @@
-"""Whether a push comes from who shares the secret: HMAC-SHA256 over its raw body, in hex."""
+"""What every proof of a push has: a signature compared in constant time, and a window of time."""
 
 import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 WINDOW = timedelta(minutes=5)
-_PREFIX = "sha256="
 _LONGEST_NUMBER = 12  # of digits: seconds since 1970 for the next thirty thousand years
 
 
@@ -16,26 +17,46 @@ class Stale(ValueError):
     """What was signed says that it is not of this moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a sender without a scheme of its own signs."""
+
+    header: str = "X-Hub-Signature-256"
+    encoding: str = "hex"  # or base64
+    prefix: str = "sha256="
+    requires_timestamp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """One push as it is judged. `headers` finds names however they are spelled.
+
+    `url` is the address that the sender called, with its query.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    url: str
+    now: datetime
+    scheme: Scheme = field(default_factory=Scheme)
+
+
 def sign(secret: bytes, body: bytes, *, timestamp: str | None = None) -> str:
-    """The signature of a body; a `timestamp` stands before it, with a full stop between."""
+    """The signature of a body in hex; a `timestamp` stands before it, with a full stop between."""
     signed = body if timestamp is None else timestamp.encode() + b"." + body
     return hmac.digest(secret, signed, "sha256").hex()
 
 
-def verify(
-    body: bytes, *, signature: str, timestamp: str | None, secret: bytes, now: datetime
-) -> None:
-    """Refuse a body that its secret did not sign, or signed at another time than about now.
-
-    Whoever sends no timestamp signs the body alone. A timestamp is signed along, so a captured
-    push can neither be sent later nor be stripped of it. Raises BadSignature or Stale.
-    """
-    expected = sign(secret, body, timestamp=timestamp)
-    given = signature.strip().removeprefix(_PREFIX).lower()
-    if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+def require_same(one: str, *others: str) -> None:
+    """Raise BadSignature unless one signature is among the others, to the letter."""
+    wanted = one.encode(errors="replace")
+    same = [hmac.compare_digest(wanted, other.encode(errors="replace")) for other in others]
+    if not any(same):
         raise BadSignature("the signature does not fit the body")
-    if timestamp is None:
-        return
+
+
+def require_fresh(timestamp: str, *, now: datetime) -> None:
+    """Raise Stale unless these seconds since 1970 are about now."""
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _LONGEST_NUMBER):
         raise Stale("the timestamp is no number of seconds since 1970")
     if abs(int(timestamp) - now.timestamp()) > WINDOW.total_seconds():

@@ -1,15 +1,16 @@
-"""A push, what became of it, and the row that keeps both."""
+"""A push as it came, and the row that keeps it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import lz4.frame
 
 from aforo.ids import new_id
+from aforo.tenancy import clock
 from metering.ingest import normalising
-from metering.ingest.events import Refusal
+from webhooks.inbound.mapping import Headers
 from webhooks.models import WebhookDelivery, WebhookSource
 
 Verdict = WebhookDelivery.Verdict
@@ -23,47 +24,38 @@ class Push:
     headers: Mapping[str, str]
     address: str | None
     now: datetime
+    query: str = ""  # of the address that was called, without its question mark
 
 
-@dataclass(slots=True)
-class Taken:
-    """What became of a push; refused events of it are dead letters."""
-
-    delivery_id: UUID = field(default_factory=new_id)
-    batch_id: UUID | None = None
-    event_count: int = 0
-    duplicates: int = 0
-    refused: dict[int, Refusal] = field(default_factory=dict)
-    first_key: str = ""
-
-    @property
-    def accepted(self) -> int:
-        return self.event_count - self.duplicates - len(self.refused)
+def kept(document: bytes) -> bytes:
+    """A payload as it is kept: whole, but for its credentials."""
+    return normalising.kept(document)
 
 
 def keep(
     source: WebhookSource,
     push: Push,
     verdict: WebhookDelivery.Verdict,
-    taken: Taken,
+    payload: bytes,
     *,
+    said: Headers | None = None,
     detail: str = "",
-    limit: int | None = None,
-) -> None:
-    """Keep a push as it came, but for credentials; at most `limit` bytes of its body."""
-    payload = normalising.kept(push.body[:limit])
-    first = min(taken.refused, default=None)
+) -> UUID:
+    """Keep a push with its payload; the id of its row."""
+    said = said or Headers()
+    delivery_id = new_id()
     WebhookDelivery.objects.create(
-        id=taken.delivery_id,
+        id=delivery_id,
         tenant_id=source.tenant_id,
         source=source,
         verdict=verdict,
-        detail=detail or ("" if first is None else taken.refused[first].detail),
+        detail=detail,
         arrived_at=push.now,
+        received_at=clock.at(source.tenant, push.now),
         address=push.address,
-        event_key=taken.first_key,
-        event_count=taken.event_count,
-        batch_id=taken.batch_id,
+        event_type=said.event_type[:400],
+        provider_key=said.event_id[:400],
         size=len(push.body),
         payload=lz4.frame.compress(payload),
     )
+    return delivery_id

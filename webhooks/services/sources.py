@@ -1,21 +1,24 @@
 """Sources of pushed usage: made with a secret that is shown once, changed, removed."""
 
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
 
 from aforo.errors import Refused
 from aforo.ids import new_id
-from aforo.sealing import seal, unseal
 from aforo.spelling import on_the_wire
 from aforo.tenancy.models import Tenant
-from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
-from webhooks.inbound.mapping import InvalidPath, compiled
+from webhooks.inbound.paths import InvalidPath, compiled
+from webhooks.inbound.providers import PROVIDERS
+from webhooks.inbound.rules import Rule
 from webhooks.models import WebhookSource
+from webhooks.services.journal import locked, note
+from webhooks.services.mappings import columns, replace_rules, template_of
+from webhooks.services.readings import rules_of
+from webhooks.services.secrets import give_secret
 
 PATHS = (
     "customer_id_path",
@@ -25,89 +28,79 @@ PATHS = (
     "event_id_path",
     "event_type_path",
 )
+PROOF = (
+    "signature_header",
+    "signature_algorithm",
+    "signature_encoding",
+    "signature_prefix",
+    "requires_timestamp",
+)
 EDITABLE = frozenset({
-    "name", "description", "signature_header", "signature_algorithm", "metric", "event_id_header",
-    "event_filter", "rate_limit", "is_active", *PATHS,
+    "name", "description", "public_address", "metric", "event_id_header", "event_filter",
+    "rate_limit", "is_active", *PROOF, *PATHS,
 })  # fmt: skip
-_PURPOSE = "webhook signing secret"
-_PREFIX = "whsec_"
-_SECRET_BYTES = 32
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 
 
 @transaction.atomic
 def create_source(
-    *, tenant: Tenant, actor: Actor, now: datetime, secret: str = "", **fields: object
+    *,
+    tenant: Tenant,
+    actor: Actor,
+    now: datetime,
+    secret: str = "",
+    mappings: Sequence[Rule] | None = None,
+    **fields: object,
 ) -> tuple[WebhookSource, str]:
-    """A new source and its secret, drawn unless the sender dictates one; shown this once."""
+    """A new source and its secret, drawn unless the sender dictates one; shown this once.
+
+    It begins with the rules of its provider, unless others are given.
+    """
     source = WebhookSource(id=new_id(), tenant=tenant, created_at=now, **fields)
+    _sign_as_provider(source)
     _require_sound(source)
-    plaintext = secret or _drawn()
-    source.sealed_secret = _sealed(source, plaintext)
+    plaintext = give_secret(source, secret)
     source.save(force_insert=True)
-    _note(source, "WEBHOOK_SOURCE_CREATED", actor, now, before={}, after=_state(source))
+    replace_rules(source, template_of(source) if mappings is None else mappings)
+    note(source, "WEBHOOK_SOURCE_CREATED", actor, now, before={}, after=_state(source))
     return source, plaintext
 
 
 @transaction.atomic
 def change_source(
-    *, source: WebhookSource, edits: Mapping[str, object], actor: Actor, now: datetime
+    *,
+    source: WebhookSource,
+    edits: Mapping[str, object],
+    actor: Actor,
+    now: datetime,
+    mappings: Sequence[Rule] | None = None,
 ) -> WebhookSource:
-    """Change some of `EDITABLE`; pushes that begin later follow it."""
-    locked = _locked(source)
-    before = _state(locked)
+    """Change some of `EDITABLE`, and its rules if any are given; later pushes follow it."""
+    own = locked(source)
+    before = _state(own)
     for name in edits.keys() & EDITABLE:
-        setattr(locked, name, edits[name])
-    _require_sound(locked)
-    after = _state(locked)
+        setattr(own, name, edits[name])
+    _sign_as_provider(own)
+    _require_sound(own)
+    if mappings is not None and list(mappings) != rules_of(own):
+        replace_rules(own, mappings)
+    after = _state(own)
     if after != before:
-        locked.save(update_fields=sorted(EDITABLE))
-        _note(locked, "WEBHOOK_SOURCE_CHANGED", actor, now, before=before, after=after)
-    return locked
-
-
-@transaction.atomic
-def rotate_secret(
-    *, source: WebhookSource, actor: Actor, now: datetime, secret: str = ""
-) -> tuple[WebhookSource, str]:
-    """Another secret, shown this once; pushes signed with the old one are refused from now on."""
-    locked = _locked(source)
-    plaintext = secret or _drawn()
-    locked.sealed_secret = _sealed(locked, plaintext)
-    locked.save(update_fields=["sealed_secret"])
-    _note(locked, "WEBHOOK_SECRET_ROTATED", actor, now, before={}, after={})
-    return locked, plaintext
+        own.save(update_fields=sorted(EDITABLE))
+        note(own, "WEBHOOK_SOURCE_CHANGED", actor, now, before=before, after=after)
+    return own
 
 
 @transaction.atomic
 def archive_source(*, source: WebhookSource, actor: Actor, now: datetime) -> WebhookSource:
     """Nothing comes in by it any more; what came stays."""
-    locked = _locked(source)
-    if locked.archived_at is None:
-        locked.archived_at, locked.is_active = now, False
-        locked.save(update_fields=["archived_at", "is_active"])
+    own = locked(source)
+    if own.archived_at is None:
+        own.archived_at, own.is_active = now, False
+        own.save(update_fields=["archived_at", "is_active"])
         after = {"archived_at": now}
-        _note(locked, "WEBHOOK_SOURCE_ARCHIVED", actor, now, before={}, after=after)
-    return locked
-
-
-def secret_of(source: WebhookSource) -> bytes:
-    """What its pushes are signed with; raises Unsealable after a change of SECRET_KEY."""
-    return unseal(bytes(source.sealed_secret), purpose=_PURPOSE, row=str(source.pk))
-
-
-def _drawn() -> str:
-    return _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def _sealed(source: WebhookSource, secret: str) -> bytes:
-    return seal(secret.encode(), purpose=_PURPOSE, row=str(source.pk))
-
-
-def _locked(source: WebhookSource) -> WebhookSource:
-    own = WebhookSource.objects.for_tenant(source.tenant_id).select_for_update()
-    found: WebhookSource = own.get(pk=source.pk)
-    return found
+        note(own, "WEBHOOK_SOURCE_ARCHIVED", actor, now, before={}, after=after)
+    return own
 
 
 def _require_sound(source: WebhookSource) -> None:
@@ -134,25 +127,17 @@ def _refused(name: str, message: str) -> Refused:
     return Refused.naming(on_the_wire(name), "INVALID", message)
 
 
+def _sign_as_provider(source: WebhookSource) -> None:
+    """A provider signs in its own way; what a source says of it counts for custom ones alone."""
+    if source.provider != WebhookSource.Provider.CUSTOM:
+        source.signature_header = PROVIDERS[source.provider].signature_header
+
+
 def _state(source: WebhookSource) -> dict[str, object]:
-    return {name: getattr(source, name) for name in sorted(EDITABLE)}
+    fields = {name: getattr(source, name) for name in sorted(EDITABLE)}
+    return fields | {"mappings": [_shown(rule) for rule in rules_of(source)]}
 
 
-def _note(
-    source: WebhookSource,
-    action: str,
-    actor: Actor,
-    now: datetime,
-    *,
-    before: Mapping[str, object],
-    after: Mapping[str, object],
-) -> None:
-    changes = audit.differences(before, after)
-    audit.record(
-        tenant=source.tenant_id,
-        actor=actor,
-        action=action,
-        target=source,
-        now=now,
-        changes=changes,
-    )
+def _shown(rule: Rule) -> dict[str, object]:
+    """A rule as the audit log has it: what it says, without what it leaves open."""
+    return {name: value for name, value in columns(rule).items() if value not in ("", None, [], {})}

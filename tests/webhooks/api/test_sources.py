@@ -1,12 +1,19 @@
 """Webhook sources and deliveries over HTTP."""
 
+import time
+from datetime import timedelta
+
 import pytest
+import time_machine
+from django.utils import timezone
 
 from aforo.tenancy.models import AuditEntry
+from metering.models import InboxBatch, UsageEvent
 from tests.clients import operator_client
 from tests.factories import TenantFactory, WebhookDeliveryFactory, WebhookSourceFactory
-from tests.webhooks.conftest import Sender
-from webhooks.models import WebhookSource
+from tests.webhooks.conftest import Sender, map_all, verdicts
+from tests.webhooks.inbound.providers import signers
+from webhooks.models import WebhookDelivery, WebhookSource
 
 PATH = "/api/v1/webhook-sources"
 NEW = {
@@ -16,6 +23,15 @@ NEW = {
     "quantityPath": "$.body.quantity",
     "timestampPath": "$.event_timestamp",
     "description": "what it says",
+}
+RULE = {
+    "eventTypes": ["used"],
+    "items": "$.lines",
+    "customer": "@.who",
+    "metric": "calls",
+    "quantity": "@.n",
+    "quantityDefault": "7",
+    "quantityScale": "0.01",
 }
 PAYLOAD = {"customerId": "cust_1", "metricName": "calls", "quantity": 1}
 
@@ -96,13 +112,147 @@ def test_a_source_is_changed_and_removed(operator, seller):
     assert sorted(actions) == ["WEBHOOK_SOURCE_ARCHIVED"] + ["WEBHOOK_SOURCE_CHANGED"] * 3
 
 
-def test_a_rotated_secret_replaces_the_old_one_at_once(operator, seller):
+def test_while_a_sender_changes_over_two_secrets_pass(operator, seller):
     source = WebhookSourceFactory(tenant=seller.tenant)
-    sender = Sender(source, seller.client)
-    fresh = operator.post(f"{PATH}/{source.pk}/rotate").json()["secret"]
+    sender, path = Sender(source, seller.client), f"{PATH}/{source.pk}"
+    rotated = operator.post(f"{path}/rotate", {"oldValidSeconds": 600}).json()
+
+    assert rotated["oldSecretUntil"] is not None
+    with time_machine.travel(timezone.now() + timedelta(seconds=599), tick=False):
+        assert sender.push(PAYLOAD).status_code == 202
+        assert sender.push(PAYLOAD, secret=rotated["secret"].encode()).status_code == 202
+    with time_machine.travel(timezone.now() + timedelta(seconds=601), tick=False):
+        assert sender.push(PAYLOAD).status_code == 401
+        assert sender.push(PAYLOAD, secret=rotated["secret"].encode()).status_code == 202
+
+
+def test_a_secret_that_leaked_is_void_at_once(operator, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    sender, path = Sender(source, seller.client), f"{PATH}/{source.pk}"
+    fresh = operator.post(f"{path}/rotate", {"oldValidSeconds": 0}).json()["secret"]
 
     assert sender.push(PAYLOAD).status_code == 401
     assert sender.push(PAYLOAD, secret=fresh.encode()).status_code == 202
+
+
+def test_a_source_of_a_provider_begins_with_its_template_and_waits_for_its_secret(operator, seller):
+    made = operator.post(PATH, {"name": "payments", "provider": "STRIPE"}).json()
+    assert made["secret"] == ""
+    assert made["address"].endswith(f"/v1/ingest/webhook/{made['id']}")
+    assert made["signatureHeader"] == "Stripe-Signature"
+    first = made["mappings"][0]
+    assert (first["eventTypes"], first["quantityScale"]) == (["charge.succeeded"], "0.01")
+
+    row = WebhookSource.objects.get()
+    row.secret = b""
+    sender, path = Sender(row, seller.client), f"{PATH}/{row.pk}"
+    assert sender.push(PAYLOAD, secret=b"whsec_of_stripe_0001").status_code == 401
+    assert operator.post(f"{path}/rotate").status_code == 422
+    given = operator.post(f"{path}/rotate", {"secret": "whsec_of_stripe_0001"})
+    assert given.json()["oldSecretUntil"] is None
+    push = signers.stripe(b'{"type": "x"}', at=int(time.time()), secret="whsec_of_stripe_0001")
+    assert sender.push_provider(push).status_code == 202
+
+
+def test_a_key_that_sendgrid_cannot_have_drawn_is_refused(operator):
+    new = {"name": "mails", "provider": "SENDGRID", "secret": "0123456789abcdef"}
+    answer = operator.post(PATH, new)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "secret"
+
+
+def test_mappings_are_written_as_a_whole_and_audited(operator, seller):
+    made = operator.post(PATH, NEW | {"mappings": [RULE]}).json()
+    path = f"{PATH}/{made['id']}"
+    assert made["mappings"][0]["quantityDefault"] == "7"
+    written = {**RULE, "quantityDefault": None, "metadata": {"region": "eu"}}
+    changed = operator.patch(path, {"mappings": [written, RULE]}).json()["mappings"]
+    assert [one["quantityDefault"] for one in changed] == [None, "7"]
+    assert operator.patch(path, {"mappings": changed}).status_code == 200  # as they are
+    assert operator.patch(path, {"mappings": []}).json()["mappings"] == []
+    entries = AuditEntry.objects.filter(action="WEBHOOK_SOURCE_CHANGED")
+    assert [set(entry.changes) for entry in entries] == [{"mappings"}] * 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"customer": ""}, "customer"),
+        ({"customer": "$["}, "customer"),
+        ({"items": "lines"}, "items"),
+        ({"quantity": "many"}, "quantity"),
+        ({"metadata": {"a": "$["}}, "metadata.a"),
+        ({"quantityScale": "a lot"}, "quantityScale"),
+        ({"path": "$.a"}, "path"),
+    ],
+)
+def test_a_mapping_that_can_find_nothing_is_refused(operator, change, field):
+    answer = operator.post(PATH, NEW | {"mappings": [RULE, RULE | change]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].replace("[1]", ".1") == f"mappings.1.{field}"
+    assert not WebhookSource.objects.exists()
+
+
+def test_a_mapping_is_tried_on_a_payload_and_on_what_came(operator, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    path = f"{PATH}/{source.pk}/preview"
+    payload = {"type": "used", "id": "1", "lines": [{"who": "a", "n": 150}, {"who": "b"}]}
+
+    (one,) = operator.post(path, {"payload": payload, "mappings": [RULE]}).json()["content"]
+    assert (one["verdict"], one["eventType"], one["error"]) == ("ACCEPTED", "used", None)
+    assert [event["quantity"] for event in one["events"]] == [1.5, 7]
+    (bad,) = operator.post(path, {"payload": payload}).json()["content"]
+    assert (bad["verdict"], bad["events"]) == ("UNMAPPED", [])
+    assert "customerId" in bad["error"]["detail"]
+
+    sender = Sender(source, seller.client)
+    sender.push(payload)
+    sender.push({"type": "other"})
+    sender.push(payload, secret=b"wrong")
+    latest = operator.post(path, {"mappings": [RULE]}).json()["content"]
+    assert [one["verdict"] for one in latest] == ["FILTERED", "ACCEPTED"]
+    assert latest[1]["deliveryId"] == str(WebhookDelivery.objects.earliest("id").pk)
+    assert len(operator.post(path, {"latest": 1}).json()["content"]) == 1
+    assert not InboxBatch.objects.exists()
+
+
+def test_what_was_parked_counts_after_its_mapping_is_mended(operator, seller, asked_for):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    sender, path = Sender(source, seller.client), f"{PATH}/{source.pk}"
+    sender.push([PAYLOAD | {"id": "1"}, {"who": "cust_1", "id": "2"}])
+    sender.push({"who": "cust_1", "id": "3"})
+    map_all()
+    assert verdicts() == ["UNMAPPED", "UNMAPPED"]
+
+    rule = {"customer": "$.customerId|$.who", "metric": "calls"}
+    assert operator.patch(path, {"mappings": [rule]}).status_code == 200
+    first = WebhookDelivery.objects.earliest("id")
+    replayed = operator.post(f"/api/v1/webhook-deliveries/{first.pk}/replay")
+    assert (replayed.status_code, replayed.json()["verdict"]) == (202, "RECEIVED")
+    many = operator.post("/api/v1/webhook-deliveries/replay", {"sourceId": str(source.pk)})
+    assert many.json()["deliveries"] == 1  # the first one waits already
+    assert len(asked_for) == 4
+    map_all()
+    seller.drain()
+
+    assert verdicts() == ["ACCEPTED", "ACCEPTED"]
+    assert list(WebhookDelivery.objects.values_list("event_count", "replays")) == [(1, 1), (2, 1)]
+    keys = UsageEvent.objects.order_by("idempotency_key").values_list("idempotency_key", flat=True)
+    base = f"webhook:{source.pk}"
+    assert list(keys) == [f"{base}:1", f"{base}:2:calls", f"{base}:3:calls"]
+
+
+def test_only_what_was_proven_is_replayed(operator, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    Sender(source, seller.client).push(PAYLOAD, secret=b"wrong")
+    refused = WebhookDelivery.objects.get()
+    assert operator.post(f"/api/v1/webhook-deliveries/{refused.pk}/replay").status_code == 409
+    every = "/api/v1/webhook-deliveries/replay"
+    assert operator.post(every, {}).status_code == 422
+    chosen = {"sourceId": str(source.pk), "verdict": "BAD_SIGNATURE"}
+    assert operator.post(every, chosen).status_code == 422
+    member = operator_client(seller.tenant, role="MEMBER")
+    assert member.post(every, {"sourceId": str(source.pk)}).status_code == 403
 
 
 def test_members_read_only(seller):
@@ -116,6 +266,7 @@ def test_deliveries_are_listed_newest_first_with_their_payloads(operator, seller
     sender = Sender(source, seller.client)
     sender.push(PAYLOAD | {"id": "1"})
     sender.push(PAYLOAD | {"id": "2"}, secret=b"wrong")
+    map_all()
     WebhookDeliveryFactory(tenant=TenantFactory())
 
     page = operator.get("/api/v1/webhook-deliveries?size=1").json()

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from metering.ingest.events import Refusal
-from webhooks.inbound.mapping import InvalidPath, Paths, compiled, event_type, key_of, mapped
+from webhooks.inbound.mapping import Headers, Paths, Reading, event_type, made_of
+from webhooks.inbound.paths import InvalidPath, compiled
 
 REGISTERED = Paths("$.customer_id", "$.metric_id", "$.body.quantity", "$.event_timestamp")
 NATIVE = {
@@ -17,7 +18,19 @@ NATIVE = {
 
 
 def event(payload, paths=REGISTERED, header_id=""):
-    return mapped(payload, paths, source_id="s", header_id=header_id)
+    """The one event of a payload, or why it is none."""
+    made = made_of(payload, Reading("s", paths), Headers(event_id=header_id))
+    return made.why or made.events[0]
+
+
+def key_of(payload, paths, header_id=""):
+    return event({"customerId": "a", "metricName": "b"} | payload, paths, header_id)[
+        "idempotencyKey"
+    ]
+
+
+def kind_of(payload, paths):
+    return event_type(payload, Reading("s", paths), Headers())
 
 
 def test_fields_are_found_at_their_paths():
@@ -101,7 +114,7 @@ def test_a_source_of_one_metric_counts_pushes():
 def test_the_key_is_what_the_sender_says_or_all_of_the_payload():
     paths = Paths(event_id="$.data.ref")
     keys = [
-        key_of(payload, paths, source_id="s", header_id=header)
+        key_of(payload, paths, header)
         for payload, header in [
             ({"idempotencyKey": "own", "data": {"ref": "r"}, "id": "i"}, "h"),
             ({"data": {"ref": "r"}, "id": "i"}, "h"),
@@ -110,18 +123,18 @@ def test_the_key_is_what_the_sender_says_or_all_of_the_payload():
         ]
     ]
     assert keys == ["own", "webhook:s:r", "webhook:s:h", "webhook:s:i"]
-    whole = [key_of(one, paths, source_id="s", header_id="") for one in ({"a": 1}, {"a": 2})]
+    whole = [key_of(one, paths) for one in ({"a": 1}, {"a": 2})]
     assert whole[0] != whole[1]
     same = [{"a": 1, "b": 2}, {"b": 2, "a": 1}]
-    assert len({key_of(one, paths, source_id="s", header_id="") for one in same}) == 1
+    assert len({key_of(one, paths) for one in same}) == 1
 
 
 def test_the_type_is_at_its_path_or_under_a_usual_name():
-    assert event_type({"data": {"kind": "a"}, "type": "b"}, Paths(event_type="$.data.kind")) == "a"
-    assert event_type({"type": "b"}, Paths(event_type="$.data.kind")) == "b"
-    assert event_type({"eventType": "c"}, Paths()) == "c"
-    assert event_type({"type": {}}, Paths()) == ""
-    assert event_type([], Paths()) == ""
+    assert kind_of({"data": {"kind": "a"}, "type": "b"}, Paths(event_type="$.data.kind")) == "a"
+    assert kind_of({"type": "b"}, Paths(event_type="$.data.kind")) == "b"
+    assert kind_of({"eventType": "c"}, Paths()) == "c"
+    assert kind_of({"type": {}}, Paths()) == ""
+    assert kind_of([], Paths()) == ""
 
 
 @pytest.mark.parametrize("path", ["", "$.", "$[", "a b", "'", "((("])

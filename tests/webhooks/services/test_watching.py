@@ -1,0 +1,72 @@
+"""A source that fails is told of once, and once more when it works again."""
+
+import pytest
+from django.utils import timezone
+
+from aforo.outbox.models import OutboxMessage
+from tests.factories import NOW, WebhookDeliveryFactory, WebhookSourceFactory
+from webhooks.services.watching import FAILURES, watch_sources
+
+FAILING, RECOVERED = "webhook_source.failing", "webhook_source.recovered"
+
+
+def facts():
+    return list(OutboxMessage.objects.order_by("id").values_list("fact", flat=True))
+
+
+@pytest.fixture
+def source(seller):
+    return WebhookSourceFactory(tenant=seller.tenant, name="payments")
+
+
+@pytest.fixture
+def comes(source):
+    """Push after push comes with a verdict, and the sweep looks."""
+
+    def come(*verdicts):
+        for verdict in verdicts:
+            WebhookDeliveryFactory(
+                tenant=source.tenant, source=source, verdict=verdict, detail="why"
+            )
+        return watch_sources(now=timezone.now())
+
+    return come
+
+
+def test_failing_in_a_row_is_told_once_and_so_is_the_recovery(source, comes):
+    assert comes() == 0
+    assert comes(*["BAD_SIGNATURE"] * (FAILURES - 1), "RECEIVED") == 0
+    assert comes("UNMAPPED") == 1
+    assert comes("STALE", "UNREADABLE") == 0
+    source.refresh_from_db()
+    assert source.failing_since is not None
+    message = OutboxMessage.objects.get()
+    assert (message.fact, message.subject) == (FAILING, str(source.pk))
+    assert message.created_at == NOW  # of the tenant's clock
+    about = {"name": "payments", "failures": FAILURES, "reason": "UNMAPPED", "detail": "why"}
+    assert about.items() <= message.payload.items()
+
+    assert comes("ACCEPTED") == 1
+    assert comes("ACCEPTED") == 0
+    source.refresh_from_db()
+    assert source.failing_since is None
+    assert comes(*["STALE"] * FAILURES) == 1
+    assert facts() == [FAILING, RECOVERED, FAILING]
+
+
+def test_one_success_among_failures_is_no_alarm(comes):
+    assert comes("STALE", "STALE", "FILTERED", "STALE", "STALE") == 0
+
+
+def test_a_source_that_was_removed_is_let_be(seller, source, comes):
+    source.archived_at = NOW
+    source.save()
+    assert comes(*["STALE"] * FAILURES) == 0
+
+
+def test_any_number_of_sources_costs_one_question(seller, django_assert_num_queries):
+    for _ in range(3):
+        source = WebhookSourceFactory(tenant=seller.tenant)
+        WebhookDeliveryFactory(tenant=seller.tenant, source=source)
+    with django_assert_num_queries(1):
+        watch_sources(now=NOW)

@@ -1,0 +1,125 @@
+"""What was pushed, with what was made of it, and mapping it again."""
+
+from typing import Any
+
+import lz4.frame
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import RangeDateTimeFilter
+from unfold.decorators import action, display
+
+from aforo.errors import AforoError
+from aforo.tenancy import clock
+from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilter, actor_of
+from aforo.tenancy.roles import KEY_WRITERS
+from metering.admin.base import BoundedPaginator, as_json
+from webhooks.models import WebhookDelivery
+from webhooks.services.replays import REPLAYABLE, replay_delivery
+
+Verdict = WebhookDelivery.Verdict
+_VERDICTS = {
+    Verdict.RECEIVED: "info",
+    Verdict.ACCEPTED: "success",
+    Verdict.DUPLICATE: "info",
+    Verdict.FILTERED: "info",
+    Verdict.UNMAPPED: "warning",
+    Verdict.UNREADABLE: "warning",
+    Verdict.BAD_SIGNATURE: "danger",
+    Verdict.STALE: "danger",
+}
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    """Every push as it came, and what was made of it."""
+
+    write_roles = KEY_WRITERS
+    list_display = (
+        "arrived_at",
+        "source",
+        "tenant",
+        "result",
+        "event_type",
+        "event_count",
+        "refused_count",
+        "detail",
+        "size",
+    )
+    list_select_related = ("tenant", "source")
+    list_filter = (
+        TenantFilter,
+        "verdict",
+        ("source", OwnRelatedFilter),
+        ("arrived_at", RangeDateTimeFilter),
+    )
+    list_filter_submit = True
+    search_fields = ("=event_key", "=batch_id")
+    ordering = ("-id",)  # ids rise with time, and have an index
+    paginator = BoundedPaginator
+    exclude = ("payload",)
+    readonly_fields = ("readable_payload",)
+    actions = ("replay",)
+    actions_detail = ("replay_this",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("payload")  # up to 10 MiB each
+
+    @display(description="verdict", label=_VERDICTS, ordering="verdict")
+    def result(self, delivery: WebhookDelivery) -> str:
+        return delivery.verdict
+
+    @display(description="payload")
+    def readable_payload(self, delivery: WebhookDelivery) -> SafeString | str:
+        return as_json(lz4.frame.decompress(bytes(delivery.payload)))
+
+    def has_replay_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether somebody may have pushes mapped again; of one, whether it can be."""
+        delivery = self.get_object(request, object_id) if object_id else None
+        if object_id and (delivery is None or delivery.verdict not in REPLAYABLE):
+            return False
+        return self.may_write(request, delivery)
+
+    @admin.action(description="Map again", permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]) -> None:
+        done = sum(self._replayed(request, one) for one in queryset.select_related("tenant"))
+        self.message_user(request, f"{done} pushes are mapped again", messages.SUCCESS)
+
+    @action(
+        description="Map again",
+        permissions=["replay"],
+        url_path="replay",
+        icon="replay",
+        dialog={
+            "title": "Map this push again?",
+            "description": "By the mappings of its source as they are now. Events that counted"
+            " already are repeats, and do not count again.",
+            "form_class": None,
+            "form_submit_text": "Map again",
+        },
+    )
+    def replay_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
+        delivery: WebhookDelivery | None = self.get_object(request, object_id)
+        if delivery is None:
+            raise PermissionDenied
+        if self._replayed(request, delivery):
+            self.message_user(request, "The push is mapped again.", messages.SUCCESS)
+        return redirect("admin:webhooks_webhookdelivery_change", object_id)
+
+    def _replayed(self, request: HttpRequest, delivery: WebhookDelivery) -> bool:
+        """Whether it is; a refusal is said on the page."""
+        if not self.may_write(request, delivery):
+            return False
+        tenant = delivery.tenant
+        try:
+            replay_delivery(
+                delivery=delivery, actor=actor_of(request, tenant), now=clock.now(tenant)
+            )
+        except AforoError as refusal:
+            messages.error(request, refusal.detail)
+            return False
+        return True

@@ -1,0 +1,41 @@
+"""What was pushed, as JSON: a body that is JSON as it is, a form as the object of its fields."""
+
+from collections.abc import Collection
+from urllib.parse import parse_qs
+
+import msgspec
+
+from aforo.api import parsers
+from aforo.errors import Unreadable
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 1_000
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def document_of(body: bytes, *, content_type: str, cut: Collection[str]) -> tuple[bytes, object]:
+    """The JSON of a push and its value, without the members `cut`, which are credentials.
+
+    A form with a field `payload` is the JSON in that field. Raises Unreadable (400).
+    """
+    if content_type.partition(";")[0].strip().lower() == FORM:
+        body = _form(body)
+    value = parsers.decode(body)
+    if isinstance(value, dict) and not value.keys().isdisjoint(cut):
+        value = {name: member for name, member in value.items() if name not in cut}
+        body = _encoder.encode(value)
+    return body, value
+
+
+def _form(body: bytes) -> bytes:
+    try:
+        fields = parse_qs(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
+        )
+    except ValueError as error:
+        raise Unreadable(f"the form cannot be read: {error}") from None
+    if "payload" in fields:
+        return fields["payload"][0].encode()
+    return _encoder.encode(
+        {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    )

@@ -1,0 +1,74 @@
+"""Stripe: `Stripe-Signature: t=...,v1=...`, HMAC-SHA256 of the time, a full stop and the body."""
+
+from decimal import Decimal
+
+from webhooks.inbound.providers.provider import Payload, Provider, text_in
+from webhooks.inbound.rules import Rule
+from webhooks.inbound.signatures import (
+    BadSignature,
+    Signed,
+    require_fresh,
+    require_same,
+    sign,
+)
+
+HEADER = "Stripe-Signature"
+_CENTS = Decimal("0.01")
+_WHOSE = "$.data.object.customer"
+
+
+def verify(signed: Signed, secret: bytes) -> None:
+    """While Stripe rolls its secret over, it sends several `v1` and one has to fit."""
+    pairs = [part.partition("=") for part in signed.headers.get(HEADER, "").split(",")]
+    times = [value for name, _, value in pairs if name == "t"]
+    signatures = [value for name, _, value in pairs if name == "v1"]
+    if len(times) != 1 or not signatures:
+        raise BadSignature(f"{HEADER} has no t and v1")
+    require_same(sign(secret, signed.body, timestamp=times[0]), *signatures)
+    require_fresh(times[0], now=signed.now)
+
+
+def event_type(payload: Payload, _header: str) -> str:
+    return text_in(payload, "type")
+
+
+def event_id(payload: Payload) -> str:
+    return text_in(payload, "id")
+
+
+STRIPE = Provider(
+    verify=verify,
+    event_type=event_type,
+    event_id=event_id,
+    signature_header=HEADER,
+    dictates_secret=True,
+    rules=(
+        Rule(
+            event_types=("charge.succeeded",),
+            customer=_WHOSE,
+            metric="stripe_payments",
+            quantity="$.data.object.amount",
+            quantity_scale=_CENTS,
+            occurred_at="$.created",
+            metadata={"currency": "$.data.object.currency", "charge": "$.data.object.id"},
+        ),
+        Rule(
+            event_types=("invoice.paid",),
+            customer=_WHOSE,
+            metric="stripe_invoices_paid",
+            quantity="$.data.object.amount_paid",
+            quantity_scale=_CENTS,
+            occurred_at="$.created",
+            metadata={"currency": "$.data.object.currency", "invoice": "$.data.object.id"},
+        ),
+        Rule(
+            event_types=("customer.subscription.created", "customer.subscription.updated"),
+            items="$.data.object.items.data[*]",
+            customer=_WHOSE,
+            metric="stripe_seats",
+            quantity="@.quantity",
+            occurred_at="$.created",
+            metadata={"price": "@.price.id"},
+        ),
+    ),
+)

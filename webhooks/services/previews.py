@@ -1,0 +1,97 @@
+"""What a payload would become, by the rules as they are or as they might be; nothing is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+import msgspec
+
+from aforo.tenancy.models import TenantQuerySet
+from metering.ingest.events import Event, Refusal, decode_one
+from metering.ingest.gates import check_quantity, check_text
+from webhooks.inbound.mapping import Headers, Made, made_of
+from webhooks.inbound.rules import Rule
+from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.services.counting import payloads_of
+from webhooks.services.mappings import require_sound
+from webhooks.services.pushes import Verdict
+from webhooks.services.readings import reading_of, rules_of
+from webhooks.services.replays import REPLAYABLE
+
+MOST_LATEST = 50
+MOST_PAYLOADS = 100  # of one push: nobody reads further
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """What one payload would become, and of which push it is."""
+
+    event_type: str
+    verdict: Verdict
+    events: tuple[dict[str, object], ...] = ()
+    why: Refusal | None = None
+    delivery_id: UUID | None = None
+
+
+def preview(
+    *,
+    source: WebhookSource,
+    payload: object,
+    event_type: str = "",
+    rules: Sequence[Rule] | None = None,
+) -> list[Previewed]:
+    """What a payload, or each of an array, would become; raises Refused for rules that are none."""
+    said = Headers(event_type=event_type)
+    payloads = payload if isinstance(payload, list) else [payload]
+    return _previews(source, payloads, said, rules)
+
+
+def preview_latest(
+    *, source: WebhookSource, count: int, rules: Sequence[Rule] | None = None
+) -> list[Previewed]:
+    """The same for the newest pushes of a source that it has proven to be its own."""
+    return [
+        replace(one, delivery_id=delivery.pk)
+        for delivery in latest_of(source)[: min(count, MOST_LATEST)]
+        for one in _previews(
+            source,
+            payloads_of(delivery),
+            Headers(event_id=delivery.provider_key, event_type=delivery.event_type),
+            rules,
+        )
+    ]
+
+
+def latest_of(source: WebhookSource) -> TenantQuerySet:
+    """The pushes of a source that could be read, newest first."""
+    own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(source=source)
+    return own.filter(verdict__in=(*REPLAYABLE, Verdict.RECEIVED)).order_by("-id")
+
+
+def _previews(
+    source: WebhookSource, payloads: list[object], said: Headers, rules: Sequence[Rule] | None
+) -> list[Previewed]:
+    if rules is None:
+        rules = rules_of(source)
+    require_sound(rules)
+    reading = reading_of(source, rules)
+    return [_previewed(made_of(one, reading, said)) for one in payloads[:MOST_PAYLOADS]]
+
+
+def _previewed(made: Made) -> Previewed:
+    """The gates judge too what does not depend on the time."""
+    if made.why is not None:
+        return Previewed(made.event_type, Verdict.UNMAPPED, why=made.why)
+    if not made.events:
+        return Previewed(made.event_type, Verdict.FILTERED)
+    flaws = [_flaw(event) for event in made.events]
+    why = next((flaw for flaw in flaws if flaw is not None), None)
+    return Previewed(made.event_type, Verdict.ACCEPTED, made.events, why)
+
+
+def _flaw(made: dict[str, object]) -> Refusal | None:
+    event = decode_one(_encoder.encode(made))
+    if isinstance(event, Event):
+        return check_quantity(event) or check_text(event)
+    return event

@@ -1,0 +1,88 @@
+"""Whether sources work: told once when one fails again and again, and once when it works again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from aforo.outbox.services import publish
+from aforo.tenancy import clock
+from webhooks.models import WebhookSource
+from webhooks.services.pushes import Verdict
+
+FAILURES = 5  # in a row: a sender that mends its secret by itself needs no alarm
+FAILED = (Verdict.UNMAPPED, Verdict.UNREADABLE, Verdict.BAD_SIGNATURE, Verdict.STALE)
+
+# The newest pushes of each source that is open, by an index: the cost is that of the sources.
+_LATEST = """
+    SELECT s.id, s.failing_since, latest.verdicts, latest.details
+    FROM webhook_sources s CROSS JOIN LATERAL (
+        SELECT array_agg(d.verdict ORDER BY d.id DESC) AS verdicts,
+               array_agg(d.detail ORDER BY d.id DESC) AS details
+        FROM (SELECT id, verdict, detail FROM webhook_deliveries
+              WHERE source_id = s.id AND verdict <> 'RECEIVED' ORDER BY id DESC LIMIT %s) d
+    ) latest
+    WHERE s.archived_at IS NULL AND latest.verdicts IS NOT NULL
+    ORDER BY s.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest pushes of a source, the newest first."""
+
+    source_id: UUID
+    failing_since: datetime | None
+    verdicts: list[str]
+    details: list[str]
+
+    @property
+    def turned(self) -> bool:
+        """Whether it fails by now and did not, or works again."""
+        if self.failing_since is not None:
+            return self.verdicts[0] not in FAILED
+        return len(self.verdicts) == FAILURES and all(one in FAILED for one in self.verdicts)
+
+
+def watch_sources(*, now: datetime) -> int:
+    """Tell of each source that began to fail or works again; how many. `now` is everybody's."""
+    with connection.cursor() as cursor:
+        rows = cursor.execute(_LATEST, (FAILURES,)).fetchall()
+    turned = [one for one in (Latest(*row) for row in rows) if one.turned]
+    for one in turned:
+        _tell(one, now)
+    return len(turned)
+
+
+@transaction.atomic
+def _tell(latest: Latest, now: datetime) -> None:
+    """Note it on the row and publish it, unless somebody else has just done so."""
+    sources = WebhookSource.objects.select_for_update(of=("self",))  # any tenant: our own id
+    source = sources.select_related("tenant").get(pk=latest.source_id)
+    if source.failing_since != latest.failing_since:
+        return
+    fails = source.failing_since is None
+    source.failing_since = now if fails else None
+    source.save(update_fields=["failing_since"])
+    publish(
+        tenant_id=source.tenant_id,
+        fact="webhook_source.failing" if fails else "webhook_source.recovered",
+        payload=_payload(source, latest, now) if fails else _about(source),
+        subject=source.pk,
+        now=clock.at(source.tenant, now),
+    )
+
+
+def _about(source: WebhookSource) -> dict[str, object]:
+    return {"sourceId": str(source.pk), "name": source.name, "provider": source.provider}
+
+
+def _payload(source: WebhookSource, latest: Latest, now: datetime) -> dict[str, object]:
+    return {
+        **_about(source),
+        "failures": FAILURES,
+        "reason": latest.verdicts[0],
+        "detail": latest.details[0],
+        "since": now.isoformat(),
+    }
