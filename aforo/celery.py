@@ -16,6 +16,7 @@ app.autodiscover_tasks(["webhooks.outbound"])
 # Everything periodic, in one place. A sweep makes certain what `enqueue` only makes quick.
 app.conf.beat_schedule = {
     "drain-what-waits": {"task": "metering.sweep_inbox", "schedule": 2.0},
+    "sync-access": {"task": "metering.sync_access", "schedule": 30.0},
     "close-sessions": {"task": "metering.close_sessions", "schedule": 60.0},
     "carry-out-letter-decisions": {
         "task": "metering.carry_out_letter_decisions",

@@ -82,6 +82,8 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
+BEFORE_DJANGO = ["metering.api.access_doors.before_django"]  # what answers some routes by itself
+AFTER_CATALOG_CHANGE = "metering.entitlements.publishing.after_change"  # stands above the catalog
 ROOT_URLCONF = "aforo.urls"
 WSGI_APPLICATION = "aforo.wsgi.application"
 APPEND_SLASH = False  # a redirect loses the body of a POST
@@ -220,6 +222,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "metering.api.document.add_ingest",
         "metering.api.document_stream.add_stream",
+        "metering.api.document_access.add_access",
         "metering.api.document_compat.add_foreign_doors",
         "webhooks.api.document.add_webhook",
         "aforo.api.schema.complete",

@@ -35,6 +35,7 @@ NAVIGATION = [
         _item("Rate plans", "sell", "catalog_rateplan"),
         _item("Plan versions", "history", "catalog_rateplanversion"),
         _item("Offerings", "storefront", "catalog_offering"),
+        _item("Features", "toggle_on", "catalog_feature"),
     ),
     _group(
         "Customers",
@@ -42,6 +43,7 @@ NAVIGATION = [
         _item("Aliases", "alternate_email", "catalog_customeralias"),
         _item("Subscriptions", "event_repeat", "catalog_subscription"),
         _item("Periods", "date_range", "catalog_subscriptionperiod"),
+        _item("Feature overrides", "rule_settings", "catalog_featureoverride"),
         _item("Contracts", "handshake", "catalog_contract"),
         _item("Coupons", "confirmation_number", "catalog_coupon"),
         _item("Redeemed coupons", "redeem", "catalog_couponredemption"),

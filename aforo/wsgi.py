@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.utils.module_loading import import_string
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -29,4 +30,11 @@ def with_chunked_bodies(serve: Application) -> Application:
     return served
 
 
-application = with_chunked_bodies(get_wsgi_application())
+def with_early_answers(serve: Application) -> Application:
+    """Let routes that need nothing of Django answer before it."""
+    for name in settings.BEFORE_DJANGO:
+        serve = import_string(name)(serve)
+    return serve
+
+
+application = with_chunked_bodies(with_early_answers(get_wsgi_application()))

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from metering.entitlements import publishing
 from metering.ingest.unit_use import take_uses
 from metering.monitors import summing, watch
 from metering.services import (
@@ -137,3 +138,9 @@ def watch_usage() -> None:
 def watch_tenant(tenant_id: str) -> None:
     """May run twice: what was judged is noted under a lock."""
     watch.watch_tenant(tenant_id=UUID(tenant_id), now=timezone.now())
+
+
+@shared_task(name="metering.sync_access", autoretry_for=HEALS, expires=60)
+def sync_access(tenant_id: str | None = None) -> None:
+    """May run twice: what was read later always wins. Without a tenant, of all of them."""
+    publishing.sync(tenant_id=UUID(tenant_id) if tenant_id else None, now=timezone.now())

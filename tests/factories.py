@@ -34,8 +34,11 @@ from catalog.models import (
     CouponRedemption,
     Customer,
     CustomerAlias,
+    Feature,
+    FeatureOverride,
     Offering,
     OfferingPlan,
+    PlanFeature,
     Product,
     RatePlan,
     RatePlanVersion,
@@ -311,6 +314,33 @@ class SubscriptionPeriodFactory(OwnedFactory):
 
     class Meta:
         model = SubscriptionPeriod
+
+
+class FeatureFactory(OwnedFactory):
+    """On or off; give `kind="LIMIT", unit=...` for a quota."""
+
+    key = factory.Sequence(lambda number: f"feature-{number}")
+    created_at = NOW
+
+    class Meta:
+        model = Feature
+
+
+class PlanFeatureFactory(OwnedFactory):
+    rate_plan = same_tenant(RatePlanFactory)
+    feature = same_tenant(FeatureFactory)
+
+    class Meta:
+        model = PlanFeature
+
+
+class FeatureOverrideFactory(OwnedFactory):
+    subscription = same_tenant(SubscriptionFactory)
+    feature = same_tenant(FeatureFactory)
+    created_at = NOW
+
+    class Meta:
+        model = FeatureOverride
 
 
 class ContractFactory(OwnedFactory):

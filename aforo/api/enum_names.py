@@ -14,6 +14,7 @@ ENUM_NAMES = {
     "CorrectionKind": "metering.models.corrections.Correction.Kind",
     "MarginLevel": "metering.models.guards.MarginLevel",
     "CostKind": "metering.models.costs.CostEvent.Kind",
+    "FeatureKind": "catalog.models.features.Feature.Kind",
     "HeldEventStatus": "metering.models.letters.HeldEvent.Status",
     "InvoiceKind": "billing.models.invoices.Invoice.Kind",
     "DeadLetterStatus": "metering.models.letters.DeadLetter.Status",

@@ -1,7 +1,8 @@
 """What every answer has in common: the request's id, and one shape of errors."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -11,6 +12,12 @@ from aforo.ids import new_id
 _HEADER = "X-Request-Id"
 _META = "HTTP_X_REQUEST_ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+def request_id_of(environ: Mapping[str, Any]) -> str:
+    """The client's own id of a request if it is well-formed, else a new one."""
+    given = environ.get(_META, "")
+    return given if _WELL_FORMED.fullmatch(given) else str(new_id())
 
 
 class RequestIds:
@@ -23,8 +30,7 @@ class RequestIds:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.META.get(_META, "")
-        request_id = given if _WELL_FORMED.fullmatch(given) else str(new_id())
+        request_id = request_id_of(request.META)
         request.META[_META] = request_id
         response = self.get_response(request)
         response[_HEADER] = request_id

@@ -5,6 +5,7 @@ from catalog.admin.contract_phases import ContractPhaseAdmin, ContractPriceAdmin
 from catalog.admin.contracts import ContractAdmin
 from catalog.admin.coupons import CouponAdmin, CouponRedemptionAdmin
 from catalog.admin.customers import CustomerAdmin, CustomerAliasAdmin
+from catalog.admin.features import FeatureAdmin, FeatureOverrideAdmin
 from catalog.admin.offerings import OfferingAdmin, OfferingPlanAdmin
 from catalog.admin.products import BillableUnitAdmin, ProductAdmin
 from catalog.admin.rate_plans import RatePlanAdmin, RatePlanVersionAdmin, UnitPriceAdmin
@@ -24,6 +25,8 @@ __all__ = [
     "CouponRedemptionAdmin",
     "CustomerAdmin",
     "CustomerAliasAdmin",
+    "FeatureAdmin",
+    "FeatureOverrideAdmin",
     "OfferingAdmin",
     "OfferingPlanAdmin",
     "ProductAdmin",

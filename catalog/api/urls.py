@@ -27,6 +27,14 @@ from catalog.api.customers import (
     CustomerDetail,
     Customers,
 )
+from catalog.api.features import (
+    FeatureDetail,
+    Features,
+    RatePlanFeature,
+    RatePlanFeatures,
+    SubscriptionFeature,
+    SubscriptionFeatures,
+)
 from catalog.api.metrics import MetricDetail, Metrics, MetricsFromTemplates, MetricTemplates
 from catalog.api.offerings import OfferingDetail, Offerings
 from catalog.api.pricing import PricingPreview
@@ -72,5 +80,11 @@ urlpatterns = [
     path("coupons/redemptions", CouponRedemptions.as_view()),
     path("coupons/redemptions/<uuid:id>/revoke", CouponRevocation.as_view()),
     path("coupons/<uuid:id>", CouponDetail.as_view()),
+    path("features", Features.as_view()),
+    path("features/<uuid:id>", FeatureDetail.as_view()),
+    path("rate-plans/<uuid:id>/features", RatePlanFeatures.as_view()),
+    path("rate-plans/<uuid:id>/features/<str:key>", RatePlanFeature.as_view()),
+    path("subscriptions/<uuid:id>/features", SubscriptionFeatures.as_view()),
+    path("subscriptions/<uuid:id>/features/<str:key>", SubscriptionFeature.as_view()),
     path("pricing/preview", PricingPreview.as_view()),
 ]

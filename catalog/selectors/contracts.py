@@ -11,10 +11,12 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists, OuterRef
 
 from catalog.models import (
     BillableUnit,
     ContractPrice,
+    Feature,
     Subscription,
     SubscriptionPeriod,
     SubscriptionPlan,
@@ -36,6 +38,7 @@ class UnitContract(msgspec.Struct, frozen=True, array_like=True):
     conditions: list[dict[str, str]]
     product_type: str
     sources: tuple[str, ...] = ()  # who may send its events; empty: everybody
+    is_limited: bool = False  # whether some feature is a quota of it
 
 
 class PeriodSpan(msgspec.Struct, frozen=True, array_like=True):
@@ -117,10 +120,12 @@ class CustomerContract(msgspec.Struct, frozen=True, array_like=True):
 def units_of(tenant_id: UUID) -> tuple[UnitContract, ...]:
     """The units that count events now, by name."""
     units = BillableUnit.objects.for_tenant(tenant_id).filter(archived_at=None).order_by("name")
-    return tuple(map(contract_of_unit, units))
+    limits = Feature.objects.filter(unit=OuterRef("pk"), archived_at=None)  # any tenant: the unit's
+    rows = units.annotate(is_limited=Exists(limits))
+    return tuple(contract_of_unit(unit, is_limited=unit.is_limited) for unit in rows)
 
 
-def contract_of_unit(unit: BillableUnit) -> UnitContract:
+def contract_of_unit(unit: BillableUnit, *, is_limited: bool = False) -> UnitContract:
     """How a unit counts, as the drain knows it; an archived one still has its old totals."""
     return UnitContract(
         unit_id=unit.id,
@@ -132,6 +137,7 @@ def contract_of_unit(unit: BillableUnit) -> UnitContract:
         conditions=unit.filter_conditions,
         product_type=unit.product_type,
         sources=tuple(unit.allowed_sources),
+        is_limited=is_limited,
     )
 
 

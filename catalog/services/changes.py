@@ -20,6 +20,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.tenants import bump_catalog
 from catalog.models import BillableUnit, Product, RatePlan
+from catalog.services.telling import tell_of
 
 
 def record(
@@ -44,6 +45,7 @@ def record(
         reason=reason,
     )
     bump_catalog(row.tenant_id)
+    tell_of(row)
 
 
 def state_of(row: TenantOwned, fields: Collection[str]) -> dict[str, object]:

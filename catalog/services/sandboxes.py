@@ -16,8 +16,10 @@ from aforo.tenancy.services.tenants import bump_catalog
 from catalog.models import (
     BillableUnit,
     BillingEntity,
+    Feature,
     Offering,
     OfferingPlan,
+    PlanFeature,
     Product,
     RatePlan,
     RatePlanVersion,
@@ -58,12 +60,14 @@ def clone_catalog(*, live: Tenant, sandbox: Tenant, actor: Actor, now: datetime)
     plans, new_plans = _clone_plans(live, sandbox, units)
     _link_products(RatePlan.objects.for_tenant(live), plans, new_plans, products)
     offerings = _clone_offerings(live, sandbox, plans)
+    features = _clone_features(live, sandbox, units, {pk: plans[pk] for pk in new_plans})
     copied = {
         "billing_entities": entities,
         "products": len(new_products),
         "billable_units": len(new_units),
         "rate_plans": len(new_plans),
         "offerings": offerings,
+        "features": features,
     }
     changes = audit.differences({}, copied)
     audit.record(
@@ -150,6 +154,39 @@ def _clone_offerings(live: Tenant, sandbox: Tenant, plans: Twins[RatePlan]) -> i
         for item in items
     )
     return len(new)
+
+
+def _clone_features(
+    live: Tenant,
+    sandbox: Tenant,
+    units: Twins[BillableUnit],
+    new_plans: Mapping[UUID, RatePlan],
+) -> int:
+    """Features that the sandbox has not, and what plans that are new there have of all of them."""
+    rows = Feature.objects.for_tenant(live).filter(archived_at=None)
+    there = {feature.key: feature for feature in Feature.objects.for_tenant(sandbox)}
+    twins, new = {}, 0
+    for feature in rows:
+        twin = there.get(feature.key)
+        if twin is None:
+            unit_id = units[feature.unit_id].pk if feature.unit_id else None
+            twin = _copy(feature, sandbox, unit_id=unit_id)
+            twin.save(force_insert=True)
+            new += 1
+        twins[feature.pk] = twin
+    granted = PlanFeature.objects.for_tenant(live).filter(
+        rate_plan_id__in=new_plans, feature_id__in=twins
+    )
+    PlanFeature.objects.bulk_create(
+        _copy(
+            row,
+            sandbox,
+            rate_plan_id=new_plans[row.rate_plan_id].pk,
+            feature_id=twins[row.feature_id].pk,
+        )
+        for row in granted
+    )
+    return new
 
 
 def _link_products(

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from metering.api import lago, openmeter, stripe
+from metering.api.access_doors import VIEWS as ACCESS_ROUTES
 from metering.api.alerts import AlertAcknowledgement, AlertDetail, Alerts
 from metering.api.batches import IngestBatch
 from metering.api.clock import Clock, ClockAdvance, ClockFreeze, ClockUnfreeze
@@ -56,6 +57,7 @@ urlpatterns = [
     *LETTER_ROUTES,
     *MARGIN_ROUTES,
     *(path(route, view) for route, view in HOT_ROUTES.items()),
+    *(path(route, view) for route, view in ACCESS_ROUTES.items()),
     path("v1/ingest/batches/<uuid:batch_id>", IngestBatch.as_view()),
     path("v1/ingest/upload", IngestUpload.as_view()),
     path("v1/ingest/upload/<uuid:upload_id>", IngestUploadDetail.as_view()),

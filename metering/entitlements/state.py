@@ -113,6 +113,16 @@ def key_of(tenant_id: UUID, customer: str) -> str:
     return f"access:{tenant_id}:{customer}"
 
 
+def names_key(tenant_id: UUID) -> str:
+    """The hash of a tenant's aliases: the digest of a name to the external id of its customer."""
+    return f"access-names:{tenant_id}"
+
+
+def settings_key(tenant_id: UUID) -> str:
+    """The hash of what access checks must know of the tenant itself."""
+    return f"access-tenant:{tenant_id}"
+
+
 def put(tenant_id: UUID, fields: Mapping[str, Sequence[Field]]) -> list[Refusal]:
     """Write fields of customers (by external id), in one round trip; RedisError when it is away.
 

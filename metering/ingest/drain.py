@@ -11,6 +11,7 @@ from itertools import count as numbers
 
 from django.db import transaction
 
+from metering.entitlements import counters
 from metering.ingest import (
     arrivals,
     dedupe,
@@ -94,6 +95,7 @@ def count(
     live.tell(judged, routed, dead)
     transaction.on_commit(partial(unit_use.note_all, locked), robust=True)
     transaction.on_commit(partial(margins_moved.note_all, locked), robust=True)
+    transaction.on_commit(partial(counters.tell, locked), robust=True)
     transaction.on_commit(partial(_remember_totals, locked))
 
 

@@ -181,14 +181,13 @@ class TenantContracts:
         metric: str,
     ) -> Route:
         """A target per unit of the metric and plan version that prices it; unbilled where none."""
+        of = (self.tenant_id, customer.customer_id, subscription.id)
         targets: list[Target | Unbilled] = []
         prices = subscription.prices_in(period)
         for unit, accepts in self.units.get(metric, ()):
             targets += [
                 Target(
-                    self.tenant_id,
-                    customer.customer_id,
-                    subscription.id,
+                    *of,
                     price.version_id,
                     period.id,
                     unit,
@@ -196,21 +195,13 @@ class TenantContracts:
                     accepts,
                     span=(microseconds(period.start), microseconds(period.end)),
                     costs=self.costs.get((unit.unit_id, subscription.currency)),
+                    customer=customer.external_id,
                 )
                 for price in prices
                 if price.unit_id == unit.unit_id
-            ] or [
-                Unbilled(
-                    self.tenant_id,
-                    customer.customer_id,
-                    subscription.id,
-                    unit.unit_id,
-                    accepts,
-                    unit.product_type,
-                )
-            ]
+            ] or [Unbilled(*of, unit.unit_id, accepts, unit.product_type)]
         if not targets:
-            targets = [Unbilled(self.tenant_id, customer.customer_id, subscription.id)]
+            targets = [Unbilled(*of)]
             if self.unknown_metric == CREATE:
                 self.undefined.add(metric)
         end = min(period.end, subscription.end) if subscription.end else period.end

@@ -40,10 +40,12 @@ class Target:
     dimension: str = ""
     costs: UnitCosts | None = None  # None: every unit costs what the catalog says
     total_id: int | None = None
+    customer: str = ""  # its external id
     columns: str = field(init=False)
     hashed_context: tuple[str, ...] = field(init=False)
     unique_field: str | None = field(init=False)  # whose distinct values are counted, if any are
     is_plain: bool = field(init=False)  # nothing is remembered but the quantity
+    is_limited: bool = field(init=False)  # whether somebody is denied more at some quantity
     maker: RowMaker | None = None  # the one that was used last
     by_dimension: dict[str, "Target"] = field(default_factory=dict, repr=False)
     _rolled: tuple[Decimal, Terms] | None = None  # the rollover that was asked for last
@@ -56,6 +58,7 @@ class Target:
         is_unique = self.unit.aggregation == Aggregation.UNIQUE
         self.unique_field = self.unit.event_field if is_unique else None
         self.is_plain = self.unit.aggregation not in MEASURES and not self.terms.keeps_parts
+        self.is_limited = self.unit.is_limited or self.terms.has_hard_limit
 
     @property
     def looks_inside(self) -> bool:

@@ -1,6 +1,9 @@
 """The clock of a sandbox, moved with all that metering needs of the new time made first."""
 
 from datetime import datetime
+from functools import partial
+
+from django.db import transaction
 
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
@@ -9,13 +12,14 @@ from aforo.tenancy.services.actors import Actor
 from catalog.services.advancing import advance_tenant
 from catalog.services.contract_renewals import renew_until
 from catalog.services.periods import AHEAD, extend_tenant_periods
+from metering.entitlements import publishing
 from metering.services import partitions
 
 
 def freeze(*, tenant: Tenant, at: datetime, actor: Actor) -> Tenant:
     """Stop the clock of a sandbox at `at`; Refused on a live tenant or for a time gone by."""
     _make_room(tenant, at)
-    return clocks.freeze_clock(tenant=tenant, at=at, actor=actor)
+    return _told(clocks.freeze_clock(tenant=tenant, at=at, actor=actor))
 
 
 def advance(*, tenant: Tenant, to: datetime, actor: Actor) -> Tenant:
@@ -26,12 +30,18 @@ def advance(*, tenant: Tenant, to: datetime, actor: Actor) -> Tenant:
     _make_room(tenant, to)
     advanced = clocks.advance_clock(tenant=tenant, to=to, actor=actor)
     advance_tenant(tenant.pk, now=to)
-    return advanced
+    return _told(advanced)
 
 
 def unfreeze(*, tenant: Tenant, actor: Actor) -> Tenant:
     """Let the clock run on from where it stands."""
-    return clocks.unfreeze_clock(tenant=tenant, actor=actor)
+    return _told(clocks.unfreeze_clock(tenant=tenant, actor=actor))
+
+
+def _told(tenant: Tenant) -> Tenant:
+    """Access checks go by the tenant's clock too."""
+    transaction.on_commit(partial(publishing.after_clock, tenant.pk), robust=True)
+    return tenant
 
 
 def _make_room(tenant: Tenant, moment: datetime) -> None:

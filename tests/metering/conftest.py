@@ -10,7 +10,9 @@ from django.test import Client, override_settings
 
 from aforo import valkey
 from aforo.tenancy.models import Tenant
+from aforo.tenancy.services.keys import entry_of
 from catalog.models import RatePlanVersion
+from metering.entitlements import looking
 from metering.ingest import enrichment, known, wake
 from metering.services.ingest import drain_once
 from tests.factories import (
@@ -65,6 +67,7 @@ class Seller:
 def fresh_process(monkeypatch):
     """What a process remembers must not outlive the rows of a test."""
     known.forget_everything()
+    looking.forget_everything()
     enrichment.forget_everything()
     monkeypatch.setattr(wake, "wake", wake.Waker().wake)
 
@@ -78,7 +81,8 @@ def no_wakes(monkeypatch):
 @pytest.fixture
 def seller(db, client, no_wakes):
     tenant = SandboxFactory(clock_frozen_at=NOW)
-    ApiKeyFactory(tenant=tenant, secret=TOKEN)
+    key = ApiKeyFactory(tenant=tenant, secret=TOKEN)
+    valkey.client().delete(entry_of(key.digest))  # of the test before
     calls = BillableUnitFactory(tenant=tenant, name="calls", aggregation="COUNT", unit_cost="0.001")
     tokens = BillableUnitFactory(tenant=tenant, name="tokens", aggregation="SUM")
     version = RatePlanVersionFactory(

@@ -15,6 +15,8 @@ from aforo.tenancy.roles import may_grant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
+REVOKED = b"revoked"
+REVOKED_SECONDS = 3600  # longer than a door may take between reading a key and remembering it
 # What no sender is: doors, files and decisions of our own.
 RESERVED_SOURCES = frozenset({"WEBHOOK", "FILE", "REPLAY", "SESSION", "AMEND", "VOID", "TEST"})
 
@@ -120,7 +122,8 @@ def entry_of(digest: bytes) -> str:
 
 
 def _forget_key(digest: bytes) -> None:
+    """Leave a mark: whoever has read the key before would else write its entry anew."""
     try:
-        valkey.client().delete(entry_of(digest))
+        valkey.client().set(entry_of(digest), REVOKED, ex=REVOKED_SECONDS)
     except RedisError as error:
         raise Unavailable("the key is revoked, but a cache still has to hear of it") from error

@@ -7,7 +7,7 @@ import pytest
 from aforo import valkey
 from aforo.tenancy.models import ApiKey, AuditEntry
 from aforo.tenancy.plaintext import digest_of
-from aforo.tenancy.services.keys import entry_of
+from aforo.tenancy.services.keys import REVOKED, entry_of
 from tests.clients import client_with, operator_client
 from tests.factories import ApiKeyFactory, OperatorKeyFactory, SandboxFactory, TenantFactory
 
@@ -103,7 +103,7 @@ def test_a_revoked_key_is_refused_at_once_and_forgotten_by_the_cache():
 
     assert (answer.status_code, answer.json()["status"]) == (200, "REVOKED")
     assert client_with(victim.secret).get("/api/v1/tenant").status_code == 401
-    assert not valkey.client().exists(entry)
+    assert valkey.client().get(entry) == REVOKED
     said = AuditEntry.objects.get(action="API_KEY_REVOKED")
     assert (said.reason, said.actor_id, said.role) == ("leaked", str(owner.key.pk), "OWNER")
 

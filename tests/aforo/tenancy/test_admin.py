@@ -189,6 +189,7 @@ def test_settings_of_a_tenant_are_changed_by_the_service(root):
         "settlement_delay": "0",
         "unknown_metric": "ACCEPT_UNBILLED",
         "late_policy": "HOLD",
+        "access_fallback": "CLOSED",
     }
 
     assert root.post(url(Tenant, "change", tenant.pk), form).status_code == 302

@@ -10,6 +10,7 @@ from catalog.models import (
     BillingEntity,
     Customer,
     Offering,
+    PlanFeature,
     Product,
     RatePlan,
     RatePlanVersion,
@@ -26,7 +27,9 @@ from tests.factories import (
     BillableUnitFactory,
     BillingEntityFactory,
     CustomerFactory,
+    FeatureFactory,
     OfferingFactory,
+    PlanFeatureFactory,
     ProductFactory,
     RatePlanFactory,
     RatePlanVersionFactory,
@@ -60,6 +63,8 @@ def live(tenant):
             published=number < 3,
         )
     OfferingFactory(tenant=tenant, code="pro", rate_plans=[plan])
+    limit = FeatureFactory(tenant=tenant, key="api", kind="LIMIT", unit=unit)
+    PlanFeatureFactory(tenant=tenant, rate_plan=plan, feature=limit, limit=5)
     BillingEntityFactory(tenant=tenant, code="US", next_invoice_number=42)
     CustomerFactory(tenant=tenant)
     return tenant
@@ -77,6 +82,7 @@ def test_a_sandbox_sells_the_same(live, sandbox, actor):
         "billable_units": 1,
         "rate_plans": 1,
         "offerings": 1,
+        "features": 1,
     }
     product = Product.objects.for_tenant(sandbox).get()
     unit = BillableUnit.objects.for_tenant(sandbox).get()
@@ -96,6 +102,8 @@ def test_a_sandbox_sells_the_same(live, sandbox, actor):
     ]
     assert [(price.unit, price.terms) for price in versions[1].prices.all()] == [(unit, PER_UNIT)]
     assert [item.rate_plan for item in offering.items.all()] == [plan]
+    granted = PlanFeature.objects.for_tenant(sandbox).get()
+    assert (granted.rate_plan, granted.feature.unit, granted.limit) == (plan, unit, 5)
     assert (entity.code, entity.is_default, entity.next_invoice_number) == ("US", True, 1)
     assert Customer.objects.for_tenant(sandbox).count() == 0
 

@@ -1,0 +1,237 @@
+"""One round trip to Redis per access check: the key's entry, the tenant's settings, customers.
+
+Without Redis the key is looked up in PostgreSQL, and nothing is known of anybody.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from hashlib import sha256
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.utils import timezone
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from aforo.errors import Forbidden, NotFound, Unauthenticated
+from aforo.tenancy.key_use import note_use
+from aforo.tenancy.selectors import is_called
+from aforo.tenancy.services.keys import REVOKED, entry_of
+from catalog import aliases
+from metering.entitlements.decisions import Held
+
+ENTRY_SECONDS = 300  # an entry's settings are read again after these; revoking needs no waiting
+REDIS_SECONDS = 0.05  # gateways wait no longer for an answer
+SILENT_SECONDS = 0.5  # without Redis, so long nobody waits for it again
+MOST_REMEMBERED = 50_000
+_KEY = """
+    SELECT k.id, k.tenant_id, t.slug, t.access_fallback
+    FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
+    WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
+"""
+_TENANT = "SELECT id, slug, access_fallback FROM tenants WHERE slug = %s OR id::text = %s"
+# The entry of a key, the settings of a tenant, and per customer (external id, digest of the name)
+# the hash; a name that is no external id may be another name of a customer.
+_LOOK = """
+local entry = KEYS[1] ~= '' and redis.call('GET', KEYS[1])
+local tenant = ARGV[1]
+if tenant == '' then return {entry} end
+local of = 'access-tenant:' .. tenant
+local known = redis.call('HMGET', of, 'fallback', 'frozen', 'offset', 'whole')
+local found = {entry, known}
+for i = 2, #ARGV, 2 do
+  local prefix = 'access:' .. tenant .. ':'
+  local hash = redis.call('HGETALL', prefix .. ARGV[i])
+  if #hash == 0 then
+    local customer = redis.call('HGET', 'access-names:' .. tenant, ARGV[i + 1])
+    if customer then hash = redis.call('HGETALL', prefix .. customer) end
+  end
+  found[#found + 1] = hash
+end
+return found
+"""
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whose key asks, or which tenant is named where no key is needed."""
+
+    tenant_id: UUID
+    slug: str
+    key_id: UUID | None = None
+    fallback: str = "OPEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one look has found: `held` by the names that were asked for, absent while blind."""
+
+    asking: Asking
+    at: float
+    fallback: str
+    held: Mapping[str, Held] = field(default_factory=dict)
+
+
+class _Memory:
+    """What a process remembers: whose a key is, which never changes; whether Redis is away."""
+
+    def __init__(self) -> None:
+        self.askers: dict[bytes, Asking] = {}
+        self.tenants: dict[str, tuple[float, Asking]] = {}
+        self.silent_until = 0.0
+
+
+_memory = _Memory()
+
+
+def forget_everything() -> None:
+    """As a process that has just started."""
+    _memory.__init__()  # type: ignore[misc]
+    _client.cache_clear()
+    _script.cache_clear()
+
+
+def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Seen:
+    """What is known of customers, for whoever brings this key.
+
+    Raises Unauthenticated for a key that opens nothing at this moment, Forbidden when the header
+    names another tenant.
+    """
+    digest = sha256(token.encode(errors="surrogateescape")).digest()
+    asking = _memory.askers.get(digest)
+    told = _look(entry_of(digest), asking, names)
+    entry = told[0] if told else None
+    if entry == REVOKED:
+        raise Unauthenticated("this API key opens nothing here")
+    if entry is None or asking is None:
+        asking = _authenticated(digest, entry, is_redis_there=told is not None)
+        told = told and _look("", asking, names)
+    if tenant_header and not is_called(tenant_header, tenant_id=asking.tenant_id, slug=asking.slug):
+        raise Forbidden("X-Tenant-Id names another tenant than the API key")
+    if asking.key_id is not None:
+        note_use(asking.key_id, timezone.now())
+    return _seen(asking, told, names)
+
+
+def by_tenant(name: str, names: Sequence[str]) -> Seen:
+    """The same for who need no key: `name` is the id or the slug of a tenant. Raises NotFound."""
+    read_at, asking = _memory.tenants.get(name, (0.0, None))
+    if asking is None or time.monotonic() - read_at > ENTRY_SECONDS:
+        rows = _sql(_TENANT, (name, name.lower()))
+        if not rows:
+            raise NotFound("X-Tenant-Id names no tenant")
+        tenant_id, slug, fallback = rows[0]
+        asking = Asking(tenant_id, slug, fallback=fallback)
+        _remember(_memory.tenants, name, (time.monotonic(), asking))
+    return _seen(asking, _look("", asking, names), names)
+
+
+def _seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str]) -> Seen:
+    now = time.time()
+    if not told:
+        return Seen(asking, now, asking.fallback)
+    fallback, frozen, offset, whole = told[1]
+    fallback = fallback.decode() if fallback else asking.fallback
+    at = float(frozen) if frozen else now + float(offset or 0)
+    held = {}
+    for name, flat in zip(names, told[2:], strict=True):
+        found = Held(dict(zip(flat[::2], flat[1::2], strict=True)))
+        if whole or found.standing is not None:
+            held[name] = found
+    return Seen(asking, at, fallback, held)
+
+
+def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[Any] | None:
+    """What the script returns; None when Redis is away."""
+    if time.monotonic() < _memory.silent_until:
+        return None
+    arguments = [str(asking.tenant_id) if asking else ""]
+    if asking:
+        for name in names:
+            digest = aliases.digest_in(name) or aliases.digest_of(asking.tenant_id, name)
+            arguments += (name, digest.hex())
+    try:
+        told: Sequence[Any] = _script()(keys=[entry], args=arguments)
+    except RedisError as error:
+        _memory.silent_until = time.monotonic() + SILENT_SECONDS
+        log.warning("access_without_redis", error=str(error))
+        return None
+    return told
+
+
+def _authenticated(digest: bytes, entry: object, *, is_redis_there: bool) -> Asking:
+    """Whose the key is: as its entry says, else as PostgreSQL does, in one query."""
+    if isinstance(entry, bytes):
+        asking = _asking_in(entry)
+    else:
+        rows = _sql(_KEY, (digest,))
+        if not rows:
+            _memory.askers.pop(digest, None)
+            raise Unauthenticated("this API key opens nothing here")
+        key_id, tenant_id, slug, fallback = rows[0]
+        asking = Asking(tenant_id, slug, key_id, fallback)
+        if is_redis_there:
+            _keep_entry(digest, asking)
+    _remember(_memory.askers, digest, asking)
+    return asking
+
+
+def _keep_entry(digest: bytes, asking: Asking) -> None:
+    """Not where revoking has left its mark meanwhile: what was read before is not true any more."""
+    text = f"{asking.key_id} {asking.tenant_id} {asking.slug} {asking.fallback}"
+    try:
+        _client().set(entry_of(digest), text, nx=True, ex=ENTRY_SECONDS)
+    except RedisError:
+        return
+
+
+def _asking_in(entry: bytes) -> Asking:
+    key_id, tenant_id, slug, fallback = entry.decode().split(" ")
+    return Asking(UUID(tenant_id), slug, UUID(key_id), fallback)
+
+
+def _sql(statement: str, arguments: Sequence[bytes | str]) -> list[tuple[Any, ...]]:
+    """Outside of Django's requests, whose ends look after connections."""
+    is_within = connection.in_atomic_block
+    if not is_within:
+        close_old_connections()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+    finally:
+        if not is_within:
+            close_old_connections()
+
+
+def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
+    if len(known) >= MOST_REMEMBERED:
+        known.clear()
+    known[key] = value
+
+
+@cache
+def _client() -> Redis:
+    return Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+@cache
+def _script() -> Script:
+    return _client().register_script(_LOOK)
