@@ -7,6 +7,7 @@ import typer
 
 from aforo.commands.check import check
 from aforo.commands.demo import demo
+from aforo.commands.guards import guards_app
 from aforo.commands.import_file import import_file
 from aforo.commands.installation import manage
 from aforo.commands.probe import probe
@@ -30,6 +31,7 @@ app.command()(replay)
 app.command()(probe)
 app.command("import")(import_file)
 app.add_typer(tenant_app, name="tenant")
+app.add_typer(guards_app, name="guards")
 app.command(context_settings={"ignore_unknown_options": True})(manage)
 
 

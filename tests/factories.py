@@ -55,6 +55,7 @@ from metering.models import (
     DeadLetter,
     HeldEvent,
     LetterDecision,
+    MarginGuard,
     RateCard,
     Session,
     Upload,
@@ -432,6 +433,16 @@ class RateCardFactory(OwnedFactory):
 
     class Meta:
         model = RateCard
+
+
+class MarginGuardFactory(OwnedFactory):
+    """Of everybody, at 20, 10 and 0 %."""
+
+    code = factory.Sequence(lambda number: f"guard-{number}")
+    created_at = NOW
+
+    class Meta:
+        model = MarginGuard
 
 
 class DeadLetterFactory(OwnedFactory):

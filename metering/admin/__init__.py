@@ -4,6 +4,12 @@ from metering.admin.alerts import AlertAdmin
 from metering.admin.corrections import CorrectionAdmin
 from metering.admin.costs import CostEventAdmin
 from metering.admin.events import EventKeyAdmin, UsageEventAdmin
+from metering.admin.guards import (
+    CustomerTagAdmin,
+    GuardDecisionAdmin,
+    MarginGuardAdmin,
+    MarginStateAdmin,
+)
 from metering.admin.held import HeldEventAdmin
 from metering.admin.inbox import InboxBatchAdmin, ReceiptAdmin
 from metering.admin.letter_decisions import LetterDecisionAdmin, UnknownMetricAdmin
@@ -18,11 +24,15 @@ __all__ = [
     "AlertAdmin",
     "CorrectionAdmin",
     "CostEventAdmin",
+    "CustomerTagAdmin",
     "DeadLetterAdmin",
     "EventKeyAdmin",
+    "GuardDecisionAdmin",
     "HeldEventAdmin",
     "InboxBatchAdmin",
     "LetterDecisionAdmin",
+    "MarginGuardAdmin",
+    "MarginStateAdmin",
     "MonitorSettingsAdmin",
     "RateCardAdmin",
     "RatingAdjustmentAdmin",

@@ -71,9 +71,9 @@ def bills_late_usage(tenant_id: UUID) -> bool:
     return _memory.contracts[tenant_id].late_policy == AUTO
 
 
-def is_guarded(tenant_id: UUID) -> bool:
-    """Whether somebody guards margins of the tenant, as this drain's thread knows it."""
-    return tenant_id in _memory.contracts and _memory.contracts[tenant_id].has_guards
+def version_of(tenant_id: UUID) -> int:
+    """The tenant's `catalog_version`, as read by this drain."""
+    return _memory.contracts[tenant_id].version
 
 
 def undefined_metrics() -> dict[UUID, set[str]]:

@@ -27,7 +27,6 @@ from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY, Event, Refusal
 from metering.ingest.gates import MAX_AGE, unknown_metric
 from metering.ingest.targets import Accepts, Route, Target, Unbilled, fields_of
 from metering.proof import microseconds
-from metering.selectors.guards import has_guards
 from metering.selectors.rate_cards import unit_costs_of
 
 MAX_CUSTOMERS = 200_000  # contracts of one tenant held by one process
@@ -60,7 +59,6 @@ class TenantContracts:
         for unit in units_of(tenant_id):
             self.units[unit.metric].append((unit, _acceptance(unit)))
         self.costs = unit_costs_of(tenant_id)
-        self.has_guards = has_guards(tenant_id)
         self.terms: dict[object, Terms] = {}
         self.dimensions = 0  # of all targets that are remembered
         self.undefined: set[str] = set()  # metrics that units are to be drafted for
