@@ -2,17 +2,25 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from aforo.money import EXACT, ZERO
 from billing.models import BillRunEventIndex, Invoice, InvoiceLine
+from billing.services.consolidation import in_part_order
 from billing.verification.evidence import Exhibits
 from billing.verification.lines import line_steps
 from billing.verification.steps import ARCHIVE, Step
 
 Type = InvoiceLine.Type
 _ASKED = tuple(type_ for type_ in Type if type_ not in {Type.DISCOUNT, Type.TAX})
+
+_SUMS_OF_PARTS = {
+    "subtotal": "subtotal",
+    "discounts": "discount_total",
+    "tax": "tax_total",
+    "total": "total",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,11 @@ class Verification:
 def verify_invoice(invoice: Invoice) -> Verification:
     """Replay events -> digest -> quantity -> price -> line -> total, and say what does not hold.
 
-    Memory stays flat however many events there are; nothing is written.
+    Of a consolidated one, all of its parts. Memory stays flat however many events there are;
+    nothing is written.
     """
+    if invoice.kind == Invoice.Kind.CONSOLIDATED:
+        return _verify_whole(invoice)
     lines = list(
         InvoiceLine.objects.for_tenant(invoice.tenant_id)
         .filter(invoice=invoice)
@@ -62,12 +73,41 @@ def verify_invoice(invoice: Invoice) -> Verification:
     )
 
 
+def _verify_whole(whole: Invoice) -> Verification:
+    """Every part by itself, then that the whole is their sum."""
+    rows = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
+    parts = list(in_part_order(rows))
+    steps = [step for part in parts for step in _part_steps(verify_invoice(part))]
+    digest = hashlib.sha256(b"".join(bytes(part.digest) for part in parts)).digest()
+    steps.append(_shown(whole, digest))
+    for claim, name in _SUMS_OF_PARTS.items():
+        total = ZERO
+        for part in parts:
+            total = EXACT.add(total, getattr(part, name))
+        steps.append(Step.equal(claim, total, getattr(whole, name), of="the invoice"))
+    return Verification(str(whole), whole.currency, whole.total, (), tuple(steps))
+
+
+def _part_steps(proof: Verification) -> Iterator[Step]:
+    """One step for a part that holds, else each that does not, told of the part."""
+    if proof.holds:
+        found = f"{proof.reference}: all of its {len(proof.steps)} claims"
+        yield Step("part", holds=True, found=found)
+    for step in proof.broken:
+        place = proof.reference if step.line is None else f"{proof.reference}, line {step.line}"
+        yield replace(step, found=f"{place}: {step.found}", line=None)
+
+
 def _digest(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Step:
     """The anchor that is printed on the paper."""
     spans = BillRunEventIndex.objects.for_tenant(invoice.tenant_id).filter(line__in=lines)
     by_line = dict(spans.values_list("line_id", "digest"))
     chained = b"".join(bytes(by_line[line.id]) for line in lines if line.id in by_line)
-    digest = hashlib.sha256(chained).digest()
+    return _shown(invoice, hashlib.sha256(chained).digest())
+
+
+def _shown(invoice: Invoice, digest: bytes) -> Step:
+    """Whether the paper shows this digest."""
     holds = digest == bytes(invoice.digest)
     found = f"sha256:{digest.hex()}" if holds else "the invoice shows another digest"
     return Step("digest", holds=holds, found=found)

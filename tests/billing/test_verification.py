@@ -12,6 +12,8 @@ from metering.models import UsageEvent
 from metering.selectors import events
 from tests.billing.build import bill_run, priced_subscription
 from tests.billing.metered import meter
+from tests.billing.services.test_consolidation import billed as billed_family
+from tests.billing.services.test_consolidation import family
 from tests.factories import RatePlanVersionFactory
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +114,23 @@ def test_one_changed_byte_names_the_line_and_the_event(column):
     assert (first.claim, first.line) == ("events", 2)
     assert "position 2" in first.found
     assert {step.line for step in verification.broken} == {2}
+
+
+def test_a_consolidated_invoice_is_proven_by_its_parts(queued):
+    parent, _ = family(2)
+    billed_family(parent)
+    whole = Invoice.objects.get(kind="CONSOLIDATED")
+    claims = [step.claim for step in verify_invoice(whole).steps]
+    assert claims == ["part", "part", "digest", "subtotal", "discounts", "tax", "total"]
+    assert verify_invoice(whole).holds
+    part = Invoice.objects.get(part_of=whole, number__endswith="/2")
+    change("UPDATE invoice_lines SET amount = amount + 1 WHERE invoice_id = %s", part.pk)
+    broken = verify_invoice(whole).broken
+    assert {step.found.split(":")[0].split(",")[0] for step in broken} == {str(part)}
+    change("UPDATE invoice_lines SET amount = amount - 1 WHERE invoice_id = %s", part.pk)
+    change("UPDATE invoices SET subtotal = subtotal + 1, total = total + 1 WHERE id = %s", whole.pk)
+    whole.refresh_from_db()
+    assert [step.claim for step in verify_invoice(whole).broken] == ["subtotal", "total"]
 
 
 def test_a_changed_digest_is_named():
