@@ -4,6 +4,7 @@ A person sees the tenants they are a member of; a superuser sees all, as an owne
 saved by a form: `save_model` calls a service, and what the service refuses is said on the form.
 """
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -151,6 +152,14 @@ class TenantScopedAdmin(ModelAdmin):
                 kwargs["queryset"] = target.objects.filter(tenant__in=own)  # any tenant
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Whoever writes for one tenant alone does not choose it."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        own = tenants_of(request, self.write_roles)[:2]
+        if issubclass(self.model, TenantOwned) and len(own) == 1:
+            initial.setdefault("tenant", own[0].pk)
+        return initial
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         raise NotImplementedError(f"{type(self).__name__} calls no service to save with")
 
@@ -202,6 +211,16 @@ class TenantScopedAdmin(ModelAdmin):
         return redirect(request.get_full_path())
 
 
+def after_dialog(request: HttpRequest, url: str) -> HttpResponse:
+    """On to `url` once a dialog is confirmed.
+
+    The script that sent it would load a redirect into the dialog, where nobody sees it.
+    """
+    if request.headers.get("HX-Request"):
+        return HttpResponse(headers={"HX-Redirect": url})
+    return redirect(url)
+
+
 def plainly(field: str) -> Callable[[Any], str]:
     """A column or read-only field that shows a Decimal without trailing zeros."""
 
@@ -237,11 +256,21 @@ def become(row: Model, saved: Model) -> None:
     row.__dict__.update(saved.__dict__)
 
 
+def _column(field: str) -> str:
+    """A field by its path on the wire, as columns are called: `discountValue`, discount_value."""
+    return re.sub("(?<!^)(?=[A-Z])", "_", field).lower()
+
+
 def _refusing(form: type[forms.ModelForm], refusal: AforoError) -> type[forms.ModelForm]:
     class Refusing(form):  # type: ignore[misc, valid-type]  # made for one answer
         def clean(self) -> Any:
             cleaned = super().clean()
-            self.add_error(None, refusal.detail)
+            faults = {fault: _column(fault.field) for fault in refusal.errors}
+            beside = {fault for fault, name in faults.items() if name in self.fields}
+            for fault in beside:
+                self.add_error(faults[fault], fault.message)
+            if beside != set(faults) or not faults:
+                self.add_error(None, refusal.detail)
             return cleaned
 
     return Refusing

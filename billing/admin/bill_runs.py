@@ -75,8 +75,8 @@ class BillRunAdmin(ActsOnReadRow):
         ("label", "tenant"),
         ("window_start", "window_end"),
         ("scope", "auto_finalize"),
-        ("created_at", "started_at", "completed_at"),
-        "notes",
+        ("created_at", "notes"),
+        ("started_at", "completed_at"),
     )
     change_form_outer_before_template = "billing/run_progress.html"
     change_form_outer_after_template = "billing/run_page.html"

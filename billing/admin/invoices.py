@@ -83,7 +83,7 @@ class InvoiceAdmin(AsksTaxEngine, ActsOnReadRow):
                     ("tenant", "billing_entity"),
                     ("state", "kind"),
                     ("sum", "tax_status"),
-                    ("issued_at", "due_at", "draft_until"),
+                    ("issued_at", "due_at"),
                 )
             },
         ),
@@ -92,8 +92,9 @@ class InvoiceAdmin(AsksTaxEngine, ActsOnReadRow):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    ("created_at", "paid_at"),
-                    ("tax_error", "tax_attempts", "tax_retry_at"),
+                    ("created_at", "draft_until"),
+                    ("paid_at", "tax_error"),
+                    ("tax_attempts", "tax_retry_at"),
                     ("seller", "buyer"),
                     ("documents", "sha256"),
                 ),

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from aforo.errors import AforoError
-from aforo.money import Money, plain
+from aforo.money import Money
 from aforo.tenancy import clock
 from aforo.tenancy.admin_base import is_superuser, roles_of, tenant_ids_of
 from billing.services.plan_comparison import Change, Comparison, compare
@@ -41,6 +41,9 @@ def plan_comparison(request: HttpRequest, version_id: UUID) -> HttpResponse:
     return TemplateResponse(request, "billing/plan_comparison.html", context)
 
 
+_HEADERS = ["Customer", "Billable unit", "Quantity", "As it is", "As it would be", "Change"]
+
+
 def _shown(compared: Comparison | None, currency: str) -> dict[str, object]:
     if compared is None:
         return {"fault": "no version of this plan is published yet to compare with"}
@@ -53,7 +56,14 @@ def _shown(compared: Comparison | None, currency: str) -> dict[str, object]:
             ("Usage that costs another amount", f"{len(changed)} of {len(compared.changes)}"),
         ],
         "table": {
-            "headers": ["Customer", "Billable unit", "Quantity", "As it is", "As it would be", ""],
+            "headers": [
+                "Customer",
+                "Billable unit",
+                "Quantity",
+                "As it is",
+                "As it would be",
+                "Change",
+            ],
             "rows": [_row(change, currency) for change in compared.changes[:MOST]],
         },
     }
@@ -64,7 +74,7 @@ def _row(change: Change, currency: str) -> list[str]:
     return [
         change.customer,
         unit,
-        plain(change.quantity),
+        f"{change.quantity.normalize():,f}",
         _money(change.before, currency),
         _money(change.after, currency),
         _signed(change, currency),

@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
-from unfold.widgets import UnfoldAdminDecimalFieldWidget
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget
 
 from aforo.errors import AforoError, Forbidden
 from aforo.money import plain
@@ -20,6 +20,7 @@ from aforo.tenancy import clock
 from aforo.tenancy.admin_base import TenantScopedAdmin, actor_of
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
+from catalog.admin.codes import ChoosesCodes
 
 
 class Doer(TypedDict):
@@ -46,6 +47,13 @@ class PlainDecimalWidget(UnfoldAdminDecimalFieldWidget):
         return plain(value) if isinstance(value, Decimal) else super().format_value(value)
 
 
+class ShortTextarea(UnfoldAdminTextareaWidget):
+    """A few lines: what is above and below stays on the screen."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"rows": 3, **(attrs or {})})
+
+
 PLAIN_DECIMALS = {models.DecimalField: {"widget": PlainDecimalWidget}}
 
 
@@ -66,10 +74,10 @@ class ReadOnlyInline(TabularInline):
         return True  # whoever sees the page sees its rows
 
 
-class CatalogAdmin(TenantScopedAdmin):
+class CatalogAdmin(ChoosesCodes, TenantScopedAdmin):
     """A page whose related rows are saved by the same service as the row itself."""
 
-    formfield_overrides = PLAIN_DECIMALS
+    formfield_overrides = PLAIN_DECIMALS | {models.TextField: {"widget": ShortTextarea}}
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing: `save_model` has called the service with all that was said."""

@@ -38,8 +38,8 @@ ENTITY_FIELDS = (
 
 class BillingEntityForm(forms.ModelForm):
     picture = forms.FileField(
+        label="Logo",
         required=False,
-        label="logo",
         help_text="PNG, JPEG or SVG, up to 200 kB; takes the place of the one before",
         widget=UnfoldAdminFileFieldWidget,
     )
@@ -47,6 +47,16 @@ class BillingEntityForm(forms.ModelForm):
     class Meta:
         model = BillingEntity
         fields = ()  # the page names them
+        labels = {"tax_url": "Tax engine's address"}
+        help_texts = {
+            "time_zone": "where days and billing periods begin",
+            "country": "where taxes are owed at home, and whose paper size is used",
+            "tax_number": "as it is printed; in the EU the VAT number",
+            "payment_terms_days": "from issue until an invoice is due",
+            "tax_url": "of an engine over HTTP; with the others empty",
+            "accent_color": "such as #0b6e5f",
+            "footer": "the last word of every invoice",
+        }
 
 
 @admin.register(BillingEntity)

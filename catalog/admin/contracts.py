@@ -7,14 +7,13 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
-from aforo.tenancy.admin_base import TenantFilter, become
+from aforo.tenancy.admin_base import TenantFilter, after_dialog, become
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
 from catalog.models import Contract, ContractPhase
 from catalog.services import contract_prices, contracts
@@ -188,7 +187,7 @@ class ContractAdmin(CatalogAdmin):
         with told(request):
             contracts.activate_contract(contract=contract, **self.doer(request, contract.tenant))
             self.message_user(request, f"{contract} is in force")
-        return redirect(reverse("admin:catalog_contract_change", args=(object_id,)))
+        return after_dialog(request, reverse("admin:catalog_contract_change", args=(object_id,)))
 
     @action(
         description="Terminate",
@@ -213,7 +212,7 @@ class ContractAdmin(CatalogAdmin):
                 **self.doer(request, contract.tenant),
             )
             self.message_user(request, f"{contract} is terminated")
-        return redirect(reverse("admin:catalog_contract_change", args=(object_id,)))
+        return after_dialog(request, reverse("admin:catalog_contract_change", args=(object_id,)))
 
     def _own(self, request: HttpRequest, object_id: str) -> Contract:
         contract: Contract | None = self.get_object(request, object_id)

@@ -37,10 +37,25 @@ class RedemptionInline(ReadOnlyInline):
     readonly_fields = fields
 
 
+class CouponForm(forms.ModelForm):
+    class Meta:
+        model = Coupon
+        fields = ()  # the page names them
+        help_texts = {
+            "code": "what customers type, in upper case",
+            "discount_value": "percent, an amount, or days, as the type says",
+            "currency": "of an amount; empty for percentages and days",
+            "duration_in_months": "when it holds for several months",
+            "max_redemptions": "by all customers together; empty: no limit",
+            "max_redemptions_per_customer": "by one customer",
+        }
+
+
 @admin.register(Coupon)
 class CouponAdmin(CatalogAdmin):
     """Discounts by code; what one takes off never changes."""
 
+    form = CouponForm
     write_roles = CATALOG_WRITERS | WRITERS
     list_display = (
         "code",

@@ -24,7 +24,7 @@ def price_panel(request: HttpRequest) -> HttpResponse:
     try:
         context = _worked(parse_terms(said or {}), _quantity(request.POST.get("quantity", "")))
     except InvalidTerms as error:
-        context = {"fault": f"{place_of(error.field)}: {error.reason}"}
+        context = {"place": place_of(error.field), "field": error.field, "fault": error.reason}
     return TemplateResponse(request, "catalog/price_panel.html", context)
 
 
@@ -32,14 +32,14 @@ def _worked(terms: Terms, quantity: Decimal) -> dict[str, object]:
     previewed = preview_quantity(terms, quantity, {})
     points = curve(charge_at(terms, {}), bounds=terms.bounds, up_to=quantity)
     return {
-        "quantity": plain(quantity),
-        "amount": plain(previewed.amount),
+        "quantity": _grouped(quantity),
+        "amount": _grouped(previewed.amount),
         "charges": [
             (
                 charge.label,
-                plain(charge.quantity) if charge.quantity else "",
+                _grouped(charge.quantity) if charge.quantity else "",
                 "" if charge.unit_price is None else plain(charge.unit_price),
-                plain(charge.amount),
+                _grouped(charge.amount),
             )
             for _, charge in previewed.lines
         ],
@@ -66,6 +66,11 @@ def _quantity(text: str) -> Decimal:
     except InvalidOperation:
         return USUAL
     return quantity if quantity.is_finite() and ZERO < quantity < MOST else USUAL
+
+
+def _grouped(value: Decimal) -> str:
+    """All its digits, in groups of three: a zero too many is seen."""
+    return f"{Decimal(plain(value)):,f}"
 
 
 def _place(across: Decimal, down: Decimal) -> str:

@@ -9,6 +9,7 @@ from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import display
 
 from catalog.admin.base import PLAIN_DECIMALS
+from catalog.admin.codes import ChoosesCodes
 from catalog.admin.rows_table import WordsField
 from catalog.admin.terms_table import TermsField
 from catalog.models import RatePlanVersion, UnitPrice, VersionCurrency
@@ -55,7 +56,7 @@ class _OfDraft:
         return is_draft(obj)
 
 
-class PriceInline(_OfDraft, StackedInline):
+class PriceInline(_OfDraft, ChoosesCodes, StackedInline):
     """The prices of a version; `RatePlanVersionAdmin` saves them all at once."""
 
     model = UnitPrice
@@ -82,7 +83,7 @@ class PriceInline(_OfDraft, StackedInline):
         return "\n".join(f"{name}: {_said(value)}" for name, value in price.terms.items())
 
 
-class CurrencyInline(_OfDraft, TabularInline):
+class CurrencyInline(_OfDraft, ChoosesCodes, TabularInline):
     """Fees in further currencies; prices in them stand with the units."""
 
     model = VersionCurrency

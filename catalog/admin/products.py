@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from aforo.tenancy.admin_base import TenantFilter, become, plainly
 from aforo.tenancy.roles import CATALOG_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of
-from catalog.admin.rows_table import ConditionsField, WordsField
+from catalog.admin.rows_table import ConditionsField, PairsField, WordsField
 from catalog.admin.unit_templates import MadeFromTemplates
 from catalog.models import BillableUnit, Product
 from catalog.services import billable_units, products
@@ -36,10 +36,25 @@ UNIT_FIELDS = (
 )
 
 
+class ProductForm(forms.ModelForm):
+    metadata = PairsField(required=False, help_text="what you want to know of it; not priced by")
+
+    class Meta:
+        model = Product
+        fields = ()  # the page names them
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        metadata = self.fields.get("metadata")
+        if isinstance(metadata, PairsField):
+            metadata.stored = self.instance.metadata
+
+
 @admin.register(Product)
 class ProductAdmin(CatalogAdmin):
     """What is sold."""
 
+    form = ProductForm
     write_roles = CATALOG_WRITERS
     list_display = ("name", "tenant", "type", "lifecycle", "status", "created_at")
     list_select_related = ("tenant",)

@@ -16,6 +16,7 @@ from aforo.tenancy.admin_base import (
     OwnRelatedFilter,
     ReadOnlyAdmin,
     TenantFilter,
+    after_dialog,
     become,
     plainly,
 )
@@ -238,7 +239,8 @@ class RatePlanVersionAdmin(CatalogAdmin):
         with told(request):
             rate_plans.publish_version(version=version, **self.doer(request, version.tenant))
             self.message_user(request, f"{version} is published")
-        return redirect(reverse("admin:catalog_rateplanversion_change", args=(object_id,)))
+        page = reverse("admin:catalog_rateplanversion_change", args=(object_id,))
+        return after_dialog(request, page)
 
 
 @admin.register(UnitPrice)

@@ -1,5 +1,6 @@
 """Lists as form fields: rows that can be added, removed and reordered, and words between commas."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,32 @@ class MultipliersField(forms.Field):
         return self.prepare_value(initial) != self.prepare_value(data)
 
 
+class PairsField(forms.Field):
+    """Names and values: texts. What else was stored under a name stays while it is not touched."""
+
+    widget = RowsTable(Column("name", "Name"), Column("value", "Value"))
+    stored: Mapping[str, Any] = {}
+
+    def prepare_value(self, value: Any) -> list[Row]:
+        if isinstance(value, Mapping):
+            return [(str(name), _text_of(one)) for name, one in value.items()]
+        return list(value or ())
+
+    def clean(self, value: Any) -> dict[str, Any]:
+        rows = super().clean(value) or ()
+        said = dict(rows)
+        if len(said) != len(rows):
+            raise ValidationError("a name has one value")
+        return {name: self._as_stored(name, text) for name, text in said.items()}
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return self.prepare_value(initial) != self.prepare_value(data)
+
+    def _as_stored(self, name: str, text: str) -> Any:
+        known = self.stored.get(name, text)
+        return known if _text_of(known) == text else text
+
+
 class WordsField(forms.CharField):
     """Names between commas, as a list."""
 
@@ -138,6 +165,10 @@ class WordsField(forms.CharField):
         """Each name for itself."""
         for word in value:
             super().run_validators(word)
+
+
+def _text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _list(data: Mapping[str, Any], key: str) -> list[str]:

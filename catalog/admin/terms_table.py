@@ -14,9 +14,21 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.safestring import SafeString
 from unfold.widgets import INPUT_CLASSES
 
-from catalog.pricing import MODELS, InvalidTerms, parse_terms
+from catalog.pricing import InvalidTerms, parse_terms
 
 _TIERED = frozenset({"GRADUATED", "VOLUME_TIERED", "GRADUATED_PERCENTAGE"})
+MODEL_NAMES = {
+    "PER_UNIT": "Per unit: one rate",
+    "GRADUATED": "Graduated: each tier at its own price",
+    "VOLUME_TIERED": "Volume: all units at the price of the tier reached",
+    "STAIRSTEP": "Stairstep: one price for each step",
+    "INCLUDED_QUOTA": "Included quota: free up to it, then by unit or block",
+    "FLAT_RATE": "Flat rate: an amount per period",
+    "PERCENTAGE": "Percentage of an amount",
+    "GRADUATED_PERCENTAGE": "Graduated percentage: each tier at its own percent",
+    "MATRIX": "Matrix: a rate by values of metadata",
+    "DYNAMIC": "Dynamic: each event brings its amount",
+}
 # The numbers that a model may take, by their names on the wire, and what they are called here.
 NUMBERS: dict[str, tuple[str, frozenset[str]]] = {
     "rate": ("Rate per unit, or per block", frozenset({"PER_UNIT", "INCLUDED_QUOTA"})),
@@ -37,6 +49,12 @@ NUMBERS: dict[str, tuple[str, frozenset[str]]] = {
     "markupPercent": ("Markup in percent", frozenset({"DYNAMIC"})),
 }
 _PRICE_KEYS = {"GRADUATED_PERCENTAGE": "ratePercent", "STAIRSTEP": "price"}
+_COLUMN_NAMES = {
+    "tierEnd": "up to",
+    "unitPrice": "price per unit",
+    "ratePercent": "percent",
+    "flatFee": "fee",
+}
 _COLUMNS = ("end", "price", "fee")
 _CELL_COLUMNS = ("value1", "value2", "value3", "cellRate")
 _OVERAGE = (("CHARGE", "is charged"), ("BLOCK", "is denied"), ("IGNORE", "is counted, not charged"))
@@ -79,8 +97,9 @@ class TermsTable(forms.Widget):
                 "id": (attrs or {}).get("id", f"id_{name}"),
                 "classes": " ".join(INPUT_CLASSES),
                 "panel": reverse("admin:catalog_price_panel"),
+                "is_required": self.is_required,
                 "model": terms.get("model", ""),
-                "models": list(MODELS),
+                "models": MODEL_NAMES.items(),
                 "numbers": [
                     (key, label, " ".join(sorted(models)), terms.get(key, ""))
                     for key, (label, models) in NUMBERS.items()
@@ -189,6 +208,6 @@ def place_of(field: str) -> str:
     head, bracket, rest = field.partition("[")
     if bracket:
         number, _, column = rest.partition("]")
-        label = f"{head[:-1]} {int(number) + 1}"
-        return f"{label}, {column.lstrip('.')}" if column else label
+        label, key = f"{head[:-1]} {int(number) + 1}", column.lstrip(".")
+        return f"{label}, {_COLUMN_NAMES.get(key, key)}" if key else label
     return NUMBERS[field][0] if field in NUMBERS else field

@@ -25,7 +25,7 @@ def url(page, *args):
 
 
 def test_a_rate_is_added_and_listed(browser, tenant):
-    form = {"tenant": tenant.pk, "name": "VAT", "country": "de", "percent": "19"}
+    form = {"tenant": tenant.pk, "name": "VAT", "country": "DE", "percent": "19"}
     browser.post(url("add"), form)
     rate = TaxRate.objects.get()
     assert (rate.country, rate.percent) == ("DE", 19)

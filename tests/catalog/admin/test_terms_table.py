@@ -107,7 +107,11 @@ def test_no_model_is_no_terms():
 @pytest.mark.parametrize(
     ("model", "fields", "said"),
     [
-        ("GRADUATED", TIERS | {"price": ["0.01", "much"]}, "tier 2, unitPrice: must be a number"),
+        (
+            "GRADUATED",
+            TIERS | {"price": ["0.01", "much"]},
+            "tier 2, price per unit: must be a number",
+        ),
         ("GRADUATED", {"end": ["", ""], "price": ["1", "2"], "fee": ["", ""]}, "tier"),
         ("PER_UNIT", {"rate": "-1"}, "Rate per unit, or per block: must not be negative"),
         ("PER_UNIT", {}, "Rate per unit, or per block: is required"),
