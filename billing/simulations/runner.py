@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from billing.simulations import traffic
 from billing.simulations.billing_steps import bill_by_the_clock, bill_everything
@@ -25,6 +26,7 @@ _SECTIONS = (
     ("subscriptions", "/api/v1/subscriptions", "as"),
     ("contracts", "/api/v1/contracts", "name"),
 )
+NOBODY = UUID(int=0)  # the first of an empty page: whatever is asked of it is 404
 _SPELLED = {"tax_rates": "taxRates", "rate_plans": "ratePlans"}
 
 
@@ -101,7 +103,7 @@ class _Run:
         if isinstance(made, Mapping):
             entity = made.get("data", made)
             if "content" in entity:  # a page names the first that is on it
-                entity = next(iter(entity["content"]), {})
+                entity = next(iter(entity["content"]), {"id": NOBODY})
             found = entity.get("id") or entity.get("couponId") or entity.get("redemptionId")
             self.world.ids[name] = str(found)
 

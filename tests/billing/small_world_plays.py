@@ -6,7 +6,8 @@ from decimal import Decimal
 from billing.simulations import runner, scenario
 from tests.billing.small_world_truths import Looks, twice
 
-REFUSED = {409, 422}  # an act that does not go at that moment: of what is over, paused, not begun
+# An act that does not go at that moment: of what is over, paused, not begun; of no invoice at all.
+REFUSED = {404, 409, 422}
 
 
 def play(world):

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from tests.billing.small_world_deals import CURRENCIES, sides
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AGGREGATIONS = [
     "COUNT", "SUM", "MAX", "COUNT_DISTINCT", "LATEST", "AVG", "PERCENTILE_95", "WEIGHTED_SUM",
@@ -131,12 +133,12 @@ def prices(draw, metric, *, splits):
 
 
 @st.composite
-def plans(draw, name, sold):
+def plans(draw, name, sold, currency):
     splits = draw(st.integers(0, 4)) == 0
     least = draw(st.sampled_from(["0", "0", "25"]))
     return _there(
         name=name,
-        currency="USD",
+        currency=currency,
         baseFee=draw(st.sampled_from(["0", "30", "99.99"])),
         baseFeeTiming=draw(st.sampled_from(["ARREARS", "ADVANCE"])),
         setupFee=draw(st.sampled_from([None, "15"])),
@@ -200,19 +202,21 @@ def usage(draw, story, most):
 
 
 @st.composite
-def catalogs(draw, *, changes=True):
+def catalogs(draw, *, changes=True, taxes=True, thresholds=False):
     """A scenario without steps."""
+    currency = draw(st.sampled_from(CURRENCIES))
     sold = [draw(metrics(f"m{number}")) for number in range(draw(st.integers(2, 3)))]
     customers = draw(st.integers(1, 2))
     trial = draw(st.sampled_from([0, 0, 0, 7])) if changes else 0
     anchors = st.sampled_from(["ANNIVERSARY", "CALENDAR"])
     first_days = st.sampled_from(["2026-01-01", "2026-01-01", "2026-01-13", "2026-01-31"])
     cycles = st.sampled_from(["MONTHLY", "MONTHLY", "WEEKLY"])
-    return {
+    catalog = {
         "name": "any",
         "clock": START.isoformat(),
+        "currency": currency,
         "metrics": sold,
-        "ratePlans": [draw(plans(name, sold)) for name in ("Plan", "Other")],
+        "ratePlans": [draw(plans(name, sold, currency)) for name in ("Plan", "Other")],
         "offerings": [
             {"code": name.upper(), "name": name, "primaryRatePlanId": f"$ratePlans.{name}",
              "trialDays": trial} for name in ("Plan", "Other")
@@ -222,7 +226,7 @@ def catalogs(draw, *, changes=True):
             {"code": "TENTH", "discountType": "PERCENTAGE", "discountValue": "10",
              "duration": "FOREVER"},
             {"code": "FIVER", "discountType": "FIXED_AMOUNT", "discountValue": "5",
-             "currency": "USD", "duration": "ONCE"},
+             "currency": currency, "duration": "ONCE"},
         ],
         "subscriptions": [
             {"as": f"c{n}", "offeringId": "$offerings.PLAN", "customerId": f"c{n}",
@@ -230,6 +234,7 @@ def catalogs(draw, *, changes=True):
              "billingCycle": draw(cycles)} for n in range(customers)
         ],
     }  # fmt: skip
+    return draw(sides(catalog, taxes=taxes, thresholds=thresholds))
 
 
 CALLS = ["cancel", "pause", "resume", "upgrade", "invoice-now", "coupon", "cancel-at-end"]
@@ -238,7 +243,7 @@ CALLS = ["cancel", "pause", "resume", "upgrade", "invoice-now", "coupon", "cance
 @st.composite
 def worlds(draw, *, rounds=5, events=14):
     """A scenario in which anything happens."""
-    catalog = draw(catalogs())
+    catalog = draw(catalogs(thresholds=True))
     story = _story(catalog)
     for _ in range(draw(st.integers(2, rounds))):
         story.wait(draw(st.integers(20, 400)))
@@ -251,12 +256,24 @@ def worlds(draw, *, rounds=5, events=14):
             story.tell(bill={"finalize": draw(st.booleans())})
     story.wait(24 * 32)
     story.tell(bill={})
+    if draw(st.booleans()):
+        _void_the_last(story, draw(st.booleans()))
     return {**catalog, "steps": story.steps}
 
 
 def _story(catalog):
     names = [metric["name"] for metric in catalog["metrics"]]
-    return Story(START, len(catalog["customers"]), names, [], [])
+    return Story(START, len(catalog["subscriptions"]), names, [], [])
+
+
+def _void_the_last(story, again):
+    """Void the last invoice, if any was made; perhaps make it anew; then bill once more."""
+    story.tell(call={"request": "GET /api/v1/invoices", "as": "last"})
+    acts = [("void", 200, {"reason": "wrong"}), ("regenerate", 201, {"autoFinalize": True})]
+    for act, status, body in acts[: 1 + again]:
+        path = f"POST /api/v1/invoices/$last/{act}"
+        story.tell(name=act, call={"request": path, "body": body, "status": status})
+    story.tell(bill={})
 
 
 def _happen(story, what, customer, whole):
@@ -301,7 +318,7 @@ def orders(draw, *, events=40):
 @st.composite
 def progresses(draw, *, rounds=4, events=12):
     """A scenario with invoices of usage so far, and the same one without them."""
-    catalog = draw(catalogs(changes=False))
+    catalog = draw(catalogs(changes=False, taxes=False))
     story = _story(catalog)
     for _ in range(draw(st.integers(1, rounds))):
         story.wait(draw(st.integers(20, 300)))
