@@ -1,16 +1,23 @@
 """Whatever comes in at the doors beside the ingest routes: a clear answer, never a 500."""
 
 import json
+from dataclasses import replace
+from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from metering.models import DeadLetter, InboxBatch
 from tests.factories import WebhookSourceFactory
 from tests.metering.conftest import fresh_process, no_wakes, seller
+from webhooks.inbound.rules import Rule
 from webhooks.inbound.signatures import sign
+from webhooks.models import WebhookDelivery
+from webhooks.services.counting import map_delivery
+from webhooks.services.mappings import replace_rules
 
 __all__ = ["fresh_process", "no_wakes", "seller"]
 pytestmark = pytest.mark.slow
@@ -155,25 +162,51 @@ def test_odd_binary_events_are_answered_and_drained(seller, attributes, data, ki
 
 
 @pytest.fixture
-def source(seller):
-    return WebhookSourceFactory(
-        tenant=seller.tenant,
-        customer_id_path="$..customer",
-        metric_key_path="$.metric",
-        quantity_path="$.quantity",
-        timestamp_path="$.at",
-        event_id_path="$.id",
-        rate_limit=1_000_000,
+def sources(seller):
+    """One with plain paths, one with rules that look into a list."""
+    plain, ruled = (
+        WebhookSourceFactory(
+            tenant=seller.tenant,
+            customer_id_path="$..customer",
+            metric_key_path="$.metric",
+            quantity_path="$.quantity",
+            timestamp_path="$.at",
+            event_id_path="$.id",
+            rate_limit=1_000_000,
+        )
+        for _ in range(2)
     )
+    rule = Rule(
+        items="$.lines|$.metadata",
+        customer="@.customer|$..customer",
+        customer_default="cust_1",
+        metric="$.metric",
+        metric_default="calls",
+        quantity="$.quantity|@.quantity",
+        quantity_scale=Decimal("0.01"),
+        occurred_at="$.at",
+        event_key="@.id",
+        metadata={"all": "$..*", "unit": "@"},
+    )
+    replace_rules(ruled, [rule, replace(rule, items="", quantity="")])
+    return plain, ruled
 
 
 @often
-@given(body=(PUSH | st.lists(PUSH, max_size=3) | values).map(spelled) | st.binary(max_size=40))
-def test_odd_pushes_are_answered_and_drained(seller, source, body):
+@given(
+    body=(PUSH | st.lists(PUSH, max_size=3) | values).map(spelled) | st.binary(max_size=40),
+    which=st.sampled_from([0, 1]),
+)
+def test_odd_pushes_are_answered_mapped_and_drained(seller, sources, body, which):
+    source = sources[which]
     answer = seller.client.post(
         f"/v1/ingest/webhook/{source.pk}",
         data=body,
         content_type="application/json",
         headers={"X-Hub-Signature-256": sign(source.secret, body)},
     )
+    waiting = WebhookDelivery.objects.filter(verdict="RECEIVED")
+    for delivery_id in list(waiting.values_list("pk", flat=True)):
+        assert map_delivery(delivery_id=delivery_id, now=timezone.now()) is not None
+    assert not waiting.exists()
     assert_answered(seller, answer)

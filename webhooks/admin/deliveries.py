@@ -48,7 +48,6 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         "event_count",
         "refused_count",
         "detail",
-        "size",
     )
     list_select_related = ("tenant", "source")
     list_filter = (

@@ -1,5 +1,6 @@
 """Sources of pushed usage: what to paste at the provider, how payloads are read, how it goes."""
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ _FILTER = ("event_filter", "metric")
 _PATHS = sources.PATHS[:4]
 _SAMENESS = ("event_id_path", "event_id_header", "event_type_path")
 FIELDS = ("provider", *_NAMED, *_PROOF, *_FILTER, *_PATHS, *_SAMENESS)
+COUNTED = 1_000  # pushes of one source: a read of its index
 _SHOWN = ("told_address", "how_it_goes")
 
 
@@ -134,20 +136,14 @@ class WebhookSourceAdmin(CatalogAdmin):
 
     @display(description="how it goes")
     def how_it_goes(self, source: WebhookSource) -> SafeString | str:
-        """The newest push, failing or not, the secrets, and where to read on."""
+        """What is missing, what fails, the newest push, and the last ones by verdict."""
         if source.created_at is None:
             return ""
-        own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(source=source)
-        newest = own.defer("payload").order_by("-id").first()
-        said = "nothing came yet"
-        if newest is not None:
-            detail = f": {newest.detail}" if newest.detail else ""
-            said = f"{newest.verdict} at {newest.arrived_at:%Y-%m-%d %H:%M:%S} UTC{detail}"
+        said = [] if source.sealed_secret else ["there is no secret yet"]
         if source.failing_since:
-            said = f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC, last {said}"
-        if not source.sealed_secret:
-            said = f"there is no secret yet; {said}"
-        return format_html("{} - {}", said, self.pushes(source))
+            said.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC")
+        said += _story(source)
+        return format_html("{} - {}", "; ".join(said), self.pushes(source))
 
     @display(description="pushes")
     def pushes(self, source: WebhookSource) -> SafeString:
@@ -234,3 +230,16 @@ class WebhookSourceAdmin(CatalogAdmin):
             lambda source, doing: sources.archive_source(source=source, **doing),
             "sources archived",
         )
+
+
+def _story(source: WebhookSource) -> list[str]:
+    """The newest push of a source, and what became of the last `COUNTED`."""
+    own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(source=source)
+    newest = own.defer("payload").order_by("-id").first()
+    if newest is None:
+        return ["nothing came yet"]
+    detail = f": {newest.detail}" if newest.detail else ""
+    last = f"last {newest.verdict} at {newest.arrived_at:%Y-%m-%d %H:%M:%S} UTC{detail}"
+    verdicts = Counter(own.order_by("-id").values_list("verdict", flat=True)[:COUNTED])
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    return [last, f"of the last {verdicts.total()}: {counts}"]

@@ -16,8 +16,9 @@ _LAYOUT = (
     ("event_types", "items"),
     ("customer", "customer_default"),
     ("metric", "metric_default"),
-    ("quantity", "quantity_default", "quantity_scale"),
-    ("occurred_at", "event_key"),
+    ("quantity", "quantity_scale"),
+    ("quantity_default", "occurred_at"),
+    "event_key",
     "metadata",
 )
 _EXAMPLE = "region = eu\nmodel = $.data.model"
@@ -45,7 +46,7 @@ class MappingForm(forms.ModelForm):
     class Meta:
         model = WebhookMapping
         fields = RULE_FIELDS
-        labels = {"quantity_scale": "Times"}
+        labels = {"quantity_scale": "Quantity, times"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -12,12 +12,13 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from aforo.api import parsers
 from aforo.errors import AforoError
-from metering.admin.base import as_json
+from metering.admin.base import json_text
 from webhooks.models import WebhookSource
 from webhooks.services.previews import Previewed, preview, preview_latest
 
 MOST = 256 * 1024  # characters
 LATEST = 10
+_WRAPPED = "white-space: pre-wrap; overflow-wrap: anywhere"
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -80,5 +81,7 @@ def _events(one: Previewed) -> SafeString | str:
     flaw = f"{one.why.code}: {one.why.detail}" if one.why else ""
     if not one.events:
         return flaw or "none: no mapping names this type"
-    shown = as_json(_encoder.encode(one.events))
-    return format_html('<div class="text-xs">{}{}</div>', flaw, shown)
+    shown = json_text(_encoder.encode(one.events))
+    return format_html(
+        '<div class="font-mono text-xs" style="{}">{}{}</div>', _WRAPPED, flaw, shown
+    )

@@ -53,6 +53,13 @@ def test_a_push_is_counted_for_the_tenant_of_its_source(sender, seller, asked_fo
     assert delivery.event_key == event.idempotency_key
 
 
+@pytest.mark.parametrize("count", [1, 300])
+def test_the_door_asks_two_questions_whatever_is_pushed(sender, count, django_assert_num_queries):
+    payloads = [PAYLOAD | {"id": str(number)} for number in range(count)]
+    with django_assert_num_queries(4):  # the source, and the row between two of its savepoint
+        assert sender.push(payloads).status_code == 202
+
+
 def test_a_repeat_is_dropped_from_memory_and_without_it_by_the_ledger(sender, seller, asked_for):
     first, twin = sender.push(PAYLOAD), sender.push(PAYLOAD)  # before anything is mapped
     map_all()
