@@ -52,6 +52,7 @@ NAVIGATION = [
         "Metering",
         _page("Ingestion", "monitoring", "metering_ingestion"),
         _page("Live events", "stream", "metering_live"),
+        _page("Live revenue", "monitoring", "metering_revenue"),
         _item("Alerts", "notifications", "metering_alert"),
         _item("Unit health", "monitor_heart", "metering_unithealth"),
         _item("Monitor settings", "tune", "metering_monitorsettings"),

@@ -25,6 +25,7 @@ from metering.api.held import (
 from metering.api.ingest import compound, events, ingest, meter
 from metering.api.late_events import LateEvents
 from metering.api.letter_routes import LETTER_ROUTES
+from metering.api.live_revenue import LiveRevenueView
 from metering.api.margin_routes import MARGIN_ROUTES
 from metering.api.monitoring import IngestionView, LiveSummaryView
 from metering.api.sessions import SessionDetail, SessionKill, SessionKillByName, Sessions
@@ -72,6 +73,7 @@ urlpatterns = [
     path("api/v1/alerts/<uuid:id>", AlertDetail.as_view()),
     path("api/v1/alerts/<uuid:id>/acknowledge", AlertAcknowledgement.as_view()),
     path("api/v1/unit-health", UnitHealthView.as_view()),
+    path("api/v1/live/revenue", LiveRevenueView.as_view()),
     path("api/v1/live/summary", LiveSummaryView.as_view()),
     path("api/v1/ingestion", IngestionView.as_view()),
     path("api/v1/events/stream", stream),

@@ -151,7 +151,7 @@ def _finding(
     is_more = one.value > one.mean
     numbers = {
         "hour": hour.isoformat(),
-        "value": rounded(one.value),
+        "observed": rounded(one.value),
         "mean": rounded(one.mean),
         "deviation": rounded(one.deviation),
         "deviations": f"{one.deviations:.1f}",
@@ -179,7 +179,7 @@ def _finding(
         payload={
             "customerId": one.customer,
             "subscriptionId": str(one.subscription_id),
-            "unit": one.unit,
+            "metric": one.unit,
             "direction": "HIGH" if is_more else "LOW",
             **numbers,
         },

@@ -102,9 +102,9 @@ def _finding(
     tenant_id: UUID, one: Weeks, end: datetime, charts: dict[tuple[UUID, UUID], Chart]
 ) -> Finding:
     numbers = {
-        "weekEnd": end.isoformat(),
-        "week": rounded(one.after),
-        "weekBefore": rounded(one.before),
+        "week": (end - WEEK).isoformat(),
+        "before": rounded(one.before),
+        "after": rounded(one.after),
         "dropPercent": f"{one.drop_percent:.1f}",
     }
     ends = {"firstId": one.first_event_id, "lastId": one.last_event_id, "count": one.events}
@@ -125,7 +125,7 @@ def _finding(
         payload={
             "customerId": one.customer,
             "subscriptionId": str(one.subscription_id),
-            "unit": one.unit,
+            "metric": one.unit,
             **numbers,
         },
     )

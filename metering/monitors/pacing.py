@@ -1,46 +1,48 @@
 """Pacing: what an allowance will come to at the end of a period, told once per threshold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 
-from aforo.money import EXACT, ZERO, divide, plain
+from aforo.money import ZERO, plain
 from aforo.tenancy.models import Tenant
-from catalog.pricing import InvalidTerms, Terms
-from catalog.selectors.prices import prices_of_totals, with_rollover
+from catalog.pricing import InvalidTerms
+from catalog.selectors.prices import prices_of_totals
 from metering.models import Alert, AlertKind, MonitorSettings, Severity
 from metering.monitors.charts import Chart, days_before
+from metering.selectors.paces import COLUMNS, Pace, Total, pace_of
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "quota.threshold_reached"
-HUNDRED = Decimal(100)
 FULL, OVERFULL = 100, 120  # percent from which it is a warning, and critical
 CHART_DAYS = 14
-_MICROSECOND = timedelta(microseconds=1)
 # Only where something is included: most totals are of prices without an allowance.
-_TOTALS = """
-    SELECT r.id, r.period_id, r.plan_version_id, r.unit_id, r.subscription_id, r.dimension,
-           r.quantity, r.rollover, r.event_count, p.start_at, p.end_at,
-           u.aggregation IN ('COUNT', 'SUM', 'UNIQUE') AND NOT u.recurring, u.name,
-           c.id, c.external_id, c.email
+_TOTALS = f"""
+    SELECT {COLUMNS}
     FROM subscription_periods p
-    JOIN running_totals r ON r.period_id = p.id
-    JOIN billable_units u ON u.id = r.unit_id
+    JOIN running_totals m ON m.period_id = p.id
+    JOIN billable_units u ON u.id = m.unit_id
     JOIN subscriptions s ON s.id = p.subscription_id
-    JOIN customers c ON c.id = s.customer_id
     WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
-      AND p.kind = 'REGULAR' AND r.quantity > 0
-      AND (r.rollover > 0 OR EXISTS (
-        SELECT FROM unit_prices x WHERE x.version_id = r.plan_version_id AND x.unit_id = r.unit_id
+      AND p.kind = 'REGULAR' AND m.quantity > 0
+      AND (m.rollover > 0 OR EXISTS (
+        SELECT FROM unit_prices x WHERE x.version_id = m.plan_version_id AND x.unit_id = m.unit_id
           AND coalesce(x.terms ->> 'includedFree', '0') <> '0') OR EXISTS (
         SELECT FROM contract_prices y
-        WHERE y.phase_id = p.contract_phase_id AND y.unit_id = r.unit_id))
-    ORDER BY r.id
+        WHERE y.phase_id = p.contract_phase_id AND y.unit_id = m.unit_id))
+    ORDER BY m.id
+"""  # noqa: S608 - our own constant
+_NAMES = """
+    SELECT r.id, u.name, c.id, c.external_id, c.email
+    FROM running_totals r
+    JOIN billable_units u ON u.id = r.unit_id
+    JOIN subscriptions s ON s.id = r.subscription_id
+    JOIN customers c ON c.id = s.customer_id
+    WHERE r.id = ANY(%s)
 """
 _ENDS = """
     SELECT t.id, (SELECT e.id FROM usage_events e WHERE e.running_total_id = t.id
@@ -51,43 +53,13 @@ _ENDS = """
 """
 
 
-class Total(NamedTuple):
-    """One running total of an open period; `grows` where usage of a day adds to that before."""
+class Names(NamedTuple):
+    """Whose total of what it is."""
 
-    id: int
-    period_id: UUID
-    version_id: UUID
-    unit_id: UUID
-    subscription_id: UUID
-    dimension: str
-    quantity: Decimal
-    rollover: Decimal
-    event_count: int
-    start_at: datetime
-    end_at: datetime
-    grows: bool
     unit: str
     customer_id: UUID
     customer: str
     email: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Where a total will stand at the end of its period, in priced units."""
-
-    total: Total
-    terms: Terms
-    used: Decimal
-    projected: Decimal
-
-    @property
-    def allowance(self) -> Decimal:
-        return self.terms.included_free
-
-    @property
-    def percent(self) -> Decimal:
-        return divide(EXACT.multiply(self.projected, HUNDRED), self.allowance)
 
 
 def find_paces(*, tenant: Tenant, settings: MonitorSettings, now: datetime) -> int:
@@ -108,18 +80,6 @@ def find_paces(*, tenant: Tenant, settings: MonitorSettings, now: datetime) -> i
     ]
     findings = _findings(tenant.pk, reached, now)
     return len(raise_alerts(findings, now=now))
-
-
-def pace_of(total: Total, terms: Terms, now: datetime) -> Pace:
-    """The straight line from the beginning of the period through now to its end."""
-    terms = with_rollover(terms, total.rollover)
-    used = terms.measured(total.quantity)
-    if not total.grows:
-        return Pace(total, terms, used, used)
-    whole = (total.end_at - total.start_at) // _MICROSECOND
-    passed = (now - total.start_at) // _MICROSECOND
-    projected = divide(EXACT.multiply(total.quantity, Decimal(whole)), Decimal(passed))
-    return Pace(total, terms, used, terms.measured(projected))
 
 
 def _totals(tenant_id: UUID, now: datetime) -> list[Total]:
@@ -192,55 +152,63 @@ def _findings(tenant_id: UUID, reached: Sequence[tuple[Pace, int]], now: datetim
     with connection.cursor() as cursor:
         cursor.execute(_ENDS, ([pace.total.id for pace, _ in reached],))
         ends = {total_id: (first, last) for total_id, first, last in cursor.fetchall()}
+        cursor.execute(_NAMES, ([pace.total.id for pace, _ in reached],))
+        names = {total_id: Names(*row) for total_id, *row in cursor.fetchall()}
     pairs = {(pace.total.subscription_id, pace.total.unit_id) for pace, _ in reached}
     last = now.astimezone(UTC).date()
+    charts: Mapping[tuple[UUID, UUID], Chart]
     charts = days_before(tenant_id, pairs, last=last, days=CHART_DAYS)
-    return [_finding(tenant_id, pace, threshold, ends, charts) for pace, threshold in reached]
+    found = []
+    for pace, threshold in reached:
+        total = pace.total
+        first, last = ends[total.id]
+        evidence = {
+            "numbers": _numbers(pace, threshold),
+            "events": {"firstId": first, "lastId": last, "count": total.event_count},
+            "chart": charts[total.subscription_id, total.unit_id],
+        }
+        found.append(_finding(tenant_id, total, threshold, names[total.id], evidence))
+    return found
 
 
-def _finding(
-    tenant_id: UUID,
-    pace: Pace,
-    threshold: int,
-    ends: Mapping[int, tuple[int | None, int | None]],
-    charts: Mapping[tuple[UUID, UUID], Chart],
-) -> Finding:
+def _numbers(pace: Pace, threshold: int) -> dict[str, Any]:
     total = pace.total
-    first, last = ends[total.id]
     numbers: dict[str, Any] = {
         "threshold": threshold,
         "projectedPercent": plain(round(pace.percent, 1)),
         "projected": plain(pace.projected),
         "used": plain(pace.used),
-        "allowance": plain(pace.allowance),
+        "included": plain(pace.allowance),
         "periodStart": total.start_at.isoformat(),
         "periodEnd": total.end_at.isoformat(),
         "hardLimit": pace.terms.has_hard_limit,
     }
     if total.dimension:
         numbers["dimension"] = total.dimension
+    return numbers
+
+
+def _finding(
+    tenant_id: UUID, total: Total, threshold: int, names: Names, evidence: Mapping[str, Any]
+) -> Finding:
     return Finding(
         tenant_id=tenant_id,
         kind=AlertKind.QUOTA_PACING,
         subject=f"{total.id}:{threshold}",
-        title=f"{total.customer}: {total.unit} will come to {threshold} % of what is included",
+        title=f"{names.customer}: {names.unit} will come to {threshold} % of what is included",
         severity=_severity(threshold),
-        customer_id=total.customer_id,
+        customer_id=names.customer_id,
         unit_id=total.unit_id,
         subscription_id=total.subscription_id,
-        evidence={
-            "numbers": numbers,
-            "events": {"firstId": first, "lastId": last, "count": total.event_count},
-            "chart": charts[total.subscription_id, total.unit_id],
-        },
+        evidence=evidence,
         fact=FACT,
         payload={
-            "customerId": total.customer,
-            "customerEmail": total.email,
+            "customerId": names.customer,
+            "customerEmail": names.email,
             "audience": ["CUSTOMER", "OPERATOR"],
             "subscriptionId": str(total.subscription_id),
-            "unit": total.unit,
-            **numbers,
+            "metric": names.unit,
+            **evidence["numbers"],
         },
     )
 

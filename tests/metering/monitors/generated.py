@@ -32,8 +32,9 @@ def growing(draw, hour):
     return 300 * 1.0001**hour + draw.gauss(0, 25)
 
 
-def nightly(draw, hour):
-    return draw.gauss(50_000, 2000) if hour % DAY == 3 else 0
+def in_batches(draw, hour):
+    """Twice a day: 28 hours of usage in two weeks."""
+    return draw.gauss(50_000, 2000) if hour % 12 == 3 else 0
 
 
 def noisy(draw, hour):
@@ -44,7 +45,7 @@ def in_phases(draw, hour):
     return (1500 if hour // (6 * WEEK) % 2 else 1000) + draw.gauss(0, 70)
 
 
-SHAPES = (steady, flat, by_day_and_night, office_hours, growing, nightly, noisy, in_phases)
+SHAPES = (steady, flat, by_day_and_night, office_hours, growing, in_batches, noisy, in_phases)
 
 
 @dataclass

@@ -52,7 +52,7 @@ def test_a_spike_is_found_once_and_told_with_its_evidence(tenant, unit, subscrip
     )
     assert alert.evidence["numbers"] == {
         "hour": "2026-03-03T07:00:00+00:00",
-        "value": "400",
+        "observed": "400",
         "mean": "100",
         "deviation": "7.145896",
         "deviations": "42.0",
@@ -105,7 +105,7 @@ def test_silence_is_unusual_where_there_was_hardly_any(tenant, unit, subscriptio
     assert judge(tenant, 48, baseline_days=2) == 1
     alert = Alert.objects.get()
     assert alert.subscription_id == subscription.pk
-    assert alert.evidence["numbers"]["value"] == "0"
+    assert alert.evidence["numbers"]["observed"] == "0"
     assert "events" not in alert.evidence
 
 

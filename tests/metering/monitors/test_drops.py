@@ -48,9 +48,9 @@ def test_a_drop_is_told_with_its_weeks(tenant):
     judge(tenant, 14)
     alert = Alert.objects.get()
     assert alert.evidence["numbers"] == {
-        "weekEnd": "2026-03-15T00:00:00+00:00",
-        "week": "350",
-        "weekBefore": "1400",
+        "week": "2026-03-08T00:00:00+00:00",
+        "before": "1400",
+        "after": "350",
         "dropPercent": "75.0",
     }
     assert alert.evidence["chart"]["values"] == [200] * 7 + [50] * 7

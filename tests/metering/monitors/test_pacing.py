@@ -85,7 +85,7 @@ def test_customer_and_operator_are_told_with_the_numbers(tenant):
         "projectedPercent": "100",
         "projected": "3100",
         "used": "1000",
-        "allowance": "3100",
+        "included": "3100",
         "periodStart": "2026-03-01T00:00:00+00:00",
         "periodEnd": "2026-04-01T00:00:00+00:00",
         "hardLimit": False,

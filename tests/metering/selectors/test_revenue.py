@@ -1,0 +1,178 @@
+"""Live revenue: today, this period and its projection, beside the same points of before."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from metering.models import RunningTotal
+from metering.monitors.summing import sum_usage
+from metering.selectors.revenue import live_revenue
+from metering.selectors.revenue_groups import GroupBy
+from tests.factories import (
+    BillableUnitFactory,
+    CustomerFactory,
+    ProductFactory,
+    RatePlanVersionFactory,
+    SubscriptionFactory,
+    TenantFactory,
+)
+from tests.metering.conftest import NOW
+from tests.metering.events import event
+from tests.metering.monitors.sums import used
+
+AT = datetime(2026, 4, 11, 6, 30, tzinfo=UTC)  # a third of April has passed, and half an hour
+MARCH, APRIL = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def tenant(db):
+    return TenantFactory()
+
+
+def subscription_of(tenant, unit, terms, **fields):
+    version = RatePlanVersionFactory(tenant=tenant, prices={unit: terms}, published=True)
+    return SubscriptionFactory(tenant=tenant, versions=[version], months=2, **fields)
+
+
+def total(subscription, unit, quantity, revenue, **fields):
+    """What April has come to."""
+    plan = subscription.plans.get()
+    return RunningTotal.objects.create(
+        tenant_id=subscription.tenant_id,
+        subscription_id=subscription.pk,
+        plan_version_id=plan.version_id,
+        unit_id=unit.pk,
+        period_id=subscription.periods.get(start_at=APRIL).pk,
+        quantity=quantity,
+        event_count=1,
+        position=1,
+        revenue=Decimal(revenue),
+        **fields,
+    )
+
+
+def told(tenant, by=GroupBy.TENANT, now=AT, **chosen):
+    return live_revenue(tenant=tenant, now=now, by=by, **chosen).rows
+
+
+def test_today_stands_beside_the_same_point_of_yesterday(tenant):
+    unit = BillableUnitFactory(tenant=tenant)
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    used(subscription, unit, datetime(2026, 4, 10, tzinfo=UTC), [10] * 30 + [4], revenue="1")
+    (row,) = told(tenant)
+    assert row.today == 6 * 10 + 4  # with the hour under way
+    assert row.yesterday == 6 * 10 + 5  # and half of the same hour
+    assert row.hours[-1] == 4
+    assert row.hours[:-1] == [10] * 23
+    tenant.time_zone = "Asia/Tokyo"
+    (row,) = told(tenant)
+    assert (row.today, row.yesterday) == (15 * 10 + 4, 15 * 10 + 5 - 9 * 10)
+
+
+def test_the_period_stands_beside_the_same_point_of_the_last_one(tenant):
+    unit = BillableUnitFactory(tenant=tenant)
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    used(subscription, unit, MARCH, [1] * 31 * 24, revenue="1")
+    total(subscription, unit, 123, "123")
+    (row,) = told(tenant)
+    assert (row.period, row.last_period) == (123, Decimal("246.5"))
+
+
+@pytest.mark.parametrize(
+    ("terms", "revenue", "projection", "is_bound"),
+    [
+        ({"model": "PER_UNIT", "rate": "0.5"}, "50", "150", False),
+        ({"model": "FLAT_RATE", "amount": "99"}, "0", "0", False),
+        ({"model": "INCLUDED_QUOTA", "includedFree": "150", "rate": "1"}, "0", "150", False),
+        ({"model": "INCLUDED_QUOTA", "includedFree": "50", "rate": "1"}, "50", "250", False),
+        (
+            {
+                "model": "GRADUATED",
+                "tiers": [
+                    {"tierEnd": "100", "unitPrice": "2"},
+                    {"tierEnd": "-1", "unitPrice": "1"},
+                ],
+            },
+            "200",
+            "600",  # 400 at this pace: the next tier costs half
+            True,
+        ),
+    ],
+)
+def test_the_projection_is_marked_where_tiers_make_it_a_bound(
+    tenant, terms, revenue, projection, is_bound
+):
+    """100 units in a third of the month."""
+    unit = BillableUnitFactory(tenant=tenant, aggregation="SUM")
+    subscription = subscription_of(tenant, unit, terms)
+    total(subscription, unit, 100, revenue)
+    (row,) = told(tenant, now=APRIL + timedelta(days=10))
+    assert (row.projection, row.is_upper_bound) == (Decimal(projection), is_bound)
+
+
+def test_a_level_is_not_drawn_on_and_a_trial_brings_nothing(tenant):
+    unit = BillableUnitFactory(tenant=tenant, aggregation="MAX")
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    total(subscription, unit, 100, "100")
+    trial = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    trial.periods.filter(start_at=APRIL).update(kind="TRIAL")
+    total(trial, unit, 100, "0")
+    (row,) = told(tenant)
+    assert (row.period, row.projection) == (100, 100)
+
+
+def test_groups_add_up_to_the_whole(tenant):
+    product = ProductFactory(tenant=tenant, name="Chat")
+    inside, outside = (
+        BillableUnitFactory(tenant=tenant, name="in"),
+        BillableUnitFactory(tenant=tenant, name="out"),
+    )
+    inside.products.add(product, ProductFactory(tenant=tenant, name="Search"))
+    first, second = (
+        CustomerFactory(tenant=tenant, external_id=name) for name in ("first", "second")
+    )
+    version = RatePlanVersionFactory(
+        tenant=tenant,
+        prices={unit: {"model": "PER_UNIT", "rate": "1"} for unit in (inside, outside)},
+        published=True,
+    )
+    for number, customer in enumerate((first, second), start=1):
+        subscription = SubscriptionFactory(
+            tenant=tenant, customer=customer, versions=[version], months=2
+        )
+        total(subscription, inside, 1, f"{number}")
+        total(subscription, outside, 1, f"{number}0")
+    subscription_of(TenantFactory(), inside, {"model": "PER_UNIT", "rate": "1"})
+
+    def periods(by, **chosen):
+        return [(row.label, row.period) for row in told(tenant, by, **chosen)]
+
+    assert periods(GroupBy.TENANT) == [("", 33)]
+    assert periods(GroupBy.CUSTOMER) == [("second", 22), ("first", 11)]
+    assert periods(GroupBy.PRODUCT) == [("", 30), ("Chat", 3)]
+    assert periods(GroupBy.METRIC) == [("out", 30), ("in", 3)]
+    assert periods(GroupBy.START_MONTH) == [("2026-03", 33)]
+    assert periods(GroupBy.TAG) == [("", 33)]
+    assert sum(period for _, period in periods(GroupBy.OFFERING)) == 33
+    assert periods(GroupBy.METRIC, customer_id=first.pk) == [("out", 10), ("in", 1)]
+
+
+def test_currencies_are_never_added_up(tenant):
+    unit = BillableUnitFactory(tenant=tenant)
+    for currency in ("EUR", "USD"):
+        subscription = subscription_of(
+            tenant, unit, {"model": "PER_UNIT", "rate": "1"}, currency=currency
+        )
+        total(subscription, unit, 5, "5")
+    assert [(row.currency, row.period) for row in told(tenant)] == [("USD", 5), ("EUR", 5)]
+
+
+def test_what_is_drained_is_there_once_it_is_summed_up(seller):
+    seller.count(event(1), event(2), event(3, metricName="tokens", quantity=2000))
+    sum_usage()
+    (row,) = told(seller.tenant, now=NOW)
+    assert row.today == row.period == row.hours[-2] == Decimal("15.04")
+    assert row.projection > 30
+    assert row.is_upper_bound
