@@ -1,6 +1,7 @@
 """Each provider's documented payloads, signed as it signs them, through the door to events."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -193,6 +194,43 @@ def test_the_metric_of_the_source_is_counted_if_it_has_one(seller):
     sent(seller, "stripe_charge_succeeded", metric="volume")
     map_all()
     assert [one["metricName"] for one in stored()] == ["volume"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stripe_charge_succeeded",
+        "twilio_message_received",
+        "twilio_event_stream",
+        "sendgrid_delivery",
+        "github_push",
+        "slack_message",
+    ],
+)
+def test_a_forged_push_is_401_and_logged(seller, name):
+    source = provider_source(seller.tenant, name.partition("_")[0].upper(), "to be told")
+    push = signed(name, source)
+    source = provider_source(seller.tenant, source.provider, push.secret)
+    sender, push = Sender(source, seller.client), signed(name, source)
+    forged = replace(push, body=push.body.replace(b"1", b"3", 1))
+    other = replace(push, headers=signed(name, sender.source).headers | {push.signature_header: ""})
+    answers = [sender.push_provider(one) for one in (forged, other)]
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert {answer.json()["code"] for answer in answers} == {"BAD_SIGNATURE"}
+    assert verdicts() == ["BAD_SIGNATURE"] * 2
+    assert sender.push_provider(push).status_code < 300
+
+
+@pytest.mark.parametrize("name", ["stripe_charge_succeeded", "sendgrid_delivery", "slack_message"])
+@pytest.mark.parametrize("away", [-310, 310])
+def test_a_push_of_another_time_is_401_and_logged(seller, name, away):
+    raw, provider = (PAYLOADS / f"{name}.json").read_bytes(), name.partition("_")[0]
+    push = getattr(signers, provider)(raw, at=int(timezone.now().timestamp()) + away)
+    source = provider_source(seller.tenant, provider.upper(), push.secret)
+    answer = Sender(source, seller.client).push_provider(push)
+    assert (answer.status_code, answer.json()["code"]) == (401, "STALE")
+    assert verdicts() == ["STALE"]
 
 
 def test_slack_gets_its_challenge_back_and_nothing_is_counted(seller):
