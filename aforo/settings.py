@@ -191,6 +191,7 @@ STREAM_LISTENERS = env.int("AFORO_STREAM_LISTENERS", default=20)  # of one tenan
 KEEP_EVENTS_MONTHS = env.int("AFORO_KEEP_EVENTS_MONTHS", default=0)
 KEEP_RAW_MONTHS = env.int("AFORO_KEEP_RAW_MONTHS", default=13)
 KEEP_RECEIPTS_DAYS = env.int("AFORO_KEEP_RECEIPTS_DAYS", default=400)
+FONTS_DIR = env.str("AFORO_FONTS_DIR", default="")  # beside the fonts of this host
 ARCHIVE_DIR = env.str("AFORO_ARCHIVE_DIR", default="")  # where months of events are written
 
 # --- HTTP API ----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typst
+from django.conf import settings
 from django.template.loader import render_to_string
 
 from billing.documents.attachment import attached
@@ -148,6 +149,11 @@ def _replaced(value: object, table: dict[int, str]) -> Any:
     return value
 
 
-@cache
 def _fonts() -> typst.Fonts:
-    return typst.Fonts(include_system_fonts=True)
+    return _fonts_with(settings.FONTS_DIR)
+
+
+@cache
+def _fonts_with(folder: str) -> typst.Fonts:
+    """Typst's own, those of this host, and those of a folder, if one is named."""
+    return typst.Fonts(include_system_fonts=True, font_paths=[folder] if folder else [])

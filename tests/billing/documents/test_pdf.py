@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
@@ -207,6 +208,14 @@ def test_characters_without_a_font_are_shown_as_such_and_carried_as_they_are():
         assert LANGUAGES["en"]["undrawn"][:30] in " ".join(text.split())
     data = PdfReader(BytesIO(pdf)).attachments["invoice.json"][0]
     assert json.loads(data)["buyer"]["name"] == "A \u13a0\u0001 B"
+
+
+def test_a_folder_of_fonts_has_what_the_host_lacks(settings):
+    named = document(buyer=replace(BUYER, name="A \U000f1234 B"))
+    assert "A □ B" in pages_of(named)[0]
+    settings.FONTS_DIR = str(Path(__file__).parent / "fonts")  # a font of one mark, U+F1234
+    assert "A \U000f1234 B" in pages_of(named)[0]
+    assert render_pdf(named) == render_pdf(named)
 
 
 def test_a_language_without_a_font_is_set_in_english_and_says_so():
