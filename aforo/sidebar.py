@@ -77,6 +77,8 @@ NAVIGATION = [
         _item("Webhook sources", "webhook", "webhooks_webhooksource"),
         _item("Webhook deliveries", "move_to_inbox", "webhooks_webhookdelivery"),
         _item("Held events", "pending_actions", "metering_heldevent"),
+        _item("Alert rules", "add_alert", "webhooks_alertrule"),
+        _item("Customers' alerts", "notifications", "webhooks_customerpreference"),
         _item("Webhook endpoints", "send", "webhooks_webhookendpoint"),
         _item("Sent webhooks", "outgoing_mail", "webhooks_outbounddelivery"),
         _item("Corrections", "undo", "metering_correction"),

@@ -60,7 +60,14 @@ from metering.models import (
     Session,
     Upload,
 )
-from webhooks.models import OutboundDelivery, WebhookDelivery, WebhookEndpoint, WebhookSource
+from webhooks.models import (
+    AlertRule,
+    CustomerPreference,
+    OutboundDelivery,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookSource,
+)
 from webhooks.outbound.endpoint_secrets import put_secret
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -686,3 +693,21 @@ class OutboundDeliveryFactory(OwnedFactory):
 
     class Meta:
         model = OutboundDelivery
+
+
+class AlertRuleFactory(OwnedFactory):
+    """Alerts of every fact of its kind."""
+
+    name = factory.Sequence(lambda number: f"Rule {number}")
+    fact = "dead_letter.threshold_reached"
+    created_at = NOW
+
+    class Meta:
+        model = AlertRule
+
+
+class CustomerPreferenceFactory(OwnedFactory):
+    customer = same_tenant(CustomerFactory)
+
+    class Meta:
+        model = CustomerPreference

@@ -6,6 +6,7 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from webhooks.outbound import endpoint_secrets
 from webhooks.services import counting, secrets, sweeping, watching
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
@@ -33,3 +34,4 @@ def watch_sources() -> None:
 def reseal_secrets() -> None:
     """May run twice: what the key of today has sealed is left alone."""
     secrets.reseal_all()
+    endpoint_secrets.reseal_all()

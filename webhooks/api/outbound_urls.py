@@ -2,6 +2,12 @@
 
 from django.urls import path
 
+from webhooks.api.alert_rules import (
+    AlertRuleDetail,
+    AlertRules,
+    CustomerPreferenceDetail,
+    CustomerPreferences,
+)
 from webhooks.api.endpoints import (
     WebhookEndpointDetail,
     WebhookEndpointRotation,
@@ -17,6 +23,10 @@ from webhooks.api.outbound_deliveries import (
 )
 
 urlpatterns = [
+    path("api/v1/alert-rules", AlertRules.as_view()),
+    path("api/v1/alert-rules/<uuid:id>", AlertRuleDetail.as_view()),
+    path("api/v1/customer-preferences", CustomerPreferences.as_view()),
+    path("api/v1/customer-preferences/<uuid:id>", CustomerPreferenceDetail.as_view()),
     path("api/v1/webhook-facts", WebhookFacts.as_view()),
     path("api/v1/webhook-endpoints", WebhookEndpoints.as_view()),
     path("api/v1/webhook-endpoints/<uuid:id>", WebhookEndpointDetail.as_view()),

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from aforo.sealing import seal, unseal
+from django.db import transaction
+
+from aforo.sealing import Unsealable, resealed, seal, unseal
 from webhooks.models import WebhookEndpoint
 
 OVERLAP = timedelta(hours=24)  # both sign, so that a receiver can change without haste
@@ -28,6 +30,34 @@ def valid_secrets(endpoint: WebhookEndpoint, *, now: datetime) -> Iterator[str]:
     until = endpoint.former_secret_until
     if endpoint.sealed_former_secret is not None and until is not None and until > now:
         yield _opened(endpoint, bytes(endpoint.sealed_former_secret))
+
+
+def reseal_all() -> int:
+    """Seal every secret with the key that seals now; how many endpoints had another."""
+    count = 0
+    endpoints = WebhookEndpoint.objects.order_by("pk")  # any tenant: sealing keys are everybody's
+    for endpoint in endpoints.only("pk", "tenant_id"):
+        with transaction.atomic():
+            own = WebhookEndpoint.objects.for_tenant(endpoint.tenant_id).select_for_update()
+            count += _resealed(own.get(pk=endpoint.pk))
+    return count
+
+
+def _resealed(endpoint: WebhookEndpoint) -> bool:
+    fresh = {}
+    for name in ("sealed_secret", "sealed_former_secret"):
+        sealed = getattr(endpoint, name)
+        try:
+            again = sealed and resealed(bytes(sealed), purpose=_PURPOSE, row=str(endpoint.pk))
+        except Unsealable:
+            continue  # its attempts say so; the others are sealed anew
+        if again:
+            fresh[name] = again
+    for name, again in fresh.items():
+        setattr(endpoint, name, again)
+    if fresh:
+        endpoint.save(update_fields=list(fresh))
+    return bool(fresh)
 
 
 def _opened(endpoint: WebhookEndpoint, sealed: bytes) -> str:

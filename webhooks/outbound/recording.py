@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Model
 
 from aforo.outbox.services import publish
 from aforo.queue import enqueue
@@ -29,15 +30,17 @@ def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
     deliveries = {one.claim.delivery_id: one for one in owned}
     rows = OutboundDelivery.objects.filter(pk__in=deliveries)  # any tenant: we claimed them
     changed = [_tried(row, deliveries[row.pk], now) for row in rows]
-    OutboundDelivery.objects.bulk_update(changed, _SAVED)  # any tenant: we claimed them
+    _write(_SAVE, _SAVED, changed)
     for outcome in owned:
         _settle(endpoints[outcome.claim.endpoint_id], outcome, now)
     settled = [endpoints[one.claim.endpoint_id] for one in owned]
-    WebhookEndpoint.objects.bulk_update(settled, _KEPT)  # any tenant: locked above
-    _hold_back([row for row in changed if row.state == State.PENDING])
+    _write(_KEEP, _KEPT, settled)
+    failed = [row for row in changed if row.state == State.PENDING and row.subject]
+    _write(_HOLD_BACK, ("endpoint_id", "subject", "next_attempt_at"), failed)
 
 
 _SAVED = (
+    "id",
     "state",
     "attempt_count",
     "retry_step",
@@ -46,16 +49,39 @@ _SAVED = (
     "last_error",
     "finished_at",
 )
+_SAVE = """
+    UPDATE outbound_deliveries d
+    SET state = tried.state, attempt_count = tried.attempt_count, retry_step = tried.retry_step,
+        next_attempt_at = tried.next_attempt_at, last_status = tried.last_status,
+        last_error = tried.last_error, finished_at = tried.finished_at
+    FROM unnest(%s::uuid[], %s::text[], %s::int[], %s::int[], %s::timestamptz[], %s::int[],
+                %s::text[], %s::timestamptz[])
+         AS tried (id, state, attempt_count, retry_step, next_attempt_at, last_status, last_error,
+                   finished_at)
+    WHERE d.id = tried.id
+"""
 _KEPT = (
+    "id",
     "failing_since",
     "failures",
     "resting_until",
-    "claim_id",
     "claimed_until",
     "is_active",
     "disabled_at",
     "disabled_reason",
 )
+_KEEP = """
+    UPDATE webhook_endpoints e
+    SET claim_id = NULL, failing_since = told.failing_since, failures = told.failures,
+        resting_until = told.resting_until, claimed_until = told.claimed_until,
+        is_active = told.is_active, disabled_at = told.disabled_at,
+        disabled_reason = told.disabled_reason
+    FROM unnest(%s::uuid[], %s::timestamptz[], %s::int[], %s::timestamptz[], %s::timestamptz[],
+                %s::boolean[], %s::timestamptz[], %s::text[])
+         AS told (id, failing_since, failures, resting_until, claimed_until, is_active,
+                  disabled_at, disabled_reason)
+    WHERE e.id = told.id
+"""
 # What comes later for the same subject waits as long as what failed: it may not go before anyway,
 # and would be looked at in vain.
 _HOLD_BACK = """
@@ -101,9 +127,9 @@ def _tried(delivery: OutboundDelivery, outcome: Outcome, now: datetime) -> Outbo
     delivery.last_error = "" if outcome.is_taken else outcome.reason
     again = next_attempt(delivery.retry_step, now=now)
     if outcome.is_taken:
-        delivery.state, delivery.finished_at = State.DELIVERED, now
+        delivery.state, delivery.finished_at = State.DELIVERED.value, now
     elif again is None:
-        delivery.state, delivery.finished_at = State.FAILED, now
+        delivery.state, delivery.finished_at = State.FAILED.value, now
     else:
         delivery.retry_step += 1
         delivery.next_attempt_at = again
@@ -152,10 +178,8 @@ def _disable(endpoint: WebhookEndpoint, error: str, now: datetime) -> None:
     enqueue("webhooks.tell_owners", endpoint_id=str(endpoint.pk))
 
 
-def _hold_back(failed: Sequence[OutboundDelivery]) -> None:
-    ordered = [row for row in failed if row.subject]
-    if not ordered:
-        return
-    with connection.cursor() as cursor:
-        columns = ("endpoint_id", "subject", "next_attempt_at")
-        cursor.execute(_HOLD_BACK, [[getattr(row, name) for row in ordered] for name in columns])
+def _write(statement: str, columns: Sequence[str], rows: Sequence[Model]) -> None:
+    """Write all rows at once: many times cheaper than `bulk_update`, for each message sent."""
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [[getattr(row, name) for row in rows] for name in columns])

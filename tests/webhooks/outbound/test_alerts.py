@@ -1,0 +1,167 @@
+"""Alerts: conditions that hold, channels of rules and customers, and quiet after each."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core import mail
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aforo.outbox.models import OutboxMessage
+from aforo.outbox.services import publish
+from tests.factories import (
+    NOW,
+    AlertRuleFactory,
+    CustomerFactory,
+    CustomerPreferenceFactory,
+    WebhookEndpointFactory,
+)
+from tests.threads import in_threads
+from webhooks.models import AlertFiring, OutboundDelivery
+from webhooks.outbound.alerts import fire_alerts
+from webhooks.outbound.carrying import carry_page
+from webhooks.outbound.conditions import Condition, InvalidCondition, read_conditions
+from webhooks.outbound.pump import carry_out
+
+HOUR = timedelta(hours=1)
+PAYLOAD = {"total": "129.50", "n": 3, "lines": [{"kind": "USAGE"}], "ok": True, "end": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "operator", "value", "holds"),
+    [
+        ("total", "EQUALS", "129.5", True),
+        ("$.total", "GREATER", "129.5", False),
+        ("$.total", "AT_LEAST", "129.50", True),
+        ("$.n", "LESS", "10", True),
+        ("$.n", "AT_MOST", "2.999", False),
+        ("$.lines[*].kind", "EQUALS", "USAGE", True),
+        ("$.lines[0].kind", "GREATER", "1", False),
+        ("$.lines[0].kind", "CONTAINS", "SAG", True),
+        ("$.ok", "EQUALS", "true", True),
+        ("$.n", "NOT_EQUALS", "3.0", False),
+        ("$.end", "EXISTS", "", False),
+        ("$.end", "ABSENT", "", True),
+        ("$.nowhere", "NOT_EQUALS", "1", False),
+        ("$.total.deeper[0]", "EXISTS", "", False),
+    ],
+)
+def test_conditions(path, operator, value, holds):
+    assert (
+        Condition.read({"path": path, "operator": operator, "value": value}).holds(PAYLOAD) is holds
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"path": "$.[", "operator": "EXISTS"},
+        {"path": "", "operator": "EXISTS"},
+        {"path": "$.n", "operator": "LIKE", "value": "1"},
+        {"path": "$.n", "operator": "GREATER", "value": "many"},
+        {"path": "$.n", "operator": "EXISTS", "more": 1},
+    ],
+)
+def test_what_can_never_be_looked_at_is_no_condition(said):
+    with pytest.raises(InvalidCondition) as raised:
+        read_conditions([{"path": "$.n", "operator": "EXISTS"}, said])
+    assert raised.value.position == 1
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False), st.integers())
+def test_either_more_or_at_most(number, limit):
+    payload = {"n": str(number)}
+    more = Condition("n", "GREATER", str(limit)).holds(payload)
+    assert more is not Condition("n", "AT_MOST", str(limit)).holds(payload)
+    assert more is (number > limit)
+
+
+def told(tenant, customer="cust_1", *, at=NOW, total="200.00"):
+    return publish(
+        tenant_id=tenant.pk,
+        fact="usage.dropped",
+        payload={"customerId": customer, "total": total},
+        now=at,
+    )
+
+
+def alerts(tenant):
+    rows = OutboxMessage.objects.filter(tenant=tenant, fact="alert.fired").order_by("pk")
+    return [row.payload for row in rows]
+
+
+@pytest.fixture
+def rule(tenant):
+    conditions = [{"path": "$.total", "operator": "GREATER", "value": "100"}]
+    return AlertRuleFactory(tenant=tenant, fact="usage.dropped", conditions=conditions)
+
+
+def test_a_fact_that_meets_the_conditions_alerts_and_is_quiet_for_a_while(rule, tenant):
+    for minutes in (0, 30, 59, 60, 61):
+        told(tenant, at=NOW + timedelta(minutes=minutes))
+    told(tenant, total="100")
+    told(tenant, "cust_2")
+    carry_page(now=NOW)
+    fired = alerts(tenant)
+    assert [alert["customerId"] for alert in fired] == ["cust_1", "cust_1", "cust_2"]
+    assert fired[0]["payload"] == {"customerId": "cust_1", "total": "200.00"}
+    firing = AlertFiring.objects.get(customer_key="cust_1")
+    assert (firing.fired_count, firing.quiet_count) == (2, 3)
+    assert firing.fired_at == NOW + HOUR
+
+
+def test_customers_are_alerted_as_they_prefer(rule, tenant):
+    loud, never, some = (CustomerFactory(tenant=tenant, external_id=name) for name in "abc")
+    CustomerPreferenceFactory(customer=loud, tenant=tenant, cooldown=timedelta())
+    CustomerPreferenceFactory(customer=never, tenant=tenant, channels=[])
+    CustomerPreferenceFactory(customer=some, tenant=tenant, channels=[])
+    CustomerPreferenceFactory(
+        customer=some, tenant=tenant, fact="usage.dropped", channels=["EMAIL"]
+    )
+    for customer in (loud, loud, never, some):
+        told(tenant, str(customer.pk))  # some facts say our id, some the tenant's
+        told(tenant, customer.external_id)
+    carry_page(now=NOW)
+    assert [(one["customerId"], one["channels"]) for one in alerts(tenant)] == [
+        *[("a", ["WEBHOOK", "SLACK", "EMAIL"])] * 4,
+        ("c", ["EMAIL"]),
+    ]
+
+
+def test_an_alert_goes_to_endpoints_of_its_channels(rule, tenant, receiver):
+    rule.channels = ["WEBHOOK", "EMAIL"]
+    rule.save()
+    for path, form in (("a", "STANDARD"), ("s", "SLACK")):
+        WebhookEndpointFactory(
+            tenant=tenant, url=f"{receiver.url}/{path}", format=form, facts=["alert.fired"]
+        )
+    WebhookEndpointFactory(
+        tenant=tenant, url="ops@seller.example", format="EMAIL", facts=["alert.fired"]
+    )
+    told(tenant)
+    carry_out(now=lambda: datetime.now(UTC))  # noqa: TID251 - receivers know no other
+    (body,) = receiver.bodies("/a")
+    assert json.loads(body)["data"]["ruleId"] == str(rule.pk)
+    assert not receiver.bodies("/s")
+    (letter,) = mail.outbox
+    assert letter.subject == f"WARNING: {rule.name}"
+    assert OutboundDelivery.objects.count() == 2
+
+
+def test_rules_that_are_off_or_of_others_say_nothing(rule, tenant):
+    rule.is_active = False
+    rule.save()
+    AlertRuleFactory(fact="usage.dropped")
+    told(tenant)
+    carry_page(now=NOW)
+    assert not alerts(tenant)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_at_once_one_alerts(rule, tenant):
+    messages = [told(tenant) for _ in range(8)]
+    fired = in_threads(8, lambda index: fire_alerts([messages[index]]))
+    assert sum(fired) == 1
+    assert len(alerts(tenant)) == 1
+    assert AlertFiring.objects.get().quiet_count == 7

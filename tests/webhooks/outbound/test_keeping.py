@@ -1,0 +1,27 @@
+"""Finished deliveries go after a while, with their attempts and messages; what waits stays."""
+
+from datetime import timedelta
+
+from aforo.outbox.models import OutboxMessage
+from tests.factories import NOW, OutboundDeliveryFactory, OutboxMessageFactory
+from webhooks.models import DeliveryAttempt, OutboundDelivery
+from webhooks.outbound.keeping import forget_deliveries
+
+DAY = timedelta(days=1)
+
+
+def test_what_finished_long_ago_is_forgotten(tenant, settings):
+    settings.KEEP_DELIVERIES_DAYS = 30
+    old = OutboundDeliveryFactory(tenant=tenant, state="DELIVERED", finished_at=NOW)
+    about = {"number": 1, "started_at": NOW, "milliseconds": 1, "status": 200}
+    DeliveryAttempt.objects.create(tenant=tenant, delivery=old, **about)
+    OutboxMessageFactory(tenant=tenant, carried_at=NOW)  # nobody was told
+    young = OutboundDeliveryFactory(tenant=tenant, state="FAILED", finished_at=NOW + 2 * DAY)
+    waits = OutboundDeliveryFactory(tenant=tenant)
+
+    assert forget_deliveries(now=NOW + 31 * DAY) == 3
+    assert set(OutboundDelivery.objects.all()) == {young, waits}
+    assert set(OutboxMessage.objects.all()) == {young.message, waits.message}
+    assert not DeliveryAttempt.objects.exists()
+    settings.KEEP_DELIVERIES_DAYS = 0
+    assert forget_deliveries(now=NOW + 99 * DAY) == 0
