@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from aforo.errors import AforoError
-from aforo.money import plain, round_to_minor
+from aforo.money import plain
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from catalog.models import RatePlan
@@ -145,7 +145,6 @@ def told(found: Rehearsal) -> SafeString:
 
 def _cells(one: RehearsedCustomer) -> SafeString:
     margin = one.judged.margin
-    percent = "none" if margin.percent is None else f"{round_to_minor(margin.percent, 'USD')} %"
     currency = one.judged.currency
     cells = (
         one.customer,
@@ -154,6 +153,6 @@ def _cells(one: RehearsedCustomer) -> SafeString:
         one.days,
         f"{plain(margin.revenue)} {currency}",
         f"{plain(margin.cost)} {currency}",
-        percent,
+        margin.shown,
     )
     return format_html_join("", "<td>{}</td>", ((cell,) for cell in cells))

@@ -27,7 +27,7 @@ from metering.api.guard_shapes import (
     told_rehearsal,
 )
 from metering.models import MarginGuard, MarginLevel
-from metering.selectors.guards import guard_decisions, guards, margin_states
+from metering.selectors.guards import guard_decisions, guards, margin_states, tags_of
 from metering.services import guards as services
 
 GUARD_WRITERS = CATALOG_WRITERS | WRITERS
@@ -166,6 +166,12 @@ class CustomerTagging(TenantAPIView):
     selector = listings.customers
     serializer_class = CustomerTags
     write_roles = GUARD_WRITERS
+
+    @extend_schema(responses=CustomerTags)
+    def get(self, request: Request, **path: Any) -> Response:
+        """The customer's tags, sorted."""
+        kept = tags_of(self.tenant.pk, [self.get_object().pk])
+        return entity_response({"tags": sorted(tag for found in kept.values() for tag in found)})
 
     @extend_schema(request=CustomerTags, responses=CustomerTags)
     def put(self, request: Request, **path: Any) -> Response:

@@ -1,12 +1,13 @@
 """The arithmetic of margins: exact, without a clock, a database or a currency table."""
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal, localcontext
 from enum import StrEnum
 
-from aforo.money import EXACT, ZERO, divide
+from aforo.money import EXACT, ZERO, divide, plain
 
 HUNDRED = Decimal(100)
+_CENT = Decimal("0.01")
 
 
 class Level(StrEnum):
@@ -57,6 +58,15 @@ class Margin:
         if not self.has_revenue:
             return None
         return divide(EXACT.multiply(self.profit, HUNDRED), self.revenue)
+
+    @property
+    def shown(self) -> str:
+        """The percentage for people: towards less, so that 19.999 is not shown as 20."""
+        percent = self.percent
+        if percent is None:
+            return "none"
+        with localcontext(prec=100):
+            return f"{plain(percent.quantize(_CENT, ROUND_FLOOR))} %"
 
     def is_below(self, percent: Decimal) -> bool:
         """Whether the margin is less than `percent`, without dividing; no revenue is below all."""

@@ -12,7 +12,8 @@ from aforo import valkey
 
 log = structlog.get_logger(__name__)
 TASK = "metering.evaluate_margins"
-FLAG_SECONDS = 2  # so often a tenant's customers are looked at while events stream in, at most
+LOOK_AFTER = 1  # second: so often customers are looked at while events stream in, at most
+FLAG_SECONDS = 5  # a flag whose message was lost dies by itself
 DUE_SECONDS = 300  # the sweep has looked at everybody long before
 _AWAY = (redis.RedisError, OperationalError, OSError)
 
@@ -21,12 +22,12 @@ def note(tenant_id: UUID, customer_ids: Collection[UUID]) -> None:
     """Say that these customers' margins have moved; one look is asked for. Never raises."""
     if not customer_ids:
         return
-    due = _due(tenant_id)
+    due, asked = _due(tenant_id), _asked(tenant_id)
     try:
         with valkey.client().pipeline(transaction=False) as pipeline:
             pipeline.sadd(due, *map(str, customer_ids))
             pipeline.expire(due, DUE_SECONDS)
-            pipeline.set(f"margin:asked:{tenant_id}", 1, nx=True, ex=FLAG_SECONDS)
+            pipeline.set(asked, 1, nx=True, ex=FLAG_SECONDS)
             *_, is_first = pipeline.execute()
         if is_first:
             current_app.send_task(
@@ -35,7 +36,7 @@ def note(tenant_id: UUID, customer_ids: Collection[UUID]) -> None:
                 retry=False,
                 expires=30,
                 ignore_result=True,
-                countdown=FLAG_SECONDS / 2,  # what comes meanwhile is looked at as well
+                countdown=LOOK_AFTER,  # what comes meanwhile is looked at as well
             )
     except _AWAY as error:
         log.warning("margin_nudge_failed", error=str(error))  # Beat looks at everybody
@@ -45,10 +46,14 @@ def take_due(tenant_id: UUID) -> set[UUID]:
     """Whose margins have moved since the last time; they are forgotten."""
     with valkey.client().pipeline(transaction=True) as pipeline:
         pipeline.smembers(_due(tenant_id))
-        pipeline.delete(_due(tenant_id))
+        pipeline.delete(_due(tenant_id), _asked(tenant_id))  # from here on somebody asks anew
         members, _ = pipeline.execute()
     return {UUID(member.decode()) for member in members}
 
 
 def _due(tenant_id: UUID) -> str:
     return f"margin:due:{tenant_id}"
+
+
+def _asked(tenant_id: UUID) -> str:
+    return f"margin:asked:{tenant_id}"

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from aforo.money import plain, round_to_minor
+from aforo.money import plain
 from metering.entitlements.state import MarginState
 from metering.margin.arithmetic import Level, Reason
 from metering.margin.judging import Judged, Pair
@@ -38,9 +38,7 @@ def message_of(one: Judged) -> str:
         return ""
     if one.verdict.reason == Reason.NO_REVENUE:
         return f"a cost of {plain(one.margin.cost)} {one.currency} without any revenue"
-    percent = one.margin.percent
-    shown = "" if percent is None else plain(round_to_minor(percent, "USD"))  # two decimals
-    return f"a margin of {shown} % is below {plain(one.threshold)} %"
+    return f"a margin of {one.margin.shown} is below {plain(one.threshold)} %"
 
 
 def _answer(said: Iterable[Said]) -> MarginState:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aforo.money import ZERO
+from aforo.money import ZERO, exact
 from metering.margin.arithmetic import Level, Margin, Reason, Thresholds, earned, split
 
-amounts = st.decimals(min_value=-(10**9), max_value=10**9, places=12)
-costs = st.decimals(min_value=0, max_value=10**9, places=12)
-percents = st.decimals(min_value=-100, max_value=100, places=6)
+amounts = st.integers(-(10**21), 10**21).map(lambda number: Decimal(number).scaleb(-12))
+costs = st.integers(0, 10**21).map(lambda number: Decimal(number).scaleb(-12))
+percents = st.integers(-(10**8), 10**8).map(lambda number: Decimal(number).scaleb(-6))
 USUAL = Thresholds()
 
 
@@ -40,6 +40,16 @@ def test_worked_margins(revenue, cost, percent, level, reason):
     assert (verdict.level, verdict.reason) == (level, reason)
 
 
+@pytest.mark.parametrize(
+    ("cost", "shown"),
+    [("80.0001", "19.99 %"), ("81", "19 %"), ("100.001", "-0.01 %"), ("1e40", None)],
+)
+def test_a_margin_is_never_shown_as_more_than_it_is(cost, shown):
+    margin = Margin(Decimal(100), Decimal(cost))
+    assert margin.shown == (shown or f"-{10**40 - 100} %")
+    assert Margin(Decimal(0), Decimal(cost)).shown == "none"
+
+
 def test_a_segment_with_a_floor_keeps_the_distances():
     assert USUAL.lifted_to(Decimal(25)) == Thresholds(Decimal(45), Decimal(35), Decimal(25))
     assert USUAL.lifted_to(None) is USUAL
@@ -54,7 +64,8 @@ def test_what_was_promised_is_the_least_that_is_earned():
 def test_below_is_told_as_exactly_as_with_a_fraction(revenue, cost, percent):
     margin = Margin(revenue, cost)
     if margin.has_revenue:
-        assert margin.is_below(percent) == (cost > revenue * (1 - percent / 100))
+        with exact():
+            assert margin.is_below(percent) == (cost > revenue * (1 - percent.scaleb(-2)))
     else:
         assert margin.is_below(percent)
         assert margin.percent is None

@@ -158,6 +158,7 @@ def test_customers_are_tagged_anew(seller, operator):
     assert operator.put(path, {"tags": ["eu"]}).json()["tags"] == ["eu"]
     assert list(CustomerTag.objects.values_list("tag", flat=True)) == ["eu"]
     assert operator.put(path, {"tags": [""]}).status_code == 422
+    assert operator.get(path).json()["tags"] == ["eu"]
     assert AuditEntry.objects.filter(action="CUSTOMER_TAGGED").count() == 2
 
 
