@@ -1,5 +1,6 @@
 """Coupons and who has redeemed them."""
 
+from dataclasses import fields
 from typing import Any
 
 from django import forms
@@ -15,19 +16,7 @@ from catalog.models import Coupon, CouponRedemption
 from catalog.services import coupons, redemptions
 from catalog.services.coupons import CouponDraft
 
-DRAFT_FIELDS = (
-    "code",
-    "name",
-    "discount_type",
-    "discount_value",
-    "currency",
-    "duration",
-    "duration_in_months",
-    "max_redemptions",
-    "max_redemptions_per_customer",
-    "valid_from",
-    "valid_until",
-)
+DRAFT_FIELDS = tuple(field.name for field in fields(CouponDraft))
 _STANDING = Count("redemptions", filter=Q(redemptions__revoked_at=None), distinct=True)
 
 
