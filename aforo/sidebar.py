@@ -69,6 +69,7 @@ NAVIGATION = [
         _item("Inbox", "inbox", "metering_inboxbatch"),
         _item("Dead letters", "report", "metering_deadletter"),
         _item("Costs", "payments", "metering_costevent"),
+        _page("Margins", "percent", "metering_margins"),
         _item("Rate cards", "price_change", "metering_ratecard"),
         _item("Margin guards", "shield", "metering_marginguard"),
         _item("Guarded customers", "gpp_maybe", "metering_marginstate"),

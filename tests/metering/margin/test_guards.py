@@ -274,6 +274,20 @@ def test_the_form_changes_a_guard_and_its_floors(seller, operator):
     assert reader.post(url, filled).status_code == 403
 
 
+def test_the_page_of_margins_tells_them_by_group(seller, operator):
+    seller.count(*(event(n) for n in range(100)))
+    spend(seller, "1.7", 10)
+    spend(seller, "3", 10, currency="EUR")
+    browser = browser_of(seller.tenant, Role.MEMBER)
+    url = reverse("metering_margins")
+    page = browser.get(url).content.decode()
+    for said in ("cust_1", "2.00 USD", "1.80 USD", "0.20 USD", "10 %", "3 EUR"):
+        assert said in page
+    for by in ("metric", "product", "plan", "startMonth", "tag", "nonsense"):
+        assert browser.get(url, {"by": by}).status_code == 200
+    assert browser.get(url, {"tenant": TenantFactory().slug}).status_code == 404
+
+
 def test_tags_are_written_and_taken_away_in_the_admin(seller):
     browser = browser_of(seller.tenant, Role.PRODUCT_MANAGER)
     customer = Customer.objects.get()
