@@ -3,6 +3,7 @@
 Without Redis the key is looked up in PostgreSQL, and nothing is known of anybody.
 """
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,6 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.commands.core import Script
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -98,8 +98,7 @@ _memory = _Memory()
 def forget_everything() -> None:
     """As a process that has just started."""
     _memory.__init__()  # type: ignore[misc]
-    _client.cache_clear()
-    _script.cache_clear()
+    _line.cache_clear()
 
 
 def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Seen:
@@ -162,7 +161,7 @@ def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[A
             digest = aliases.digest_in(name) or aliases.digest_of(asking.tenant_id, name)
             arguments += (name, digest.hex())
     try:
-        told: Sequence[Any] = _script()(keys=[entry], args=arguments)
+        told: Sequence[Any] = _line().script(keys=[entry], args=arguments)
     except RedisError as error:
         _memory.silent_until = time.monotonic() + SILENT_SECONDS
         log.warning("access_without_redis", error=str(error))
@@ -191,7 +190,7 @@ def _keep_entry(digest: bytes, asking: Asking) -> None:
     """Not where revoking has left its mark meanwhile: what was read before is not true any more."""
     text = f"{asking.key_id} {asking.tenant_id} {asking.slug} {asking.fallback}"
     try:
-        _client().set(entry_of(digest), text, nx=True, ex=ENTRY_SECONDS)
+        _line().client.set(entry_of(digest), text, nx=True, ex=ENTRY_SECONDS)
     except RedisError:
         return
 
@@ -222,16 +221,20 @@ def _remember(known: dict[Key, Value], key: Key, value: Value) -> None:
     known[key] = value
 
 
-@cache
-def _client() -> Redis:
-    return Redis.from_url(
-        settings.REDIS_URL,
-        socket_timeout=REDIS_SECONDS,
-        socket_connect_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-    )
+class _Line(threading.local):
+    """A connection of this thread's own: taking one from a pool costs as much as a check."""
+
+    def __init__(self) -> None:
+        self.client = Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            single_connection_client=True,
+        )
+        self.script = self.client.register_script(_LOOK)
 
 
 @cache
-def _script() -> Script:
-    return _client().register_script(_LOOK)
+def _line() -> _Line:
+    return _Line()
