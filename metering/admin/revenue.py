@@ -11,8 +11,9 @@ from django.utils import timezone
 from aforo.money import round_to_minor
 from metering.admin.alerts import CHART_OPTIONS
 from metering.admin.monitoring import REFRESH_SECONDS, chosen, own_tenants
-from metering.selectors.revenue import HOUR, LiveRevenue, Revenue, live_revenue
+from metering.selectors.revenue import HOUR, LiveRevenue, Revenue
 from metering.selectors.revenue_groups import GroupBy
+from metering.selectors.revenue_kept import revenue_told
 
 MOST_ROWS = 50
 _GROUPS = {
@@ -33,8 +34,8 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
         return TemplateResponse(request, "metering/no_tenant.html", about)
     tenant, now = chosen(request, tenants), timezone.now()
     by = _chosen_group(request)
-    whole = live_revenue(tenant=tenant, now=now, by=GroupBy.TENANT)
-    groups = live_revenue(tenant=tenant, now=now, by=by)
+    whole = revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT)
+    groups = revenue_told(tenant=tenant, now=now, by=by)
     context = about | {
         "tenant": tenant,
         "tenants": tenants,

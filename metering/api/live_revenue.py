@@ -15,8 +15,9 @@ from aforo.errors import NotFound, Unreadable
 from aforo.money import plain
 from catalog.models import Customer
 from catalog.selectors.listings import customer_called
-from metering.selectors.revenue import HOUR, LiveRevenue, Revenue, live_revenue
+from metering.selectors.revenue import HOUR, LiveRevenue, Revenue
 from metering.selectors.revenue_groups import GroupBy
+from metering.selectors.revenue_kept import revenue_told
 
 STALE_AFTER = 30  # seconds
 MOST_GROUPS, GROUPS = 1_000, 100
@@ -80,7 +81,7 @@ class LiveRevenueView(TenantAPIView):
     )
     def get(self, request: Request) -> Response:
         by = self._group_by(request.query_params.get("groupBy", GroupBy.TENANT))
-        found = live_revenue(
+        found = revenue_told(
             tenant=self.tenant,
             now=timezone.now(),
             by=by,

@@ -4,7 +4,7 @@ Events are taken by their ids. An id is safe to pass only when every transaction
 events when it was drawn is over: until then one of them may still bring a lower one.
 """
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -84,6 +84,16 @@ _SUM = f"""
         squares = kept.squares + excluded.squares,
         last_event_id = excluded.last_event_id
 """  # noqa: S608 - our own constants
+_FORGET_HOURS = """
+    DELETE FROM hourly_usage h USING tenants t
+    WHERE t.id = h.tenant_id
+      AND h.hour < coalesce(t.clock_frozen_at, %s + t.clock_offset) - %s
+"""
+_FORGET_DAYS = """
+    DELETE FROM daily_usage d USING tenants t
+    WHERE t.id = d.tenant_id
+      AND d.day < (coalesce(t.clock_frozen_at, %s + t.clock_offset) - %s)::date
+"""
 
 
 def sum_usage() -> int:
@@ -146,10 +156,12 @@ def _sum_page(until: int) -> int:
 
 
 def forget_old_sums(*, now: datetime) -> int:
-    """Delete hours and days that nothing looks at any more; the number of rows."""
-    last_day: date = (now - DAYS_KEPT).date()
+    """Delete hours and days that nothing looks at any more, by each tenant's clock; their number.
+
+    `now` is everybody's.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM hourly_usage WHERE hour < %s", (now - HOURS_KEPT,))
+        cursor.execute(_FORGET_HOURS, (now, HOURS_KEPT))
         hours = cursor.rowcount
-        cursor.execute("DELETE FROM daily_usage WHERE day < %s", (last_day,))
+        cursor.execute(_FORGET_DAYS, (now, DAYS_KEPT))
         return int(hours + cursor.rowcount)

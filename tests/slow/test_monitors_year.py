@@ -12,7 +12,7 @@ SEED = "a year"
 @pytest.mark.django_db
 def test_everything_planted_in_a_year_is_found():
     found = replay(generate(SEED, HOURS), HOURS)
-    assert found["spikes"] == found["spikes found"] > 50
-    assert found["drops"] == found["drops found"] > 15
-    assert found["false USAGE_ANOMALY"] < 0.04 * found["judged"]
-    assert found["false USAGE_DROP"] <= 2
+    assert found["spikes"] == found["spikes found"] == 58
+    assert found["drops"] == found["drops found"] == 24
+    assert found["false USAGE_ANOMALY"] < 0.015 * found["judged"]
+    assert found["false USAGE_DROP"] == 0

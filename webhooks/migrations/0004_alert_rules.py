@@ -9,82 +9,213 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0030_features'),
-        ('outbox', '0002_in_order_of_ids'),
-        ('tenancy', '0005_access_fallback'),
-        ('webhooks', '0003_outbound'),
+        ("catalog", "0030_features"),
+        ("outbox", "0002_in_order_of_ids"),
+        ("tenancy", "0005_access_fallback"),
+        ("webhooks", "0003_outbound"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AlertRule',
+            name="AlertRule",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('severity', models.CharField(choices=[('INFO', 'Info'), ('WARNING', 'Warning'), ('ERROR', 'Error'), ('CRITICAL', 'Critical')], default='WARNING', max_length=16)),
-                ('fact', models.CharField(max_length=64)),
-                ('conditions', models.JSONField(blank=True, default=list, help_text='all must hold; none: every fact of the kind')),
-                ('channels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('WEBHOOK', 'Signed webhooks'), ('SLACK', 'Slack-compatible'), ('EMAIL', 'E-mail')], max_length=16), default=webhooks.models.alert_rules.every_channel, size=None)),
-                ('cooldown', models.DurationField(default=datetime.timedelta(seconds=3600), help_text='for so long a customer is not alerted of it again')),
-                ('is_active', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('archived_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("INFO", "Info"),
+                            ("WARNING", "Warning"),
+                            ("ERROR", "Error"),
+                            ("CRITICAL", "Critical"),
+                        ],
+                        default="WARNING",
+                        max_length=16,
+                    ),
+                ),
+                ("fact", models.CharField(max_length=64)),
+                (
+                    "conditions",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="all must hold; none: every fact of the kind",
+                    ),
+                ),
+                (
+                    "channels",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("WEBHOOK", "Signed webhooks"),
+                                ("SLACK", "Slack-compatible"),
+                                ("EMAIL", "E-mail"),
+                            ],
+                            max_length=16,
+                        ),
+                        default=webhooks.models.alert_rules.every_channel,
+                        size=None,
+                    ),
+                ),
+                (
+                    "cooldown",
+                    models.DurationField(
+                        default=datetime.timedelta(seconds=3600),
+                        help_text="for so long a customer is not alerted of it again",
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("archived_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'alert_rules',
-                'ordering': ('name', 'id'),
+                "db_table": "alert_rules",
+                "ordering": ("name", "id"),
             },
         ),
         migrations.CreateModel(
-            name='AlertFiring',
+            name="AlertFiring",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('customer_key', models.CharField(blank=True, help_text='empty: of no customer', max_length=255)),
-                ('fired_at', models.DateTimeField()),
-                ('quiet_until', models.DateTimeField()),
-                ('fired_count', models.PositiveIntegerField(default=1)),
-                ('quiet_count', models.PositiveIntegerField(default=0, help_text='that were not told, because it was quiet')),
-                ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='outbox.outboxmessage')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
-                ('rule', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='firings', to='webhooks.alertrule')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "customer_key",
+                    models.CharField(blank=True, help_text="empty: of no customer", max_length=255),
+                ),
+                ("fired_at", models.DateTimeField()),
+                ("quiet_until", models.DateTimeField()),
+                ("fired_count", models.PositiveIntegerField(default=1)),
+                (
+                    "quiet_count",
+                    models.PositiveIntegerField(
+                        default=0, help_text="that were not told, because it was quiet"
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="outbox.outboxmessage",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="firings",
+                        to="webhooks.alertrule",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'alert_firings',
-                'ordering': ('-fired_at',),
+                "db_table": "alert_firings",
+                "ordering": ("-fired_at",),
             },
         ),
         migrations.CreateModel(
-            name='CustomerPreference',
+            name="CustomerPreference",
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('fact', models.CharField(blank=True, help_text='empty: all kinds', max_length=64)),
-                ('channels', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('WEBHOOK', 'Signed webhooks'), ('SLACK', 'Slack-compatible'), ('EMAIL', 'E-mail')], max_length=16), blank=True, default=webhooks.models.alert_rules.every_channel, size=None)),
-                ('cooldown', models.DurationField(blank=True, help_text='empty: as the rule says', null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.customer')),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenancy.tenant')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("fact", models.CharField(blank=True, help_text="empty: all kinds", max_length=64)),
+                (
+                    "channels",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.CharField(
+                            choices=[
+                                ("WEBHOOK", "Signed webhooks"),
+                                ("SLACK", "Slack-compatible"),
+                                ("EMAIL", "E-mail"),
+                            ],
+                            max_length=16,
+                        ),
+                        blank=True,
+                        default=webhooks.models.alert_rules.every_channel,
+                        size=None,
+                    ),
+                ),
+                (
+                    "cooldown",
+                    models.DurationField(
+                        blank=True, help_text="empty: as the rule says", null=True
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="catalog.customer",
+                    ),
+                ),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="tenancy.tenant",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'customer_preferences',
-                'ordering': ('customer', 'fact'),
+                "db_table": "customer_preferences",
+                "ordering": ("customer", "fact"),
             },
         ),
         migrations.AddIndex(
-            model_name='alertrule',
-            index=models.Index(fields=['tenant', 'fact'], name='alert_rules_of_tenant'),
+            model_name="alertrule",
+            index=models.Index(fields=["tenant", "fact"], name="alert_rules_of_tenant"),
         ),
         migrations.AddConstraint(
-            model_name='alertrule',
-            constraint=models.CheckConstraint(condition=models.Q(('cooldown__gte', datetime.timedelta(0))), name='a_cooldown_is_not_negative'),
+            model_name="alertrule",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("cooldown__gte", datetime.timedelta(0))),
+                name="a_cooldown_is_not_negative",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='alertfiring',
-            constraint=models.UniqueConstraint(fields=('rule', 'customer_key'), name='a_rule_is_quiet_once_per_customer'),
+            model_name="alertfiring",
+            constraint=models.UniqueConstraint(
+                fields=("rule", "customer_key"), name="a_rule_is_quiet_once_per_customer"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='customerpreference',
-            constraint=models.UniqueConstraint(fields=('tenant', 'customer', 'fact'), name='a_customer_prefers_once_per_kind'),
+            model_name="customerpreference",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "customer", "fact"), name="a_customer_prefers_once_per_kind"
+            ),
         ),
     ]

@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from redis import RedisError
 
 from metering.monitors.summing import sum_usage
 from tests.clients import operator_client
@@ -46,6 +47,23 @@ def test_what_usage_brings_in_is_told_by_groups(used):
 )
 def test_what_cannot_be_asked(used, asked, status):
     assert operator_client(used.tenant).get(ROUTE, asked).status_code == status
+
+
+def test_without_redis_it_is_told_anew(used, monkeypatch):
+    def away(*args):
+        raise RedisError
+
+    for name in ("get", "set"):
+        monkeypatch.setattr(f"metering.selectors.revenue_kept.cache.{name}", away)
+    client = operator_client(used.tenant)
+    assert client.get(ROUTE).json()["data"]["groups"][0]["period"]["amount"] == "15.04"
+
+
+def test_many_who_ask_for_the_same_ask_the_database_once(used, django_assert_max_num_queries):
+    client = operator_client(used.tenant)
+    first = client.get(ROUTE).json()
+    with django_assert_max_num_queries(2):
+        assert client.get(ROUTE).json() == first
 
 
 def test_another_tenant_sees_nothing(used):

@@ -43,3 +43,4 @@ def add_up_days():
     DailyUsage.objects.all().delete()
     with connection.cursor() as cursor:
         cursor.execute(_DAYS)
+        cursor.execute("ANALYZE hourly_usage, daily_usage")

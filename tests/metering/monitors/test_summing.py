@@ -7,11 +7,11 @@ import psycopg
 import pytest
 from django.db import connection
 
+from aforo.tenancy.models import Tenant
 from catalog.models import BillableUnit
 from metering.models import DailyUsage, HourlyUsage, UsageSumming
 from metering.monitors import summing
 from metering.monitors.summing import forget_old_sums, is_behind, sum_usage
-from tests.metering.conftest import NOW
 from tests.metering.events import event, rows
 from tests.metering.monitors.sums import add_up_days
 
@@ -128,13 +128,15 @@ def test_what_is_being_written_is_not_passed_until_it_is_there(seller):
     assert (state.pending_until, state.pending_transactions) == (None, [])
 
 
-def test_old_sums_are_forgotten(seller):
+def test_old_sums_are_forgotten_by_the_clock_of_their_tenant(seller):
     seller.count(event(1))
     sum_usage()
-    assert forget_old_sums(now=NOW) == 0
-    assert forget_old_sums(now=datetime(2026, 6, 30, tzinfo=UTC)) == 1
-    assert DailyUsage.objects.count() == 1
-    assert forget_old_sums(now=datetime(2029, 6, 30, tzinfo=UTC)) == 1
+    wall = datetime(2030, 1, 1, tzinfo=UTC)
+    assert forget_old_sums(now=wall) == 0
+    for shown, forgotten in ((datetime(2026, 6, 30, tzinfo=UTC), 1), (wall, 1)):
+        Tenant.objects.filter(pk=seller.tenant.pk).update(clock_frozen_at=shown)
+        assert forget_old_sums(now=wall) == forgotten
+    assert not DailyUsage.objects.exists()
 
 
 def seller_unit(seller, name):
