@@ -22,7 +22,7 @@ def compiled(path: str) -> tuple[Any, ...]:
 
 
 def _parsed(path: str) -> Any:
-    if "|" in path and not {"'", '"'} & set(path):
+    if {"|", "&"} & set(path) and not {"'", '"'} & set(path):  # the parser is giving these up
         raise InvalidPath(f"{path!r} is no JSONPath: each alternative begins with $ or @")
     try:
         return parse(path)

@@ -91,8 +91,12 @@ def test_a_path_may_name_alternatives():
     listed = Rule(items="$.lines", customer="@.who | $.who", metric="m")
     found = events({"who": "all", "lines": [{"who": "one"}, {}]}, listed)
     assert [one["customerId"] for one in found] == ["one", "all"]
+
+
+@pytest.mark.parametrize("path", ["$.a|b", "$.a & $.b", "$.a[", "$..", "@|"])
+def test_what_the_parser_does_not_read_for_good_is_no_path(path):
     with pytest.raises(InvalidPath):
-        check("$.a|b")
+        check(path)
 
 
 LINES = {"id": "in_1", "who": "a", "lines": [{"id": "x", "n": 1}, {"n": 2}, {"n": 2}]}
