@@ -20,6 +20,7 @@ from aforo.errors import AforoError, NotFound, Refused, Unauthenticated, Unreada
 from metering.entitlements import answers, looking
 from metering.entitlements.decisions import Verdict, blind, feature_access, quota_check
 from metering.entitlements.looking import Seen
+from metering.ingest.gates import QUANTITY_DIGITS, QUANTITY_PLACES
 
 MOST_CHECKS = 100
 _COUNTED = Counter(
@@ -46,7 +47,7 @@ class FeatureCheck(msgspec.Struct):
     customerId: str | None = None  # noqa: N815 - the wire's spelling, here and below
     tenantId: str | None = None  # noqa: N815
     featureKey: str | None = None  # noqa: N815
-    quantity: Decimal = Decimal(0)
+    quantity: Decimal | None = None
 
 
 class QuotaCheck(msgspec.Struct):
@@ -136,25 +137,24 @@ def _feature_answer(
     key = check.featureKey
     if not key:
         raise Refused.naming("featureKey", "REQUIRED", "say which feature is asked for")
+    quantity = _quantity("quantity", check.quantity, absent=0)
     held = seen.held.get(name)
     verdict = (
         blind(seen.fallback)
         if held is None
-        else feature_access(held, key, at=seen.at, quantity=max(check.quantity, Decimal(0)))
+        else feature_access(held, key, at=seen.at, quantity=quantity)
     )
     _note("canAccess", seen, verdict, feature=key)
     return verdict, answers.feature(verdict, key, seen)
 
 
 def _quota_answer(seen: Seen, name: str, check: QuotaCheck) -> dict[str, object]:
-    quantity = Decimal(1) if check.estimatedQuantity is None else check.estimatedQuantity
+    quantity = _quantity("estimatedQuantity", check.estimatedQuantity, absent=1)
     held = seen.held.get(name)
     verdict = (
         blind(seen.fallback)
         if held is None
-        else quota_check(
-            held, check.metricName or None, at=seen.at, quantity=max(quantity, Decimal(0))
-        )
+        else quota_check(held, check.metricName or None, at=seen.at, quantity=quantity)
     )
     _note("quota", seen, verdict, metric=check.metricName)
     return answers.quota(verdict, seen)
@@ -205,6 +205,18 @@ def _names(names: Iterable[str | None]) -> list[str]:
     if len(given) != len(list(names)):
         raise Refused.naming("customerId", "REQUIRED", "say whose access is asked for")
     return given
+
+
+def _quantity(field: str, value: Decimal | None, *, absent: int) -> Decimal:
+    """As large and as fine as a quantity of usage may be."""
+    if value is None:
+        return Decimal(absent)
+    if value.is_finite() and value.adjusted() < QUANTITY_DIGITS and value >= 0:
+        exponent = value.as_tuple().exponent
+        if isinstance(exponent, int) and exponent >= -QUANTITY_PLACES:
+            return value
+    reason = f"not negative, {QUANTITY_DIGITS} digits before and {QUANTITY_PLACES} after the point"
+    raise Refused.naming(field, "INVALID", reason)
 
 
 def _checks(checks: list[Any]) -> list[Any]:

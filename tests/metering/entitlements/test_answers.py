@@ -216,7 +216,18 @@ def test_a_batch_answers_each_check_in_order(gateway, seller, plan):
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [("", 400), ("{", 400), ("[]", 422), ("{}", 422), ('{"customerId":"a"}', 422)],
+    [
+        ("", 400),
+        ("{", 400),
+        ("[]", 422),
+        ("{}", 422),
+        ('{"customerId":"a"}', 422),
+        ('{"customerId":"a","featureKey":"b","quantity":"NaN"}', 422),
+        ('{"customerId":"a","featureKey":"b","quantity":1e999999}', 422),
+        ('{"customerId":"a","featureKey":"b","quantity":1e-13}', 422),
+        ('{"customerId":"a","featureKey":"b","quantity":-1}', 422),
+        ('{"customerId":"\\ud800","featureKey":"b"}', 400),
+    ],
 )
 def test_what_is_no_check_is_refused(seller, client, body, status):
     answer = client.post(
