@@ -25,7 +25,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class LevelInFile(_Strict):
+class LevelInFile(_Strict, frozen=True):
     """One level; `notify` and `action` are what endpoints and gateways do in any case."""
 
     threshold: Number | None = None
@@ -34,13 +34,13 @@ class LevelInFile(_Strict):
     action: str = ""
 
 
-class ActionsInFile(_Strict):
+class ActionsInFile(_Strict, frozen=True):
     level_1: LevelInFile | None = None
     level_2: LevelInFile | None = None
     level_3: LevelInFile | None = None
 
 
-class GuardInFile(_Strict):
+class GuardInFile(_Strict, frozen=True):
     """One guard; plans and customers by name and external id."""
 
     id: str
@@ -60,7 +60,7 @@ class GuardInFile(_Strict):
     floors: dict[str, Number] = {}
 
 
-class GuardFile(_Strict):
+class GuardFile(_Strict, frozen=True):
     guards: list[GuardInFile]
 
 
