@@ -4,14 +4,14 @@ Events are taken by their ids. An id is safe to pass only when every transaction
 events when it was drawn is over: until then one of them may still bring a lower one.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import connection, transaction
 
 IDS_PER_PAGE = 500_000  # a second of one processor, most of it to group them
 MOST_PAGES = 60  # per call, so that a task ends before it is ended
-HOURS_KEPT = timedelta(days=100)  # the longest baseline is 60 days
-DAYS_KEPT = timedelta(days=800)
+HOURS_KEPT = 100  # days; the longest baseline is 60
+DAYS_KEPT = 800
 
 # Of this database alone, and whoever only reads is not among them.
 _WRITERS = """
@@ -87,12 +87,13 @@ _SUM = f"""
 _FORGET_HOURS = """
     DELETE FROM hourly_usage h USING tenants t
     WHERE t.id = h.tenant_id
-      AND h.hour < coalesce(t.clock_frozen_at, %s + t.clock_offset) - %s
+      AND h.hour < coalesce(t.clock_frozen_at, %s + t.clock_offset) - make_interval(days => %s)
 """
 _FORGET_DAYS = """
     DELETE FROM daily_usage d USING tenants t
     WHERE t.id = d.tenant_id
-      AND d.day < (coalesce(t.clock_frozen_at, %s + t.clock_offset) - %s)::date
+      AND d.day < (coalesce(t.clock_frozen_at, %s + t.clock_offset)
+                   - make_interval(days => %s))::date
 """
 
 
