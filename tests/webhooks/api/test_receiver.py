@@ -6,6 +6,7 @@ import lz4.frame
 import pytest
 from django.utils import timezone
 
+from aforo import valkey
 from metering.models import DeadLetter, InboxBatch, UsageEvent
 from tests.factories import TenantFactory, WebhookSourceFactory
 from tests.metering.events import codes, outcomes
@@ -71,6 +72,18 @@ def test_a_repeat_is_dropped_from_memory_and_without_it_by_the_ledger(sender, se
     assert len(asked_for) == 2
     assert verdicts() == ["ACCEPTED", "ACCEPTED", "DUPLICATE"]
     assert UsageEvent.objects.count() == 1
+
+
+def test_what_counted_is_remembered_for_72_hours_and_what_was_parked_is_not(sender):
+    counted, parked = PAYLOAD, {"who": "cust_1"}
+    for payload in (counted, parked):
+        sender.push(payload)
+    map_all()
+    again = [sender.push(payload).json()["verdict"] for payload in (counted, parked)]
+
+    assert again == ["DUPLICATE", "RECEIVED"]
+    (name,) = valkey.client().scan_iter(f"webhook:{sender.source.pk}:*")
+    assert 72 * 3600 - 60 < valkey.client().ttl(name) <= 72 * 3600
 
 
 def test_the_same_id_with_other_content_is_a_conflict_to_be_seen(sender, seller):
