@@ -16,7 +16,7 @@ from webhooks.outbound.recording import record
 from webhooks.outbound.sending import Outcome, Sender
 
 AT_ONCE = 500  # attempts under way; each is a connection and a few kilobytes
-LONGEST_SECONDS = 50  # then another task goes on: no task holds a worker for good
+LONGEST_SECONDS = 5  # then another task goes on: drains that wait come first
 _GLANCE = 0.2  # seconds between looks for what is new while all attempts under way hang
 _ALONE = 7_305_241_003  # an advisory lock: one carrier at a time, so that one worker is busy
 Now = Callable[[], datetime]
