@@ -25,6 +25,7 @@ _CLAIM = """
         WHERE e.is_active
           AND (e.claim_id IS NULL OR e.claimed_until < %(now)s)
           AND (e.resting_until IS NULL OR e.resting_until <= %(now)s)
+          AND (e.failures = 0 OR NOT %(only_healthy)s)
           AND EXISTS (
               SELECT FROM outbound_deliveries d
               WHERE d.endpoint_id = e.id AND d.state = 'PENDING' AND d.next_attempt_at <= %(now)s)
@@ -69,10 +70,19 @@ class Claim:
 
 
 @transaction.atomic
-def claim(*, limit: int, now: datetime) -> list[Claim]:
-    """Claim the next delivery of up to `limit` endpoints that nothing is being sent to."""
+def claim(*, limit: int, now: datetime, only_healthy: bool = False) -> list[Claim]:
+    """Claim the next delivery of up to `limit` endpoints that nothing is being sent to.
+
+    `only_healthy`: of those that took what they were sent last.
+    """
     claim_id = new_id()
-    values: dict[str, Any] = {"now": now, "limit": limit, "claim": claim_id, "until": now + LEASE}
+    values: dict[str, Any] = {
+        "now": now,
+        "limit": limit,
+        "claim": claim_id,
+        "until": now + LEASE,
+        "only_healthy": only_healthy,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         ids = [delivery_id for (delivery_id,) in cursor.fetchall()]

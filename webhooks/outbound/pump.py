@@ -65,18 +65,25 @@ def carry_out(*, now: Now, seconds: int = LONGEST_SECONDS) -> Carried:
 
 
 def _carry_all(carried: Carried, end: float, now: Now) -> None:
-    """Rounds of: new messages, free endpoints, finished attempts. Only this thread has rows."""
+    """Rounds of: new messages, free endpoints, finished attempts. Only this thread has rows.
+
+    When time is up, healthy endpoints are served on until the others' attempts have ended.
+    """
     under_way: set[Future[Outcome]] = set()
+    last: set[Future[Outcome]] | None = None  # what was under way when time was up
     with Sender(now=now) as sender:
         while True:
-            is_late = time.monotonic() > end
-            messages = 0 if is_late else carry_page(now=now())
+            if last is None and time.monotonic() > end:
+                last = set(under_way)
+            last = None if last is None else last & under_way
+            is_over = last is not None and not last
+            messages = 0 if is_over else carry_page(now=now())
             carried.messages += messages
-            if not is_late and len(under_way) < AT_ONCE:
-                claims = claim(limit=AT_ONCE - len(under_way), now=now())
-                under_way |= {sender.send(one) for one in claims}
+            room = 0 if is_over else AT_ONCE - len(under_way)
+            claims = claim(limit=room, now=now(), only_healthy=last is not None) if room else []
+            under_way |= {sender.send(one) for one in claims}
             if not under_way and not messages:
-                carried.is_done = not is_late
+                carried.is_done = last is None
                 return
             done, under_way = wait(under_way, timeout=_GLANCE, return_when=FIRST_COMPLETED)
             if done:
