@@ -85,6 +85,8 @@ class Condition:
             raise InvalidCondition(position, f"a path is given, in at most {_LONGEST} characters")
         if operator in NUMBERS and _number(value) is None:
             raise InvalidCondition(position, f"{value!r} is no number")
+        if {"|", "&"} & set(path):  # the parser is giving these up
+            raise InvalidCondition(position, "a path has neither | nor &")
         try:
             compiled(path)
         except JSONPathError as error:

@@ -57,6 +57,7 @@ def test_conditions(path, operator, value, holds):
     "said",
     [
         {"path": "$.[", "operator": "EXISTS"},
+        {"path": "$.a | $.b", "operator": "EXISTS"},
         {"path": "", "operator": "EXISTS"},
         {"path": "$.n", "operator": "LIKE", "value": "1"},
         {"path": "$.n", "operator": "GREATER", "value": "many"},
