@@ -10,6 +10,8 @@ from tests.factories import (
     ContractFactory,
     CouponRedemptionFactory,
     CustomerAliasFactory,
+    FeatureFactory,
+    PlanFeatureFactory,
     ProductFactory,
     RatePlanVersionFactory,
     SubscriptionFactory,
@@ -18,7 +20,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 WITH_IDS = [pattern for pattern in urlpatterns if "<uuid:" in str(pattern.pattern)]
-VERBS = ("get", "post", "patch", "delete")
+VERBS = ("get", "post", "put", "patch", "delete")
 
 
 @pytest.fixture
@@ -30,6 +32,8 @@ def ids():
         "products": ProductFactory(tenant=tenant).id,
         "metrics": BillableUnitFactory(tenant=tenant).id,
         "rateplans": RatePlanVersionFactory(tenant=tenant).rate_plan_id,
+        "rate-plans": PlanFeatureFactory(tenant=tenant).rate_plan_id,
+        "features": FeatureFactory(tenant=tenant).id,
         "offerings": subscription.offering_id,
         "billing-entities": subscription.billing_entity_id,
         "customers": subscription.customer_id,

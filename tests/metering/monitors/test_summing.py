@@ -101,6 +101,7 @@ def test_an_event_that_is_taken_back_leaves_its_hour(seller):
 
 
 def test_pages_are_passed_one_after_the_other(seller, monkeypatch):
+    sum_usage()  # what was drawn from the sequence before
     monkeypatch.setattr(summing, "IDS_PER_PAGE", 2)
     seller.count(*(event(number) for number in range(5)))
     sum_usage()
