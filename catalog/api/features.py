@@ -43,7 +43,9 @@ class NewFeature(FeatureEdits):
 
 class FeatureSerializer(WireModelSerializer):
     metric_id = serializers.UUIDField(source="unit_id", read_only=True, allow_null=True)
-    metric_name = serializers.CharField(source="unit.name", read_only=True, default=None)
+    metric_name = serializers.CharField(
+        source="unit.name", read_only=True, default=None, allow_null=True
+    )
 
     class Meta:
         model = Feature

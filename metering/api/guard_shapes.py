@@ -57,10 +57,19 @@ class NewGuard(GuardEdits):
 
 
 class GuardSerializer(WireModelSerializer):
-    metric_name = serializers.CharField(source="unit.name", default=None, read_only=True)
+    metric_name = serializers.CharField(
+        source="unit.name", default=None, read_only=True, allow_null=True
+    )
     plan_id = serializers.UUIDField(source="rate_plan_id", read_only=True, allow_null=True)
     customer_id = serializers.CharField(
-        source="customer.external_id", default=None, read_only=True, help_text="externalId"
+        source="customer.external_id",
+        default=None,
+        read_only=True,
+        allow_null=True,
+        help_text="externalId",
+    )
+    cohort = serializers.ChoiceField(
+        MarginGuard.Cohort.choices, read_only=True, allow_blank=True, help_text="empty: none"
     )
     warn_below = ExactField(read_only=True)
     throttle_below = ExactField(read_only=True)

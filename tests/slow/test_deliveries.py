@@ -68,7 +68,8 @@ def test_what_was_published_arrives_whenever_the_worker_is_killed(receiver, monk
         with httpx.Client(base_url=f"{stack.url}/api/v1/", headers=headers, timeout=30) as client:
 
             def made(path: str) -> dict:
-                asked = {"url": f"http://127.0.0.1:{receiver.server_port}/{path}"}
+                url = f"http://127.0.0.1:{receiver.server_port}/{path}"
+                asked = {"url": url, "facts": ["webhook_endpoint.test"]}  # and no seeded invoice
                 return client.post("webhook-endpoints", json=asked).raise_for_status().json()
 
             def test(endpoint: dict) -> None:

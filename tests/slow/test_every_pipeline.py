@@ -7,7 +7,7 @@ from tests.billing import small_world_plays as plays
 from tests.billing import small_worlds
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db]
-many = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @many

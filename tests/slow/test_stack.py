@@ -150,6 +150,8 @@ def test_a_stopped_stack_leaves_nothing_running_and_the_next_one_finds_what_it_k
 ):
     """In a folder whose name is too long for sockets."""
     home = folder / ("x" * 150)
+    home.mkdir(mode=0o711)
+    give_migrated_cluster(home)
     first = start_stack(data_dir=home)
     everything = descendants(os.getpid())
     assert {first.pid_of(part) for part in PARTS} <= everything

@@ -158,4 +158,4 @@ class WebhookFacts(TenantAPIView):
 
     def get(self, request: Request) -> Response:
         """Every kind of fact, with when it is told and the JSON Schema of its payload."""
-        return Response(WebhookFactsSerializer({"content": list(facts().values())}).data)
+        return entity_response(WebhookFactsSerializer({"content": list(facts().values())}).data)

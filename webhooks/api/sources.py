@@ -92,6 +92,7 @@ class NewWebhookSecret(WireSerializer):
 class WebhookSourceSerializer(WireModelSerializer):
     address = serializers.SerializerMethodField(help_text="what to tell the provider")
     mappings = serializers.SerializerMethodField()
+    public_address = serializers.CharField(read_only=True, help_text="empty: as we see it")
 
     class Meta:
         model = WebhookSource
