@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from aforo.errors import Conflict, Refused
 from aforo.tenancy.services import audit
@@ -49,14 +50,21 @@ def refresh_invoice(*, invoice: Invoice, actor: Actor, now: datetime, reason: st
 def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
     rows = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
     parts = list(in_part_order(rows.select_related("period")))
-    owners = {part.subscription_id for part in parts if part.subscription_id is not None}
-    lock_for_billing(whole.tenant_id, owners)  # of all parts at once, in one order
+    _lock(whole)
     taken_back = [(part, _take_back(part, now=now)) for part in reversed(parts)]
     for part, old in reversed(taken_back):
         _draft_again(part, old, now=now)
     for name, value in sums_of(list(in_part_order(rows.all()))).items():
         setattr(whole, name, value)
     whole.save()
+
+
+def _lock(invoice: Invoice) -> None:
+    """Wait for whoever bills the same: the subscriptions of all parts at once, in one order."""
+    rows = Invoice.objects.for_tenant(invoice.tenant_id).filter(
+        Q(pk=invoice.pk) | Q(part_of=invoice), subscription__isnull=False
+    )
+    lock_for_billing(invoice.tenant_id, set(rows.values_list("subscription_id", flat=True)))
 
 
 def _redraft(draft: Invoice, *, now: datetime) -> None:
@@ -93,6 +101,7 @@ def regenerate_invoice(
     require_whole(locked)
     if locked.status != Status.VOID:
         raise Conflict(f"invoice {locked} is {locked.status}, not void", code="INVOICE_NOT_VOID")
+    _lock(locked)  # before anything is looked at that a run beside this may change
     made = Invoice.objects.for_tenant(locked.tenant_id).filter(replaces=locked)
     later: Invoice | None = made.order_by("created_at", "pk").last()
     if later is not None and later.status != Status.VOID:

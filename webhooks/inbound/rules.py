@@ -125,7 +125,7 @@ def moment(value: object | None) -> object | None:
     if isinstance(value, str) and _MAIL_TIME.match(value):
         try:
             return parsedate_to_datetime(value).astimezone(UTC).isoformat()
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter beyond the year 9999
             return value
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return value

@@ -16,13 +16,14 @@ _OLD_DELIVERIES = """
     WHERE finished_at < %s AND state <> 'PENDING' LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # Ids rise with everybody's time, which the clock of a sandbox does not.
-_MESSAGES = """
-    DELETE FROM outbox_messages WHERE id IN (
-        SELECT m.id FROM outbox_messages m
-        WHERE m.carried_at < %s
-          AND NOT EXISTS (SELECT FROM outbound_deliveries d WHERE d.message_id = m.id)
-        LIMIT %s FOR UPDATE SKIP LOCKED)
+_OLD_MESSAGES = """
+    SELECT m.id FROM outbox_messages m
+    WHERE m.carried_at < %s
+      AND NOT EXISTS (SELECT FROM outbound_deliveries d WHERE d.message_id = m.id)
+    LIMIT %s FOR UPDATE SKIP LOCKED
 """
+_FIRINGS = "UPDATE alert_firings SET message_id = NULL WHERE message_id = ANY(%s)"
+_MESSAGES = "DELETE FROM outbox_messages WHERE id = ANY(%s)"
 
 
 def forget_deliveries(*, now: datetime) -> int:
@@ -40,8 +41,11 @@ def forget_deliveries(*, now: datetime) -> int:
 def _forget_page(before: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_OLD_DELIVERIES, (before, PAGE))
-        ids = [delivery_id for (delivery_id,) in cursor.fetchall()]
-        cursor.execute(_ATTEMPTS, (ids,))
-        cursor.execute(_DELIVERIES, (ids,))
-        cursor.execute(_MESSAGES, (before, PAGE))
-        return len(ids) + int(cursor.rowcount)
+        deliveries = [delivery_id for (delivery_id,) in cursor.fetchall()]
+        cursor.execute(_ATTEMPTS, (deliveries,))
+        cursor.execute(_DELIVERIES, (deliveries,))
+        cursor.execute(_OLD_MESSAGES, (before, PAGE))
+        messages = [message_id for (message_id,) in cursor.fetchall()]
+        cursor.execute(_FIRINGS, (messages,))
+        cursor.execute(_MESSAGES, (messages,))
+        return len(deliveries) + len(messages)

@@ -10,11 +10,14 @@ from aforo.errors import Conflict
 from billing.invariants import broken_truths
 from billing.models import CouponUse, Invoice
 from billing.services.invoices import bill_periods
+from billing.services.regenerating import regenerate_invoice
 from billing.services.voiding import void_invoice
+from catalog.models import SubscriptionPeriod
 from tests.billing.build import APRIL, bill_run, tenant_entity
 from tests.billing.services.test_openings import ACTOR, MAY, bill, fees
 from tests.factories import (
     MONTH_START,
+    ContractFactory,
     CouponFactory,
     CouponRedemptionFactory,
     CustomerFactory,
@@ -122,3 +125,28 @@ def test_eight_runs_at_once_spend_a_coupon_for_one_invoice_once(count):
     assert in_threads(8, work) == [1] * 8
     assert CouponUse.objects.count() == 1
     assert broken_truths(tenant_id=tenant.id, full=True) == {}
+
+
+def test_who_regenerates_waits_for_a_run_that_bills_what_comes_after():
+    """Or the minimum of a term is asked for by the last invoice and by the one made again."""
+    march, april = with_fees(months=2)
+    agreed = ContractFactory(
+        tenant=march.tenant,
+        customer=march.subscription.customer,
+        start_at=MONTH_START,
+        end_at=MAY,
+        minimum_spend=100,
+        phases=[{}],
+        agreed=True,
+    )
+    SubscriptionPeriod.objects.update(contract_phase=agreed.phases.get())
+    (first,) = bill([march], now=APRIL)
+    void_invoice(invoice=first, reason="wrong", actor=ACTOR, now=APRIL)
+
+    said = meanwhile(
+        lambda: bill([april], now=MAY),
+        lambda: regenerate_invoice(invoice=first, actor=ACTOR, now=MAY, finalize=True),
+    )
+
+    assert said == "INVOICE_BUILT_UPON"
+    assert [str(one.total) for one in Invoice.objects.exclude(status="VOID")] == ["100.0000"]

@@ -3,8 +3,13 @@
 from datetime import timedelta
 
 from aforo.outbox.models import OutboxMessage
-from tests.factories import NOW, OutboundDeliveryFactory, OutboxMessageFactory
-from webhooks.models import DeliveryAttempt, OutboundDelivery
+from tests.factories import (
+    NOW,
+    AlertRuleFactory,
+    OutboundDeliveryFactory,
+    OutboxMessageFactory,
+)
+from webhooks.models import AlertFiring, DeliveryAttempt, OutboundDelivery
 from webhooks.outbound.keeping import forget_deliveries
 
 DAY = timedelta(days=1)
@@ -15,7 +20,14 @@ def test_what_finished_long_ago_is_forgotten(tenant, settings):
     old = OutboundDeliveryFactory(tenant=tenant, state="DELIVERED", finished_at=NOW)
     about = {"number": 1, "started_at": NOW, "milliseconds": 1, "status": 200}
     DeliveryAttempt.objects.create(tenant=tenant, delivery=old, **about)
-    OutboxMessageFactory(tenant=tenant, carried_at=NOW)  # nobody was told
+    told = OutboxMessageFactory(tenant=tenant, carried_at=NOW)  # and nobody listened
+    firing = AlertFiring.objects.create(
+        tenant=tenant,
+        rule=AlertRuleFactory(tenant=tenant),
+        message=told,
+        fired_at=NOW,
+        quiet_until=NOW,
+    )
     young = OutboundDeliveryFactory(tenant=tenant, state="FAILED", finished_at=NOW + 2 * DAY)
     waits = OutboundDeliveryFactory(tenant=tenant)
 
@@ -23,5 +35,7 @@ def test_what_finished_long_ago_is_forgotten(tenant, settings):
     assert set(OutboundDelivery.objects.all()) == {young, waits}
     assert set(OutboxMessage.objects.all()) == {young.message, waits.message}
     assert not DeliveryAttempt.objects.exists()
+    firing.refresh_from_db()
+    assert firing.message is None
     settings.KEEP_DELIVERIES_DAYS = 0
     assert forget_deliveries(now=NOW + 99 * DAY) == 0
