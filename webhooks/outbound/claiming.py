@@ -18,29 +18,25 @@ SECONDS = 10  # for one attempt, from looking up the name to the end of the answ
 LEASE = timedelta(seconds=SECONDS + 5)  # a claim of a killed worker is void after that
 
 # An endpoint that waited longest comes first. `FOR UPDATE ... SKIP LOCKED` keeps two carriers from
-# claiming the same one; of the deliveries about one subject only the first may go.
+# claiming the same one; of the deliveries about one subject only the first may go. An endpoint
+# all of whose due deliveries wait for their subjects takes nobody's place.
 _CLAIM = """
-    WITH free AS (
-        SELECT e.id FROM webhook_endpoints e
-        WHERE e.is_active
-          AND (e.claim_id IS NULL OR e.claimed_until < %(now)s)
-          AND (e.resting_until IS NULL OR e.resting_until <= %(now)s)
-          AND (e.failures = 0 OR NOT %(only_healthy)s)
-          AND EXISTS (
-              SELECT FROM outbound_deliveries d
-              WHERE d.endpoint_id = e.id AND d.state = 'PENDING' AND d.next_attempt_at <= %(now)s)
-        ORDER BY e.claimed_until NULLS FIRST, e.id
-        LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    ), heads AS (
-        SELECT free.id AS endpoint_id, head.id AS delivery_id
-        FROM free CROSS JOIN LATERAL (
+    WITH heads AS (
+        SELECT e.id AS endpoint_id, head.id AS delivery_id
+        FROM webhook_endpoints e CROSS JOIN LATERAL (
             SELECT d.id FROM outbound_deliveries d
-            WHERE d.endpoint_id = free.id AND d.state = 'PENDING' AND d.next_attempt_at <= %(now)s
+            WHERE d.endpoint_id = e.id AND d.state = 'PENDING' AND d.next_attempt_at <= %(now)s
               AND (d.subject = '' OR NOT EXISTS (
                   SELECT FROM outbound_deliveries earlier
                   WHERE earlier.endpoint_id = d.endpoint_id AND earlier.subject = d.subject
                     AND earlier.state = 'PENDING' AND earlier.message_id < d.message_id))
             ORDER BY d.next_attempt_at, d.message_id LIMIT 1) AS head
+        WHERE e.is_active
+          AND (e.claim_id IS NULL OR e.claimed_until < %(now)s)
+          AND (e.resting_until IS NULL OR e.resting_until <= %(now)s)
+          AND (e.failures = 0 OR NOT %(only_healthy)s)
+        ORDER BY e.claimed_until NULLS FIRST, e.id
+        LIMIT %(limit)s FOR UPDATE OF e SKIP LOCKED
     )
     UPDATE webhook_endpoints e SET claim_id = %(claim)s, claimed_until = %(until)s
     FROM heads WHERE e.id = heads.endpoint_id

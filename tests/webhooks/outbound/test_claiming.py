@@ -51,6 +51,21 @@ def test_what_comes_later_for_a_subject_waits_for_what_failed(endpoint, tell):
     assert [next_ones(later) for _ in range(3)] == [[0], [1], []]
 
 
+def test_an_endpoint_that_can_be_sent_nothing_takes_nobodys_place(endpoint, tell):
+    for number, subject in enumerate(["a", "a"]):
+        tell(number, subject=subject)
+    carry_page(now=NOW)
+    waits = OutboundDelivery.objects.filter(message__payload__threshold=0)
+    waits.update(next_attempt_at=NOW + timedelta(hours=1))  # and what is due waits for its subject
+    other = WebhookEndpointFactory(tenant=endpoint.tenant)
+    tell(7)
+    carry_page(now=NOW)
+    OutboundDelivery.objects.filter(endpoint=endpoint, message__payload__threshold=7).delete()
+
+    (claimed,) = claim(limit=1, now=NOW)
+    assert (claimed.endpoint_id, claimed.message.payload["threshold"]) == (other.pk, 7)
+
+
 def test_nothing_is_sent_to_endpoints_that_rest_or_are_off(endpoint, tell):
     tell()
     carry_page(now=NOW)
