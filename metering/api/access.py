@@ -19,7 +19,7 @@ from aforo.api.problems import problem_members
 from aforo.errors import AforoError, NotFound, Refused, Unauthenticated, Unreadable
 from metering.entitlements import answers, looking
 from metering.entitlements.decisions import Verdict, blind, feature_access, quota_check
-from metering.entitlements.looking import Seen
+from metering.entitlements.reading import Seen
 from metering.ingest.gates import QUANTITY_DIGITS, QUANTITY_PLACES
 
 MOST_CHECKS = 100

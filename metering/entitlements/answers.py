@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from metering.entitlements.decisions import Verdict
-from metering.entitlements.looking import Seen
+from metering.entitlements.reading import Seen
 from metering.entitlements.standing import Granted
 from metering.entitlements.state import MarginState
 

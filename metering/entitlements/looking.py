@@ -5,8 +5,7 @@ Without Redis the key is looked up in PostgreSQL, and nothing is known of anybod
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -22,11 +21,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from aforo.errors import Forbidden, NotFound, Unauthenticated
+from aforo.tenancy.key_entries import REVOKED, entry_of
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.selectors import is_called
-from aforo.tenancy.services.keys import REVOKED, entry_of
 from catalog import aliases
-from metering.entitlements.decisions import Held
+from metering.entitlements import reading
+from metering.entitlements.reading import Asking, Seen
 
 ENTRY_SECONDS = 300  # an entry's settings are read again after these; revoking needs no waiting
 REDIS_SECONDS = 0.05  # gateways wait no longer for an answer
@@ -38,49 +38,9 @@ _KEY = """
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
 _TENANT = "SELECT id, slug, access_fallback FROM tenants WHERE slug = %s OR id::text = %s"
-# The entry of a key, the settings of a tenant, and per customer (external id, digest of the name)
-# the hash; a name that is no external id may be another name of a customer.
-_LOOK = """
-local entry = KEYS[1] ~= '' and redis.call('GET', KEYS[1])
-local tenant = ARGV[1]
-if tenant == '' then return {entry} end
-local of = 'access-tenant:' .. tenant
-local known = redis.call('HMGET', of, 'fallback', 'frozen', 'offset', 'whole')
-local found = {entry, known}
-for i = 2, #ARGV, 2 do
-  local prefix = 'access:' .. tenant .. ':'
-  local hash = redis.call('HGETALL', prefix .. ARGV[i])
-  if #hash == 0 then
-    local customer = redis.call('HGET', 'access-names:' .. tenant, ARGV[i + 1])
-    if customer then hash = redis.call('HGETALL', prefix .. customer) end
-  end
-  found[#found + 1] = hash
-end
-return found
-"""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """Whose key asks, or which tenant is named where no key is needed."""
-
-    tenant_id: UUID
-    slug: str
-    key_id: UUID | None = None
-    fallback: str = "OPEN"
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one look has found: `held` by the names that were asked for, absent while blind."""
-
-    asking: Asking
-    at: float
-    fallback: str
-    held: Mapping[str, Held] = field(default_factory=dict)
 
 
 class _Memory:
@@ -137,18 +97,7 @@ def by_tenant(name: str, names: Sequence[str]) -> Seen:
 
 
 def _seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str]) -> Seen:
-    now = time.time()
-    if not told:
-        return Seen(asking, now, asking.fallback)
-    fallback, frozen, offset, whole = told[1]
-    fallback = fallback.decode() if fallback else asking.fallback
-    at = float(frozen) if frozen else now + float(offset or 0)
-    held = {}
-    for name, flat in zip(names, told[2:], strict=True):
-        found = Held(dict(zip(flat[::2], flat[1::2], strict=True)))
-        if whole or found.standing is not None:
-            held[name] = found
-    return Seen(asking, at, fallback, held)
+    return reading.seen(asking, told, names, now=time.time())
 
 
 def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[Any] | None:
@@ -232,7 +181,7 @@ class _Line(threading.local):
             retry=Retry(NoBackoff(), 1),
             single_connection_client=True,
         )
-        self.script = self.client.register_script(_LOOK)
+        self.script = self.client.register_script(reading.LOOK)
 
 
 @cache

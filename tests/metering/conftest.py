@@ -9,8 +9,8 @@ from django.db.models import F
 from django.test import Client, override_settings
 
 from aforo import valkey
+from aforo.tenancy.key_entries import entry_of
 from aforo.tenancy.models import Tenant
-from aforo.tenancy.services.keys import entry_of
 from catalog.models import RatePlanVersion
 from metering.entitlements import looking
 from metering.ingest import enrichment, known, wake

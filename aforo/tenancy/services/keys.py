@@ -9,13 +9,13 @@ from redis.exceptions import RedisError
 from aforo import valkey
 from aforo.errors import Forbidden, Refused, Unavailable
 from aforo.tenancy import plaintext
+from aforo.tenancy.key_entries import REVOKED, entry_of
 from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.models.members import Role
 from aforo.tenancy.roles import may_grant
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
-REVOKED = b"revoked"
 REVOKED_SECONDS = 3600  # longer than a door may take between reading a key and remembering it
 # What no sender is: doors, files and decisions of our own.
 RESERVED_SOURCES = frozenset({"WEBHOOK", "FILE", "REPLAY", "SESSION", "AMEND", "VOID", "TEST"})
@@ -114,11 +114,6 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime, reason: str = "") ->
         )
     transaction.on_commit(partial(_forget_key, bytes(locked.digest)))
     return locked
-
-
-def entry_of(digest: bytes) -> str:
-    """The name of the Redis entry by which fast doors know a key."""
-    return f"key:{digest.hex()}"
 
 
 def _forget_key(digest: bytes) -> None:

@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 
 from aforo import valkey
+from aforo.tenancy.key_entries import REVOKED, entry_of
 from aforo.tenancy.models import ApiKey, AuditEntry
 from aforo.tenancy.plaintext import digest_of
-from aforo.tenancy.services.keys import REVOKED, entry_of
 from tests.clients import client_with, operator_client
 from tests.factories import ApiKeyFactory, OperatorKeyFactory, SandboxFactory, TenantFactory
 
