@@ -173,8 +173,11 @@ class MarginState(TenantOwned):
     revenue = ExactDecimalField(default=0)
     cost = ExactDecimalField(default=0)
     percent = ExactDecimalField(null=True, help_text="null: there is no revenue")
+    threshold = ExactDecimalField(
+        null=True, help_text="the percentage that the margin has fallen below; null: none"
+    )
     since = models.DateTimeField(help_text="when the level changed last")
-    judged_at = models.DateTimeField()
+    judged_at = models.DateTimeField(help_text="when these numbers were found")
 
     class Meta:
         db_table = "margin_states"

@@ -10,11 +10,11 @@ from uuid import UUID
 from aforo.money import ZERO, plain
 from aforo.outbox.services import publish_many
 from catalog.models import Customer
+from metering.margin.answers import enforced, message_of
 from metering.margin.arithmetic import Level, Margin, Thresholds
 from metering.margin.judging import RELEASED, Judged
 from metering.models import AlertKind, GuardDecision, MarginGuard, MarginState, Severity
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
-from metering.services.margin_answers import enforced, message_of
 
 RECOVERED = "margin.recovered"
 
@@ -70,6 +70,18 @@ class Crossing:
     def is_change(self) -> bool:
         return self.before != self.after
 
+    def says_what(self, row: MarginState) -> bool:
+        """Whether the row holds all of this already."""
+        margin, verdict = self.judged.margin, self.judged.verdict
+        return (row.level, row.reason, row.currency, row.revenue, row.cost, row.threshold) == (
+            verdict.level.value,
+            verdict.reason.value,
+            self.judged.currency,
+            margin.revenue,
+            margin.cost,
+            self.judged.threshold,
+        )
+
     def stored(self, tenant_id: UUID, row: MarginState | None, *, now: datetime) -> MarginState:
         """The row of where it stands now."""
         if row is None:
@@ -78,6 +90,7 @@ class Crossing:
         row.currency, row.judged_at = self.judged.currency, now
         margin = self.judged.margin
         row.revenue, row.cost, row.percent = margin.revenue, margin.cost, margin.percent
+        row.threshold = self.judged.threshold
         if self.is_change:
             row.since = now
         return row

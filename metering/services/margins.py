@@ -1,11 +1,12 @@
 """Judging margins: each crossing of a level told once, in force when it has committed."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.db import connection, transaction
 from redis.exceptions import RedisError
@@ -14,17 +15,28 @@ from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from catalog.models import Customer
 from metering.entitlements import state
-from metering.entitlements.state import Version
+from metering.entitlements.state import Field, Version
 from metering.margin import nudges
+from metering.margin.answers import UNHELD, answers_of, stored_answers
 from metering.margin.judging import Judged, Known, Pair, judge
 from metering.margin.slices import current_slices
 from metering.models import GuardCount, MarginGuard, MarginState
 from metering.selectors.guards import guarded_tenants, guards_in_force, stored_rule, tags_of
-from metering.services.margin_answers import answers_of
 from metering.services.margin_crossings import Crossing, tell
 
 log = structlog.get_logger(__name__)
 STATES_AT_A_TIME = 500  # customers per round trip
+_KEPT = (
+    "level",
+    "reason",
+    "currency",
+    "revenue",
+    "cost",
+    "percent",
+    "threshold",
+    "since",
+    "judged_at",
+)
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('margins:' || %s::text, 0))"
 _COUNT = """
     INSERT INTO guard_counts (id, tenant_id, guard_id, day, plain)
@@ -88,7 +100,8 @@ def _settled(
 ) -> list[Crossing]:
     """Keep where everybody stands who is or was held; those whose level has changed.
 
-    Whoever was never held has no row: most customers, and no statement, each time.
+    Whoever was never held has no row: most customers, and no statement, each time. A row whose
+    numbers stand is not written.
     """
     crossings: list[Crossing] = []
     new: list[MarginState] = []
@@ -100,7 +113,7 @@ def _settled(
         crossing = Crossing.of(guards[pair[0]], pair[1], row, one)
         if crossing.is_change:
             crossings.append(crossing)
-        elif row is not None and one.level.rank == 0:
+        elif row is not None and crossing.says_what(row):
             continue
         (new if row is None else changed).append(crossing.stored(tenant_id, row, now=now))
     for pair, row in before.items():
@@ -109,8 +122,7 @@ def _settled(
             crossings.append(crossing)
             changed.append(crossing.stored(tenant_id, row, now=now))
     MarginState.objects.bulk_create(new)
-    fields = ("level", "reason", "currency", "revenue", "cost", "percent", "since", "judged_at")
-    MarginState.objects.bulk_update(changed, fields, batch_size=1000)  # any tenant: its own rows
+    MarginState.objects.bulk_update(changed, _KEPT, batch_size=1000)  # any tenant: its own rows
     return crossings
 
 
@@ -151,7 +163,30 @@ def _put(tenant_id: UUID, answers: Mapping[str, state.MarginState], version: Ver
     names = sorted(answers)
     try:
         for start in range(0, len(names), STATES_AT_A_TIME):
-            page = names[start : start + STATES_AT_A_TIME]
-            state.put_margin(tenant_id, {name: answers[name] for name in page}, version=version)
+            page = {name: answers[name] for name in names[start : start + STATES_AT_A_TIME]}
+            refused = state.put_margin(tenant_id, page, version=version)
+            if refused:
+                _insist(tenant_id, refused, page)
     except RedisError as error:
         log.warning("margins_not_published", tenant=str(tenant_id), error=str(error))  # Beat does
+
+
+def _insist(
+    tenant_id: UUID, refused: Sequence[state.Refusal], answers: Mapping[str, state.MarginState]
+) -> None:
+    """Read again: a later look may have been faster, or PostgreSQL began anew with an older start.
+
+    What it knows now takes the place of the versions found, unless they change meanwhile.
+    """
+    version = state.reading()
+    stored = stored_answers(tenant_id, {one.customer for one in refused})
+    fields = {}
+    for one in refused:
+        answer = stored.get(one.customer)
+        if answer is None:  # never held: it may pass, whatever was found then
+            said = answers[one.customer]
+            answer = said if said.level == UNHELD.level and not said.by_metric else UNHELD
+        fields[one.customer] = [
+            Field(state.MARGIN, version, msgspec.json.encode(answer), one.version)
+        ]
+    state.put(tenant_id, fields)
