@@ -1,18 +1,19 @@
 """Requests to servers of other people: to public addresses, within a time and a size."""
 
 import asyncio
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import Future
+from ipaddress import ip_address
 from typing import NamedTuple
 
 import httpx
 from django.conf import settings
 
+from aforo.addresses import Address, Addresses, find, is_public
+
 MAX_ANSWER_BYTES = 1_000_000
 _LONG = 60  # seconds; each request has its own, shorter time
-Address = IPv4Address | IPv6Address
 
 
 class NotSendable(ValueError):
@@ -28,6 +29,7 @@ class Answer(NamedTuple):
 
     status: int
     body: bytes
+    retry_after: str = ""  # as it was said
 
 
 def require_sendable(url: str) -> None:
@@ -63,7 +65,7 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], seconds: int) -> 
     parsed = httpx.URL(url)
     deadline = time.monotonic() + seconds
     reason = "no address"
-    for address in _addresses(parsed):
+    for address in _addresses(parsed, deadline):
         try:
             return _exchange(_request(parsed, address, body, headers), deadline)
         except httpx.ConnectError as error:
@@ -94,7 +96,7 @@ async def post_soon(
     reason = "no address"
     try:
         async with asyncio.timeout(seconds):
-            for address in await asyncio.to_thread(_addresses, parsed):
+            for address in await _addresses_soon(parsed):
                 try:
                     request = _request(parsed, address, body, headers)
                     return await _exchange_soon(client, request, kept)
@@ -130,7 +132,7 @@ async def _exchange_soon(client: httpx.AsyncClient, request: httpx.Request, kept
     response = await client.send(request, stream=True)
     try:
         pieces = [piece async for piece in _first(response, kept)]
-        return Answer(response.status_code, b"".join(pieces)[:kept])
+        return _answer(response, b"".join(pieces)[:kept])
     finally:
         await response.aclose()
 
@@ -151,9 +153,13 @@ def _exchange(request: httpx.Request, deadline: float) -> Answer:
         request.extensions = {**request.extensions, "timeout": httpx.Timeout(left).as_dict()}
         response = client.send(request, stream=True)
         try:
-            return Answer(response.status_code, b"".join(_read(response, deadline)))
+            return _answer(response, b"".join(_read(response, deadline)))
         finally:
             response.close()
+
+
+def _answer(response: httpx.Response, body: bytes) -> Answer:
+    return Answer(response.status_code, body, response.headers.get("Retry-After", ""))
 
 
 def _read(response: httpx.Response, deadline: float) -> Iterator[bytes]:
@@ -167,13 +173,30 @@ def _read(response: httpx.Response, deadline: float) -> Iterator[bytes]:
         yield chunk
 
 
-def _addresses(url: httpx.URL) -> Sequence[Address]:
-    port = url.port or (443 if url.scheme == "https" else 80)
+def _addresses(url: httpx.URL, deadline: float) -> Addresses:
     try:
-        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+        found = _look_up(url).result(max(0.001, deadline - time.monotonic()))
+    except TimeoutError:
+        raise Unanswered(f"no address for {url.host} in time") from None
+    except (OSError, ValueError) as error:
         raise Unanswered(f"no address for {url.host}: {error}") from error
-    addresses = [ip_address(place[0]) for *_, place in found]
+    return _allowed(found)
+
+
+async def _addresses_soon(url: httpx.URL) -> Addresses:
+    """As `_addresses`, for as long as the caller waits."""
+    try:
+        found = await asyncio.wrap_future(_look_up(url))
+    except (OSError, ValueError) as error:
+        raise Unanswered(f"no address for {url.host}: {error}") from error
+    return _allowed(found)
+
+
+def _look_up(url: httpx.URL) -> Future[Addresses]:
+    return find(url.host, url.port or (443 if url.scheme == "https" else 80))
+
+
+def _allowed(addresses: Addresses) -> Addresses:
     if not settings.PRIVATE_DESTINATIONS:
         for address in addresses:
             _require_public(address)
@@ -181,8 +204,7 @@ def _addresses(url: httpx.URL) -> Sequence[Address]:
 
 
 def _require_public(address: Address) -> None:
-    mapped = getattr(address, "ipv4_mapped", None)
-    if not (mapped or address).is_global or address.is_multicast:
+    if not is_public(address):
         raise NotSendable(f"leads to {address}, which is not public")
 
 

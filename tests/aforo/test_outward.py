@@ -34,6 +34,7 @@ from aforo.outward import NotSendable, Unanswered, post, require_sendable
         ("https://[::ffff:10.0.0.1]/", "which is not public"),
         ("https://0.0.0.0/", "which is not public"),
         ("https://224.0.0.1/", "which is not public"),
+        ("https://[fec0::1]/", "which is not public"),
     ],
 )
 def test_what_nothing_is_sent_to(url, reason):
@@ -44,6 +45,7 @@ def test_what_nothing_is_sent_to(url, reason):
 def test_public_addresses_over_tls_are_fine():
     require_sendable("https://tax.example:8443/v1?tenant=1")
     require_sendable("https://93.184.215.14/")
+    require_sendable("https://[2a00:1450:4001:80b::200e]/")
 
 
 def test_an_operator_may_allow_private_ones(settings):
@@ -136,7 +138,7 @@ def named(tmp_path, settings, monkeypatch):
 def test_the_certificate_is_that_of_the_name_though_the_address_is_connected_to(named):
     port = named("tax.example")
     answer = post(f"https://tax.example:{port}/", b"{}", headers={}, seconds=5)
-    assert answer == (200, f"tax.example:{port}".encode())
+    assert answer == (200, f"tax.example:{port}".encode(), "")
 
 
 def test_a_certificate_of_another_name_is_not_believed(named):

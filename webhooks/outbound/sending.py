@@ -20,7 +20,7 @@ from webhooks.outbound.wording import headline, lines
 
 KEPT_BYTES = 4_096  # of an answer
 GONE = 410
-_LOOKUPS = 64  # of names at a time: a server of names that hangs must not hold up all
+_LETTERS = 32  # at a time; `EMAIL_TIMEOUT` ends each
 _LONGEST_ERROR = 400
 Format = WebhookEndpoint.Format
 
@@ -35,6 +35,7 @@ class Outcome:
     headers: dict[str, str] = field(default_factory=dict)
     status: int | None = None
     answer: str = ""
+    retry_after: str = ""
     error: str = ""
 
     @property
@@ -55,7 +56,7 @@ class Sender:
     def __init__(self, *, now: Callable[[], datetime]) -> None:
         self._now = now
         self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(_LOOKUPS))
+        self._letters = ThreadPoolExecutor(_LETTERS, thread_name_prefix="letters")
         self._client = many_posts()
         self._thread = Thread(target=self._loop.run_forever, name="webhooks", daemon=True)
 
@@ -78,14 +79,14 @@ class Sender:
         others = [task for task in asyncio.all_tasks() if task is not own]
         await asyncio.gather(*others, return_exceptions=True)
         await self._client.aclose()
-        await self._loop.shutdown_default_executor()
+        self._letters.shutdown(wait=False, cancel_futures=True)  # whoever hangs is given up
 
     async def _attempt(self, claim: Claim) -> Outcome:
         outcome = Outcome(claim, started_at=self._now())
         began = time.monotonic()
         try:
             if claim.format == Format.EMAIL:
-                await _mail(claim)
+                await self._mail(claim)
             else:
                 await self._post(claim, outcome)
         except (NotSendable, Unanswered, OSError) as error:
@@ -116,9 +117,9 @@ class Sender:
         )
         outcome.status = answer.status
         outcome.answer = answer.body.decode(errors="replace").replace("\0", "")
+        outcome.retry_after = answer.retry_after
 
-
-async def _mail(claim: Claim) -> None:
-    message = EmailMessage(headline(claim.message), lines(claim.message), to=[claim.url])
-    async with asyncio.timeout(SECONDS):
-        await asyncio.to_thread(message.send)
+    async def _mail(self, claim: Claim) -> None:
+        message = EmailMessage(headline(claim.message), lines(claim.message), to=[claim.url])
+        async with asyncio.timeout(SECONDS):
+            await self._loop.run_in_executor(self._letters, message.send)

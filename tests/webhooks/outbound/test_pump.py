@@ -1,6 +1,8 @@
 """From a published fact to a receiver: signed, logged, tried again, in order, without waiting."""
 
 import json
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -114,6 +116,30 @@ def test_who_hangs_delays_nobody(endpoint, receiver, tell, clock, monkeypatch):
     assert finished[:6] == ["a"] * 5 + ["hangs"]  # all, before the other's time is up
     errors = DeliveryAttempt.objects.filter(status=None).values_list("error", flat=True)
     assert set(errors) == {"no answer within 3 seconds"}
+
+
+@pytest.mark.usefixtures("short_attempts")
+def test_names_that_hang_delay_no_letter_and_no_other_endpoint(
+    endpoint, receiver, tell, clock, monkeypatch
+):
+    over, look_up = threading.Event(), socket.getaddrinfo
+
+    def hangs(host, *args, **kwargs):
+        if host.endswith("slow.example"):
+            over.wait(30)
+        return look_up("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    for number in range(70):  # more than there are threads for letters
+        WebhookEndpointFactory(tenant=endpoint.tenant, url=f"http://{number}.slow.example/")
+    WebhookEndpointFactory(tenant=endpoint.tenant, url="ops@seller.example", format="EMAIL")
+    tell(7)
+    carry_out(now=clock)
+    over.set()
+    assert numbers(receiver) == [7]
+    assert len(mail.outbox) == 1
+    errors = DeliveryAttempt.objects.filter(status=None).exclude(error="")
+    assert errors.filter(error="no answer within 3 seconds").count() == 70
 
 
 def test_three_days_are_enough_for_one_delivery(endpoint, receiver, tell, clock):
