@@ -14,7 +14,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 from webhooks.outbound.routing import DISABLED
-from webhooks.outbound.schedule import is_hopeless, next_attempt, rest_after
+from webhooks.outbound.schedule import asked_for, is_hopeless, next_attempt, rest_after
 from webhooks.outbound.sending import GONE, Outcome
 
 State = OutboundDelivery.State
@@ -125,7 +125,8 @@ def _tried(delivery: OutboundDelivery, outcome: Outcome, now: datetime) -> Outbo
     delivery.attempt_count += 1
     delivery.last_status = outcome.status
     delivery.last_error = "" if outcome.is_taken else outcome.reason
-    again = next_attempt(delivery.retry_step, now=now)
+    asked = asked_for(outcome.status, outcome.retry_after, now=now)
+    again = next_attempt(delivery.retry_step, now=now, asked=asked)
     if outcome.is_taken:
         delivery.state, delivery.finished_at = State.DELIVERED.value, now
     elif again is None:
@@ -143,7 +144,8 @@ def _settle(endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> None:
         return
     endpoint.failures += 1
     endpoint.failing_since = endpoint.failing_since or now
-    endpoint.resting_until = rest_after(endpoint.failures, now=now)
+    asked = asked_for(outcome.status, outcome.retry_after, now=now)
+    endpoint.resting_until = rest_after(endpoint.failures, now=now, asked=asked)
     is_gone = outcome.status == GONE
     if endpoint.is_active and (is_gone or is_hopeless(endpoint.failing_since, now=now)):
         _disable(endpoint, outcome.reason, now)

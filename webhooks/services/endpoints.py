@@ -51,7 +51,10 @@ def create_endpoint(
 def change_endpoint(
     *, endpoint: WebhookEndpoint, edits: Mapping[str, object], actor: Actor, now: datetime
 ) -> WebhookEndpoint:
-    """Change some of `EDITABLE`. Switched on, it gets what waits; its failures are forgotten."""
+    """Change some of `EDITABLE`. Switched on, it gets what waits; its failures are forgotten.
+
+    At another address nothing has asked to be let alone.
+    """
     locked = _locked(endpoint)
     before = _state(locked)
     for name in edits.keys() & EDITABLE:
@@ -61,6 +64,8 @@ def change_endpoint(
     if after != before:
         if locked.is_active and not before["is_active"]:
             _forget_failures(locked)
+        if locked.url != before["url"]:
+            locked.resting_until = None
         locked.save(update_fields=[*sorted(EDITABLE), *_FAILURES])
         changes = audit.differences(before, after)
         _note(locked, "WEBHOOK_ENDPOINT_CHANGED", changes, actor=actor, now=now)
@@ -95,8 +100,10 @@ def archive_endpoint(*, endpoint: WebhookEndpoint, actor: Actor, now: datetime) 
 
 @transaction.atomic
 def test_endpoint(*, endpoint: WebhookEndpoint, now: datetime) -> OutboundDelivery:
-    """Send it a message that says nothing; the delivery tells what became of it."""
+    """Send it a message that says nothing, now; the delivery tells what became of it."""
     require_on(endpoint)
+    own_rows = WebhookEndpoint.objects.for_tenant(endpoint.tenant_id)
+    own_rows.filter(pk=endpoint.pk).update(resting_until=None)
     message = publish(
         tenant_id=endpoint.tenant_id,
         fact=TEST,

@@ -29,6 +29,7 @@ class Receiver(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Door)
         self.taken = []
         self.answers = defaultdict(list)
+        self.retry_after = {}
         self.hanging = set()
         self.over = threading.Event()
 
@@ -52,6 +53,8 @@ class Door(BaseHTTPRequestHandler):
         self.send_response(status)
         if status == 302:
             self.send_header("Location", self.server.url + "/elsewhere")
+        if self.path in self.server.retry_after and status != 200:
+            self.send_header("Retry-After", self.server.retry_after[self.path])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)

@@ -18,6 +18,7 @@ from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 from webhooks.outbound import owners, pump, recording
 from webhooks.outbound.pump import carry_out
 from webhooks.outbound.schedule import PAUSES
+from webhooks.services.endpoints import test_endpoint as try_endpoint
 
 DAY = timedelta(days=1)
 
@@ -95,6 +96,23 @@ def test_later_news_of_a_subject_wait_and_others_do_not(endpoint, receiver, tell
     clock.ahead += timedelta(minutes=1)
     carry_out(now=clock)
     assert numbers(receiver) == [0, 2, 0, 1, 3]
+
+
+def test_who_asks_to_be_let_alone_is_sent_nothing_meanwhile_but_a_test(
+    endpoint, receiver, tell, clock
+):
+    receiver.answers["/a"], receiver.retry_after["/a"] = [429], "3600"
+    tell(1)
+    carry_out(now=clock)
+    tell(2)
+    clock.ahead += timedelta(minutes=59)
+    assert carry_out(now=clock).attempts == 0
+    try_endpoint(endpoint=endpoint, now=clock())
+    carry_out(now=clock)
+    assert numbers(receiver) == [1, 2, None]  # it takes something: no reason to wait
+    clock.ahead += timedelta(minutes=2)
+    carry_out(now=clock)
+    assert numbers(receiver) == [1, 2, None, 1]
 
 
 @pytest.mark.usefixtures("short_attempts")

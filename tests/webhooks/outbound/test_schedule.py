@@ -1,11 +1,18 @@
 """Retries grow over three days; endpoints rest, and are given up after five days."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from tests.factories import NOW
-from webhooks.outbound.schedule import PAUSES, is_hopeless, next_attempt, rest_after
+from webhooks.outbound.schedule import (
+    PAUSES,
+    asked_for,
+    is_hopeless,
+    next_attempt,
+    rest_after,
+)
 
 
 def test_retries_grow_over_three_days_and_end():
@@ -31,3 +38,40 @@ def test_five_days_of_failure_are_enough():
     assert not is_hopeless(None, now=NOW)
     assert not is_hopeless(NOW - timedelta(days=4, hours=23), now=NOW)
     assert is_hopeless(NOW - timedelta(days=5), now=NOW)
+
+
+IN_AN_HOUR = NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "until"),
+    [
+        (429, "3600", IN_AN_HOUR),
+        (503, " 0 ", NOW),
+        (503, format_datetime(IN_AN_HOUR, usegmt=True), IN_AN_HOUR),
+        (429, "Sun, 15 Mar 2026 13:00:00", IN_AN_HOUR),  # without a zone it is that of HTTP
+        (429, "999999999999999999999999", NOW + timedelta(days=1)),
+        (429, format_datetime(datetime(9999, 1, 1, tzinfo=UTC)), NOW + timedelta(days=1)),
+        (429, format_datetime(NOW - timedelta(days=1)), None),
+        (500, "3600", None),
+        (200, "3600", None),
+        (None, "3600", None),
+        (429, "", None),
+        (429, "-5", None),
+        (429, "1.5", None),
+        (429, "\u0665", None),
+        (429, "tomorrow", None),
+        (429, "Sun, 99 Mar 2026 99:00:00 GMT", None),
+    ],
+)
+def test_who_asks_to_be_let_alone_is_for_a_day_at_most(status, said, until):
+    assert asked_for(status, said, now=NOW) == until
+
+
+def test_what_was_asked_for_makes_a_pause_longer_and_never_shorter():
+    first = next_attempt(0, now=NOW, asked=IN_AN_HOUR, draw=lambda low, _: low)
+    assert first == rest_after(1, now=NOW, asked=IN_AN_HOUR) == IN_AN_HOUR
+    usual = next_attempt(6, now=NOW, draw=lambda low, _: low)
+    assert next_attempt(6, now=NOW, asked=IN_AN_HOUR, draw=lambda low, _: low) == usual > IN_AN_HOUR
+    assert next_attempt(len(PAUSES), now=NOW, asked=IN_AN_HOUR) is None
+    assert rest_after(9, now=NOW, asked=NOW) == rest_after(9, now=NOW)
