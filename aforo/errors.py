@@ -15,7 +15,10 @@ Anything else is a 500 and somebody's pager.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+
+PROBLEM = "application/problem+json"
+TYPE_BASE = "https://errors.aforo.ai/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +97,29 @@ class Unavailable(AforoError):
     def __init__(self, detail: str, *, retry_after: int = 1, code: str | None = None) -> None:
         super().__init__(detail, code=code)
         self.retry_after = retry_after
+
+
+def problem_of(error: AforoError, *, instance: str) -> dict[str, Any]:
+    """The members of a problem document (RFC 9457); `instance` is the request's id."""
+    return {
+        "type": TYPE_BASE + error.code.lower().replace("_", "-"),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "code": error.code,
+        "errors": [
+            {"field": one.field, "code": one.code, "message": one.message} for one in error.errors
+        ],
+    }
+
+
+def headers_of(error: AforoError) -> dict[str, str]:
+    """What an answer that tells of `error` says beside its body."""
+    match error:
+        case Unauthenticated():
+            return {"WWW-Authenticate": "Bearer"}
+        case TooMany() | Unavailable():
+            return {"Retry-After": str(error.retry_after)}
+        case _:
+            return {}

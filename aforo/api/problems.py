@@ -13,6 +13,7 @@ from rest_framework import exceptions
 
 from aforo.api.rates import RateExceeded
 from aforo.errors import (
+    PROBLEM,
     AforoError,
     Conflict,
     FieldError,
@@ -24,12 +25,12 @@ from aforo.errors import (
     Unauthenticated,
     Unavailable,
     Unreadable,
+    problem_of,
 )
 from aforo.tenancy.requests import request_id
 
 log = structlog.get_logger(__name__)
-CONTENT_TYPE = "application/problem+json"
-TYPE_BASE = "https://errors.aforo.ai/"
+CONTENT_TYPE = PROBLEM
 API_PATHS = ("/api/", "/v1/", "/internal/", "/compat/", "/oauth/")
 _NAMED_IN_DETAIL = 3  # more refused fields than this are only listed in `errors`
 
@@ -111,17 +112,7 @@ def problem_response(error: AforoError) -> HttpResponse:
 
 def problem_members(error: AforoError) -> dict[str, object]:
     """The members of a problem document, for answers that carry more than a problem."""
-    return {
-        "type": TYPE_BASE + error.code.lower().replace("_", "-"),
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "instance": request_id(),
-        "code": error.code,
-        "errors": [
-            {"field": one.field, "code": one.code, "message": one.message} for one in error.errors
-        ],
-    }
+    return problem_of(error, instance=request_id())
 
 
 def answer_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -12,7 +12,9 @@ from aforo.api.internal import is_internal
 from aforo.api.middleware import request_id_of
 from aforo.api.problems import NotAllowed, problem_response
 from aforo.errors import TooLarge, Unreadable
+from aforo.tenancy.requests import request_id
 from metering.api.access import ROUTES, Ask, answered
+from metering.entitlements import looking
 
 MOST_BYTES = 256 * 1024
 
@@ -27,6 +29,8 @@ def access(request: HttpRequest) -> HttpResponse:
         return response
     headers = request.headers
     ask = Ask(
+        looking=looking,
+        request_id=request_id(),
         authorization=headers.get("Authorization", ""),
         own_key=headers.get("X-Aforo-Key", ""),
         tenant_header=headers.get("X-Tenant-Id", ""),
@@ -48,12 +52,13 @@ def before_django(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
         route = ROUTES.get(environ.get("PATH_INFO", ""))
         if route is None or environ.get("REQUEST_METHOD") != route[0]:
             return serve(environ, start_response)
-        status, content_type, body, more = answered(route[1], _ask_of(environ))
+        ask = _ask_of(environ)
+        status, content_type, body, more = answered(route[1], ask)
         headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
             ("X-Content-Type-Options", "nosniff"),
-            ("X-Request-Id", request_id_of(environ)),
+            ("X-Request-Id", ask.request_id),
             *more.items(),
         ]
         start_response(f"{int(status)} {HTTPStatus(status).phrase}", headers)
@@ -64,6 +69,8 @@ def before_django(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
 
 def _ask_of(environ: dict[str, Any]) -> Ask:
     return Ask(
+        looking=looking,
+        request_id=request_id_of(environ),
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
         own_key=environ.get("HTTP_X_AFORO_KEY", ""),
         tenant_header=environ.get("HTTP_X_TENANT_ID", ""),

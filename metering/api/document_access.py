@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from metering.api.access import MOST_CHECKS
+from metering.api.access_shapes import MOST_CHECKS
 
 _TEXT: dict[str, Any] = {"type": ["string", "null"]}
 _NUMBER: dict[str, Any] = {"type": ["number", "null"], "description": "null: unlimited"}

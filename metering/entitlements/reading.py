@@ -44,12 +44,16 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one look has found: `held` by the names that were asked for, absent while blind."""
+    """What one look has found: `held` by the names that were asked for, absent while blind.
+
+    `stale_seconds` is how long ago that was read, where nothing newer could be.
+    """
 
     asking: Asking
     at: float
     fallback: str
     held: Mapping[str, Held] = field(default_factory=dict)
+    stale_seconds: int = 0
 
 
 def seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str], *, now: float) -> Seen:
