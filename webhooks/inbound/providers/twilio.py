@@ -4,31 +4,41 @@ What is signed is the address as Twilio was told it, so a source behind a proxy 
 addresses has to know that one. Nothing says when a push was signed.
 """
 
-import base64
-import hmac
 from decimal import Decimal
-from hashlib import sha256
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
+
+from twilio.request_validator import RequestValidator, get_signature_algorithm
 
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import BadSignature, Signed, require_same
+from webhooks.inbound.signatures import BadSignature, Signed
 
 HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"  # says so when it is SHA-256
-_PORTS = {"https": 443, "http": 80}
 _WHOSE = "$.AccountSid"  # a subaccount per customer
 
 
+class _Fields(dict[str, list[str]]):
+    """The fields of a form as Twilio's library asks for those that are there several times."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
 def verify(signed: Signed, secret: bytes) -> None:
-    """Twilio may sign the address with its port or without."""
-    fields = _form(signed.body) if _is_form(signed) else _no_fields(signed)
-    algorithm = "sha256" if "HMAC_SHA256" in signed.headers.get(SETTINGS_HEADER, "") else "sha1"
-    expected = [
-        base64.b64encode(hmac.digest(secret, (url + fields).encode(), algorithm)).decode()
-        for url in _spellings(signed.url)
-    ]
-    require_same(signed.headers.get(HEADER, ""), *expected)
+    """Twilio may sign the address with its port or without; its library tries both."""
+    is_form = _is_form(signed)
+    if not is_form and "bodySHA256" not in parse_qs(urlsplit(signed.url).query):
+        raise BadSignature("the address has no bodySHA256, so no signature covers the body")
+    given, said = signed.headers.get(HEADER, ""), signed.headers.get(SETTINGS_HEADER, "")
+    try:
+        signs = _form(signed.body) if is_form else signed.body.decode()
+        validator = RequestValidator(secret.decode())
+        fits = validator.validate(signed.url, signs, given, get_signature_algorithm(said))
+    except ValueError:  # of a body that is no UTF-8, a port that is none
+        fits = False
+    if not fits:
+        raise BadSignature("the signature does not fit the address and the body")
 
 
 def _is_form(signed: Signed) -> bool:
@@ -36,29 +46,8 @@ def _is_form(signed: Signed) -> bool:
     return kind.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded"
 
 
-def _form(body: bytes) -> str:
-    """Names and values in order; one that is there twice with the same value is written once."""
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise BadSignature("the form cannot be read") from None
-    return "".join(name + value for name, value in sorted(set(pairs)))
-
-
-def _no_fields(signed: Signed) -> str:
-    """Nothing, if the address carries the hash of this body."""
-    hashes = parse_qs(urlsplit(signed.url).query).get("bodySHA256", [""])
-    require_same(sha256(signed.body).hexdigest(), hashes[0].lower())
-    return ""
-
-
-def _spellings(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    bare = host.removesuffix(f":{parts.port}")
-    port = parts.port or _PORTS.get(parts.scheme, 443)
-    before, _, after = url.partition(host)
-    return f"{before}{bare}{after}", f"{before}{bare}:{port}{after}"
+def _form(body: bytes) -> _Fields:
+    return _Fields(parse_qs(body.decode(), keep_blank_values=True, errors="strict"))
 
 
 def event_type(payload: Payload, _header: str) -> str:

@@ -5,11 +5,12 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.http import QueryDict
 from sendgrid.helpers.eventwebhook import EventWebhook
 from slack_sdk.signature import SignatureVerifier
 from stripe import WebhookSignature
@@ -64,13 +65,15 @@ def github(body, *, at=None, secret="It's a Secret to Everybody", event="push"):
     return SignedPush(body, headers, secret, signature_header="X-Hub-Signature-256")
 
 
-def twilio(fields, *, at=None, secret="12345678901234567890123456789012", address=ADDRESS):
+def twilio(
+    fields, *, at=None, secret="12345678901234567890123456789012", address=ADDRESS, algorithm=None
+):
     """A form, if `fields` is an object; the JSON of an event stream, if it is a list."""
     if isinstance(fields, dict):
         body = urlencode(fields, doseq=True).encode()
-        decoded = {name: values[0] for name, values in parse_qs(body.decode(), True).items()}
-        signature = RequestValidator(secret).compute_signature(address, decoded)
-        assert RequestValidator(secret).validate(address, decoded, signature)
+        decoded = QueryDict(body)
+        signature = RequestValidator(secret).compute_signature(address, decoded, algorithm)
+        assert RequestValidator(secret).validate(address, decoded, signature, algorithm)
         return _twilio(body, signature, secret, FORM)
     body = json.dumps(fields).encode()
     query = f"bodySHA256={hashlib.sha256(body).hexdigest()}"

@@ -92,6 +92,64 @@ def test_a_push_of_another_time_is_stale(name, away):
     check(name, PUSHES[name], now=NOW + timedelta(seconds=300))
 
 
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("STRIPE", "stripe.WebhookSignature.verify_header"),
+        ("SLACK", "slack_sdk.signature.SignatureVerifier.is_valid"),
+        ("TWILIO", "twilio.request_validator.RequestValidator.validate"),
+        ("TWILIO JSON", "twilio.request_validator.RequestValidator.validate"),
+    ],
+)
+def test_the_library_of_the_provider_has_the_last_word(name, library, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ValueError
+
+    monkeypatch.setattr(library, refuse)
+    with pytest.raises(BadSignature):
+        check(name, PUSHES[name])
+
+
+def test_no_clock_but_ours_is_asked():
+    """The libraries themselves would call what was signed in 2001 stale."""
+    then = datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
+    for name, signer in (("STRIPE", signers.stripe), ("SLACK", signers.slack)):
+        check(name, signer(BODY, at=1_000_000_000), now=then)
+
+
+@pytest.mark.parametrize("name", PUSHES)
+@pytest.mark.parametrize("value", ["\udcff", "²", "t=²,v1=é", "t=,v1=", "v1", "=", " "])
+def test_what_no_provider_would_write_is_a_wrong_signature_and_no_error(name, value):
+    push = PUSHES[name]
+    for header in filter(None, (push.signature_header, push.timestamp_header)):
+        with pytest.raises(BadSignature):
+            check(name, replace(push, headers=push.headers | {header: value}))
+    with pytest.raises(BadSignature):
+        check(name, replace(push, body=b"\xff\xfe" + push.body))
+
+
+@pytest.mark.parametrize("spelling", ["+{}", "0{}", " {}", "{}_0"])
+def test_a_time_of_stripe_is_spelled_in_one_way(spelling):
+    header = PUSHES["STRIPE"].headers["Stripe-Signature"]
+    other = header.replace(str(AT), spelling.format(AT))
+    with pytest.raises(BadSignature):
+        check("STRIPE", replace(PUSHES["STRIPE"], headers={"Stripe-Signature": other}))
+
+
+def test_twilio_signs_each_value_of_a_field_and_may_sign_by_sha256():
+    many = signers.twilio({"MediaUrl": ["b", "a", "b"], "MessageSid": "SM1"})
+    check("TWILIO", many)
+    with pytest.raises(BadSignature):
+        check("TWILIO", replace(many, body=many.body.replace(b"=a", b"=c")))
+
+    said = {"X-Twilio-Webhooks-Signature-Settings": "key=k,algorithm=HMAC_SHA256"}
+    strong = signers.twilio(FIELDS, algorithm="HMAC_SHA256")
+    check("TWILIO", replace(strong, headers=strong.headers | said))
+    for headers in (strong.headers, PUSHES["TWILIO"].headers | said):
+        with pytest.raises(BadSignature):
+            check("TWILIO", replace(strong, headers=headers))
+
+
 def test_while_stripe_rolls_over_any_of_its_signatures_will_do():
     push = PUSHES["STRIPE"]
     first, _, good = push.headers["Stripe-Signature"].partition(",")
