@@ -13,6 +13,7 @@ from metering.services import (
     activity,
     drafted_units,
     ingest,
+    key_entries,
     letter_decisions,
     letter_policies,
     margins,
@@ -143,4 +144,6 @@ def watch_tenant(tenant_id: str) -> None:
 @shared_task(name="metering.sync_access", autoretry_for=HEALS, expires=60)
 def sync_access(tenant_id: str | None = None) -> None:
     """May run twice: what was read later always wins. Without a tenant, of all of them."""
+    if tenant_id is None:
+        key_entries.publish_entries()
     publishing.sync(tenant_id=UUID(tenant_id) if tenant_id else None, now=timezone.now())

@@ -1,8 +1,22 @@
-"""By what fast doors know a key: its entry in Redis, or the mark that revoking has left there."""
+"""By what fast doors know a key: its entry in Redis, or the mark that revoking has left there.
+
+Doors with PostgreSQL at hand write an entry when a key is first used; for those without, a sync
+writes the entries of all keys, and of all tenants by their names.
+"""
 
 REVOKED = b"revoked"
+REVOCATIONS = "access-revoked"  # the channel on which the digest of a key is told, as it is revoked
+ENTRIES_WHOLE = "access-keys-whole"  # there while every open key has an entry
+TENANTS = "access-tenants"  # by id and by slug: what an entry says, with nobody's key
 
 
 def entry_of(digest: bytes) -> str:
     """The name of the Redis entry by which fast doors know a key."""
     return f"key:{digest.hex()}"
+
+
+def entry_text(
+    *, key_id: object, tenant_id: object, slug: str, fallback: str, customer: str = ""
+) -> str:
+    """What an entry says; `customer` is whose subscription the key was given out for."""
+    return f"{key_id} {tenant_id} {slug} {fallback} {customer}"

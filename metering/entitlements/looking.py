@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
-from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -21,7 +20,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from aforo.errors import Forbidden, NotFound, Unauthenticated
-from aforo.tenancy.key_entries import REVOKED, entry_of
+from aforo.tenancy.key_entries import REVOKED, entry_of, entry_text
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.selectors import is_called
 from catalog import aliases
@@ -33,8 +32,11 @@ REDIS_SECONDS = 0.05  # gateways wait no longer for an answer
 SILENT_SECONDS = 0.5  # without Redis, so long nobody waits for it again
 MOST_REMEMBERED = 50_000
 _KEY = """
-    SELECT k.id, k.tenant_id, t.slug, t.access_fallback
+    SELECT k.id, k.tenant_id, t.slug, t.access_fallback, coalesce(c.external_id, '')
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
+    LEFT JOIN subscription_keys b ON b.key_id = k.id
+    LEFT JOIN subscriptions s ON s.id = b.subscription_id
+    LEFT JOIN customers c ON c.id = s.customer_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
 _TENANT = "SELECT id, slug, access_fallback FROM tenants WHERE slug = %s OR id::text = %s"
@@ -121,14 +123,14 @@ def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[A
 def _authenticated(digest: bytes, entry: object, *, is_redis_there: bool) -> Asking:
     """Whose the key is: as its entry says, else as PostgreSQL does, in one query."""
     if isinstance(entry, bytes):
-        asking = _asking_in(entry)
+        asking = reading.asking_in(entry)
     else:
         rows = _sql(_KEY, (digest,))
         if not rows:
             _memory.askers.pop(digest, None)
             raise Unauthenticated("this API key opens nothing here")
-        key_id, tenant_id, slug, fallback = rows[0]
-        asking = Asking(tenant_id, slug, key_id, fallback)
+        key_id, tenant_id, slug, fallback, customer = rows[0]
+        asking = Asking(tenant_id, slug, key_id, fallback, customer)
         if is_redis_there:
             _keep_entry(digest, asking)
     _remember(_memory.askers, digest, asking)
@@ -137,16 +139,17 @@ def _authenticated(digest: bytes, entry: object, *, is_redis_there: bool) -> Ask
 
 def _keep_entry(digest: bytes, asking: Asking) -> None:
     """Not where revoking has left its mark meanwhile: what was read before is not true any more."""
-    text = f"{asking.key_id} {asking.tenant_id} {asking.slug} {asking.fallback}"
+    text = entry_text(
+        key_id=asking.key_id,
+        tenant_id=asking.tenant_id,
+        slug=asking.slug,
+        fallback=asking.fallback,
+        customer=asking.customer,
+    )
     try:
         _line().client.set(entry_of(digest), text, nx=True, ex=ENTRY_SECONDS)
     except RedisError:
         return
-
-
-def _asking_in(entry: bytes) -> Asking:
-    key_id, tenant_id, slug, fallback = entry.decode().split(" ")
-    return Asking(UUID(tenant_id), slug, UUID(key_id), fallback)
 
 
 def _sql(statement: str, arguments: Sequence[bytes | str]) -> list[tuple[Any, ...]]:

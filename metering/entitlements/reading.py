@@ -34,12 +34,16 @@ return found
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Whose key asks, or which tenant is named where no key is needed."""
+    """Whose key asks, or which tenant is named where no key is needed.
+
+    `customer` (external id) is whose subscription the key was given out for, where that is known.
+    """
 
     tenant_id: UUID
     slug: str
     key_id: UUID | None = None
     fallback: str = "OPEN"
+    customer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,13 @@ class Seen:
     fallback: str
     held: Mapping[str, Held] = field(default_factory=dict)
     stale_seconds: int = 0
+
+
+def asking_in(entry: bytes) -> Asking:
+    """Whose a key is, as its entry says; or a tenant, as the entry of its name says."""
+    key_id, tenant_id, slug, fallback, *more = entry.decode().split(" ", 4)
+    key = UUID(key_id) if key_id else None
+    return Asking(UUID(tenant_id), slug, key, fallback, more[0] if more else "")
 
 
 def seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str], *, now: float) -> Seen:

@@ -1,15 +1,16 @@
 """API keys: issued and shown once, revoked at once."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 from redis.exceptions import RedisError
 
 from aforo import valkey
 from aforo.errors import Forbidden, Refused, Unavailable
 from aforo.tenancy import plaintext
-from aforo.tenancy.key_entries import REVOKED, entry_of
+from aforo.tenancy.key_entries import REVOCATIONS, REVOKED, entry_of
 from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.models.members import Role
 from aforo.tenancy.roles import may_grant
@@ -17,6 +18,8 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
 REVOKED_SECONDS = 3600  # longer than a door may take between reading a key and remembering it
+LATELY = timedelta(seconds=900)  # thrice what an entry lives: older revocations have none left
+MARKS_PER_CALL = 500
 # What no sender is: doors, files and decisions of our own.
 RESERVED_SOURCES = frozenset({"WEBHOOK", "FILE", "REPLAY", "SESSION", "AMEND", "VOID", "TEST"})
 
@@ -116,9 +119,30 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime, reason: str = "") ->
     return locked
 
 
+def mark_revoked(*, now: datetime) -> int:
+    """Cut off keys whose revoking could not be told to Redis at the time; how many were looked at.
+
+    `now` is everybody's clock. Where a tenant has its own, it does not say how long ago a key was
+    revoked, so all of those are looked at. RedisError when Redis is away.
+    """
+    revoked = ApiKey.objects.filter(kind=ApiKey.Kind.METERING)  # any tenant: a sweep
+    own_clock = Q(tenant__clock_frozen_at__isnull=False) | ~Q(tenant__clock_offset=timedelta(0))
+    rows = revoked.filter(Q(revoked_at__gt=now - LATELY) | Q(revoked_at__isnull=False) & own_clock)
+    digests = list(rows.order_by().values_list("digest", flat=True))
+    for start in range(0, len(digests), MARKS_PER_CALL):
+        pipeline = valkey.client().pipeline(transaction=False)
+        for digest in digests[start : start + MARKS_PER_CALL]:
+            pipeline.set(entry_of(bytes(digest)), REVOKED, ex=REVOKED_SECONDS, xx=True)
+        pipeline.execute()
+    return len(digests)
+
+
 def _forget_key(digest: bytes) -> None:
     """Leave a mark: whoever has read the key before would else write its entry anew."""
     try:
-        valkey.client().set(entry_of(digest), REVOKED, ex=REVOKED_SECONDS)
+        with valkey.client().pipeline(transaction=False) as pipe:
+            pipe.set(entry_of(digest), REVOKED, ex=REVOKED_SECONDS)
+            pipe.publish(REVOCATIONS, digest.hex())
+            pipe.execute()
     except RedisError as error:
         raise Unavailable("the key is revoked, but a cache still has to hear of it") from error
