@@ -64,7 +64,7 @@ _QUOTA: dict[str, Any] = {
     "properties": {
         "decision": {"type": "string", "enum": ["ALLOW", "WARN", "DENY"]},
         "reason": _REASON,
-        "currentUsage": {"type": "number"},
+        "currentUsage": {**_NUMBER, "description": "null of what nobody limits"},
         "limit": _NUMBER,
         "retryAfterMs": {"type": ["integer", "null"]},
         "resetsAt": {"type": ["string", "null"], "format": "date-time"},

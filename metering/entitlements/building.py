@@ -7,16 +7,15 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from aforo.money import plain
 from catalog.models import (
     BillableUnit,
     CustomerAlias,
+    Feature,
     FeatureOverride,
     PlanFeature,
     RatePlanVersion,
     Subscription,
 )
-from catalog.models.billable_units import Aggregation
 from catalog.pricing import InvalidTerms, Terms
 from catalog.selectors.contracts import (
     CustomerContract,
@@ -35,27 +34,24 @@ from metering.entitlements.standing import (
     Standing,
     encode,
     use_field,
-    written_use,
 )
 from metering.entitlements.state import STANDING, Field, Version
-from metering.models import RunningTotal
+from metering.entitlements.uses import Pair, uses_of
 
 State = Subscription.State
 LET_IN = frozenset(
     {State.CREATED, State.TRIALING, State.ACTIVE, State.PAST_DUE, State.EXPIRING_SOON}
 )
-_NOT_SUMMED = frozenset(
-    {Aggregation.MAX, Aggregation.LATEST, Aggregation.AVG, Aggregation.PERCENTILE_95}
-)
 
 
 class Built(NamedTuple):
-    """What is written of one customer: its fields, its other names, the periods that live on."""
+    """What is written of one customer: its fields, its other names, the uses that are its own."""
 
     customer_id: str
+    version: Version
     fields: list[Field]
     digests: list[str]
-    periods: list[str]
+    uses: list[str]
 
 
 class Builder:
@@ -66,6 +62,8 @@ class Builder:
         self.now = now
         units = BillableUnit.objects.for_tenant(tenant_id)
         self._units = {unit.pk: unit for unit in units}
+        limits = Feature.objects.for_tenant(tenant_id).filter(unit__isnull=False, archived_at=None)
+        self._featured = set(limits.values_list("unit_id", flat=True))
         self._granted = granted_by_plan(tenant_id)
         self._versions: dict[UUID, tuple[UUID, str]] = {}
         self._quotas: dict[object, Quota] = {}
@@ -83,8 +81,7 @@ class Builder:
         standings = {
             name: self._standing(contract, states, overrides) for name, contract in owned.items()
         }
-        periods = {span.period for one in standings.values() for span in one.spans}
-        uses = self._uses(periods, version)
+        uses = self._uses(standings.values(), version)
         return {
             name: self._built(one, digests[owned[name].customer_id], uses, version)
             for name, one in standings.items()
@@ -94,14 +91,13 @@ class Builder:
         self,
         standing: Standing,
         digests: list[str],
-        uses: Mapping[str, list[Field]],
+        uses: Mapping[str, Field],
         version: Version,
     ) -> Built:
+        own = [use_field(period.hex, unit.hex) for period, unit in _limited(standing)]
         fields = [Field(STANDING, version, encode(standing))]
-        periods = [span.period for span in standing.spans]
-        for period in periods:
-            fields += uses.get(period, ())
-        return Built(standing.customer_id, fields, digests, periods)
+        fields += [uses[name] for name in own if name in uses]
+        return Built(standing.customer_id, version, fields, digests, own)
 
     def _standing(
         self,
@@ -169,7 +165,8 @@ class Builder:
                 )
             except InvalidTerms:
                 return None
-            self._quotas[key] = _quota(self._units[price.unit_id], terms)
+            unit = self._units[price.unit_id]
+            self._quotas[key] = _quota(unit, terms, is_featured=unit.pk in self._featured)
         return self._quotas[key]
 
     def _features_of(self, plan_ids: tuple[UUID, ...]) -> dict[str, tuple[Granted, ...]]:
@@ -230,30 +227,27 @@ class Builder:
             found[customer_id].append(bytes(digest).hex())
         return found
 
-    def _uses(self, periods: Collection[str], version: Version) -> Mapping[str, list[Field]]:
-        """By period, what its running totals say, each in the version of its position."""
-        rows = RunningTotal.objects.filter(  # any tenant: by periods of our own
-            period_id__in=list(map(UUID, periods))
+    def _uses(self, standings: Iterable[Standing], version: Version) -> Mapping[str, Field]:
+        """By field, what is used of limited units, in the version of the totals."""
+        pairs = {pair for one in standings for pair in _limited(one)}
+        fields = (
+            use.field(self._units[use.unit_id].aggregation, started=version.started)
+            for use in uses_of(pairs)
         )
-        found: defaultdict[str, list[Field]] = defaultdict(list)
-        for (
-            total_id,
-            period_id,
-            unit_id,
-            quantity,
-            rollover,
-            position,
-        ) in rows.order_by().values_list(
-            "id", "period_id", "unit_id", "quantity", "rollover", "position"
-        ):
-            period = period_id.hex
-            value = written_use(unit_id.hex, plain(quantity), plain(rollover))
-            at = Version(version.started, position)
-            found[period].append(Field(use_field(period, total_id), at, value))
-        return found
+        return {field.name: field for field in fields}
 
 
-def _quota(unit: BillableUnit, terms: Terms) -> Quota:
+def _limited(standing: Standing) -> list[Pair]:
+    """Each period's units of which somebody may be denied more."""
+    return [
+        (UUID(span.period), UUID(quota.unit))
+        for span in standing.spans
+        for quota in span.units.values()
+        if quota.is_limited
+    ]
+
+
+def _quota(unit: BillableUnit, terms: Terms, *, is_featured: bool) -> Quota:
     """How much a plan lets through; no limit where every dimension has one of its own."""
     is_capped = terms.has_hard_limit and not terms.dimension_keys
     cap = (terms.bounds[0] if terms.bounds else Decimal(0)) if is_capped else None
@@ -262,7 +256,7 @@ def _quota(unit: BillableUnit, terms: Terms) -> Quota:
         unit.metric,
         cap,
         unit.divide_by.normalize(),
-        takes_most=unit.aggregation in _NOT_SUMMED,
+        is_limited=is_featured or cap is not None,
     )
 
 

@@ -8,9 +8,16 @@ from functools import cached_property
 
 import msgspec
 
-from aforo.money import EXACT, ZERO
+from aforo.money import EXACT, ZERO, plain
 from metering.entitlements import standing
-from metering.entitlements.standing import Granted, Quota, Span, Standing
+from metering.entitlements.standing import (
+    Granted,
+    Quota,
+    Span,
+    Standing,
+    use_field,
+    use_in,
+)
 from metering.entitlements.state import MARGIN, STANDING, MarginState
 
 NO_MARGIN = MarginState()
@@ -58,11 +65,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One decision, and what it was made of. `limit` None is unlimited."""
+    """One decision, and what it was made of. `limit` None is unlimited.
+
+    `used` None is not known here: of what nobody limits no use is kept.
+    """
 
     reason: Reason
     plan: str | None = None
-    used: Decimal = ZERO
+    used: Decimal | None = None
     limit: Decimal | None = None
     is_near: bool = False
     reset_at: float | None = None
@@ -77,7 +87,9 @@ class Verdict:
 
     @property
     def remaining(self) -> Decimal | None:
-        return None if self.limit is None else max(EXACT.subtract(self.limit, self.used), ZERO)
+        if self.limit is None:
+            return None
+        return max(EXACT.subtract(self.limit, self.used or ZERO), ZERO)
 
     def retry_seconds(self, now: float) -> int:
         """After how long asking again may help; zero when it was allowed."""
@@ -195,7 +207,7 @@ def _limited(
     return Verdict(
         Reason.QUOTA_EXCEEDED if is_over else Reason.OK,
         span.plan,
-        used,
+        used if limit is not None or (quota and quota.is_limited) else None,
         limit,
         is_near,
         span.end,
@@ -212,17 +224,12 @@ def _limits_of(span: Span, unit: str, at: float) -> list[Granted]:
 
 def _use(held: Held, span: Span, quota: Quota | None) -> tuple[Decimal, Decimal]:
     """What was used in the period, and rolled over into it."""
-    if quota is None:
+    field = use_field(span.period, quota.unit) if quota else ""
+    value = held.fields.get(field.encode())
+    if value is None:
         return ZERO, ZERO
-    uses = [one for one in standing.uses_in(held.fields, span.period) if one.unit == quota.unit]
-    quantities = [one.quantity for one in uses]
-    if quota.takes_most:
-        used = max(quantities, default=ZERO)
-    else:
-        used = ZERO
-        for quantity in quantities:
-            used = EXACT.add(used, quantity)
-    return used, max((one.rollover for one in uses), default=ZERO)
+    used = use_in(value.partition(b" ")[2])
+    return used.quantity, used.rollover
 
 
 def _under(margin: MarginState, verdict: Verdict) -> Verdict:

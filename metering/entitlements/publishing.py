@@ -4,13 +4,14 @@ A write never takes the place of what a later reading has written. What Redis ho
 that is higher than PostgreSQL itself says is no later reading: it is read again and replaced.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from secrets import token_hex
 from uuid import UUID
 
 import structlog
+from django.db import OperationalError
 from django.utils import timezone
 from redis.commands.core import Script
 from redis.exceptions import RedisError
@@ -19,51 +20,26 @@ from aforo import valkey
 from aforo.queue import enqueue
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
-from catalog.aliases import digest_of
+from aforo.tenancy.services.keys import mark_revoked
 from catalog.models import Customer
-from metering.entitlements import state
+from metering.entitlements import settling, state
 from metering.entitlements.building import Builder, Built
+from metering.entitlements.guarded import margins_amiss
+from metering.entitlements.settling import NAMES
 from metering.entitlements.state import Field, Refusal
 
 PAGE = 500  # customers: about a megabyte of values, a tenth of a second
 SYNC_SECONDS = 30.0
 _LOCK = "access-sync"
-_LOCK_SECONDS = 300
+_LOCK_SECONDS = 20  # after each page it is held for so long again: a killed sync blocks no longer
 log = structlog.get_logger(__name__)
 
-# Per customer: its hash and external id, the digests of its names as they are now, its periods.
-# A name that has gone to somebody else meanwhile stays theirs.
-_SETTLE = """
-local names, at = KEYS[1], 1
-for i = 2, #KEYS do
-  local customer, digests, periods = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  at = at + 3
-  local before = redis.call('HGET', KEYS[i], 'n')
-  if before and before ~= digests then
-    for digest in string.gmatch(before, '%x+') do
-      if not string.find(digests, digest, 1, true)
-          and redis.call('HGET', names, digest) == customer then
-        redis.call('HDEL', names, digest)
-      end
-    end
-  end
-  for digest in string.gmatch(digests, '%x+') do
-    redis.call('HSET', names, digest, customer)
-  end
-  redis.call('HSET', KEYS[i], 'n', digests)
-  for _, field in ipairs(redis.call('HKEYS', KEYS[i])) do
-    local period = string.match(field, '^u:(%x+):')
-    if period and not string.find(periods, period, 1, true) then
-      redis.call('HDEL', KEYS[i], field)
-    end
-  end
-end
-"""
 _WHOLE = """
 if redis.call('HGET', KEYS[1], 'syncing') == ARGV[1] then
   redis.call('HSET', KEYS[1], 'whole', ARGV[2])
 end
 """
+_HOLD = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('EXPIRE', KEYS[1], ARGV[2]) end"
 _UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
@@ -111,10 +87,10 @@ def put_settings(tenant: Tenant) -> None:
     valkey.client().hset(state.settings_key(tenant.pk), mapping=settings)  # type: ignore[arg-type]
 
 
-def sync_tenant(tenant: Tenant, *, now: datetime) -> int:
+def sync_tenant(tenant: Tenant, *, now: datetime, lock: str = "") -> int:
     """Write everything of a tenant anew, and say that nothing is missing; how many customers.
 
-    Unless Redis was emptied meanwhile: then the next sync says so.
+    Unless Redis was emptied meanwhile: then the next sync says so. `lock` is held on to.
     """
     mark, settings = token_hex(8), state.settings_key(tenant.pk)
     valkey.client().hset(settings, "syncing", mark)
@@ -123,25 +99,42 @@ def sync_tenant(tenant: Tenant, *, now: datetime) -> int:
     for page in _pages(tenant.pk):
         _publish(tenant, page, now=now)
         count += len(page)
+        if lock:
+            _script(_HOLD)(keys=[_LOCK], args=[lock, _LOCK_SECONDS])
     _script(_WHOLE)(keys=[settings], args=[mark, now.timestamp()])
     return count
 
 
 def sync_all(*, now: datetime) -> int:
-    """Sync every tenant, unless another worker is at it; how many customers."""
+    """Sync every tenant, unless another worker is at it; how many customers.
+
+    What goes wrong with one tenant is raised when the others are done.
+    """
     mine = token_hex(8)
     if not valkey.client().set(_LOCK, mine, nx=True, ex=_LOCK_SECONDS):
         return 0
+    count, errors = 0, []
     try:
-        return sum(sync_tenant(tenant, now=now) for tenant in Tenant.objects.order_by("pk"))
+        for tenant in Tenant.objects.order_by("pk"):
+            try:
+                count += sync_tenant(tenant, now=now, lock=mine)
+            except (RedisError, OperationalError):  # of the servers, not of the tenant
+                raise
+            except Exception as error:
+                log.exception("access_of_tenant_not_synced", tenant=str(tenant.pk))
+                errors.append(error)
     finally:
         _script(_UNLOCK)(keys=[_LOCK], args=[mine])
+    if errors:
+        raise ExceptionGroup("access of some tenants is not synced", errors)
+    return count
 
 
 def sync(*, tenant_id: UUID | None, now: datetime) -> None:
     """Sync one tenant or all. Without Redis nothing can be done, until the next time."""
     try:
         if tenant_id is None:
+            mark_revoked(now=timezone.now())
             sync_all(now=now)
         else:
             sync_tenant(Tenant.objects.get(pk=tenant_id), now=now)
@@ -154,14 +147,17 @@ def _publish(tenant: Tenant, customers: Sequence[str], *, now: datetime) -> None
         return
     built = _built(tenant, customers, now=now)
     refused = state.put(tenant.pk, {name: one.fields for name, one in built.items()})
+    refused += settling.settle(tenant.pk, built)
     if refused:
         _insist(tenant, refused, now=now)
-    _settle(tenant.pk, built)
 
 
 def _built(tenant: Tenant, customers: Collection[str], *, now: datetime) -> dict[str, Built]:
     version = state.reading()
-    return Builder(tenant.pk, now=clock.at(tenant, now)).build(customers, version)
+    built = Builder(tenant.pk, now=clock.at(tenant, now)).build(customers, version)
+    for name, field in margins_amiss(tenant.pk, built.keys(), version).items():
+        built[name].fields.append(field)
+    return built
 
 
 def _insist(tenant: Tenant, refused: Sequence[Refusal], *, now: datetime) -> None:
@@ -177,16 +173,8 @@ def _insist(tenant: Tenant, refused: Sequence[Refusal], *, now: datetime) -> Non
         for name, one in again.items()
     }
     state.put(tenant.pk, fields)
-
-
-def _settle(tenant_id: UUID, built: Mapping[str, Built]) -> None:
-    """Learn the other names of customers, forget those they lost, and uses of periods gone by."""
-    arguments: list[str] = []
-    for name, one in built.items():
-        own = digest_of(tenant_id, one.customer_id).hex()
-        arguments += (name, ",".join((own, *one.digests)), ",".join(one.periods))
-    keys = [state.names_key(tenant_id), *(state.key_of(tenant_id, name) for name in built)]
-    _script(_SETTLE)(keys=keys, args=arguments)
+    unsettled = {name: found[name, NAMES] for name in again if (name, NAMES) in found}
+    settling.settle(tenant.pk, {name: again[name] for name in unsettled}, but=unsettled)
 
 
 def _pages(tenant_id: UUID) -> Iterator[list[str]]:

@@ -3,7 +3,6 @@
 These values are stored as MessagePack and read by position.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -29,14 +28,14 @@ class Quota(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A billable unit that a plan prices: how much of it may be used in the period, if limited.
 
     `cap` is where the plan's terms deny more (None: nowhere); a unit that is rolled over adds
-    `per_rolled` to it. `takes_most`: of several totals the largest counts, not their sum.
+    `per_rolled` to it. `is_limited`: somebody may be denied more of it, so its use is kept here.
     """
 
     unit: str  # hex of its id
     metric: str
     cap: Decimal | None = None
     per_rolled: Decimal = Decimal(1)
-    takes_most: bool = False
+    is_limited: bool = False
 
 
 class Span(msgspec.Struct, frozen=True, array_like=True):
@@ -54,9 +53,14 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
 
     def granted(self, key: str, at: float) -> Granted | None:
         """What holds of a feature at a time; None when it is not there."""
+        grant = self.said(key, at)
+        return grant if grant is not None and grant.is_enabled else None
+
+    def said(self, key: str, at: float) -> Granted | None:
+        """The same, also where it says that the feature is switched off."""
         for grant in self.features.get(key, ()):
             if grant.until is None or at < grant.until:
-                return grant if grant.is_enabled else None
+                return grant
         return None
 
 
@@ -72,9 +76,8 @@ class Standing(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Used(msgspec.Struct, frozen=True, gc=False):
-    """What one running total says of a unit's use."""
+    """How much of a unit was used in a period, and rolled over into it."""
 
-    unit: str
     quantity: Decimal
     rollover: Decimal
 
@@ -92,27 +95,17 @@ def decode(value: bytes) -> Standing:
     return _decoder.decode(value)
 
 
-def written_use(unit: str, quantity: str, rollover: str) -> bytes:
-    """The use of a total as it is stored: plain numbers, so that nothing is rounded."""
-    return f"{unit} {quantity} {rollover}".encode()
+def written_use(quantity: str, rollover: str) -> bytes:
+    """A use as it is stored: plain numbers, so that nothing is rounded."""
+    return f"{quantity} {rollover}".encode()
 
 
 def use_in(value: bytes) -> Used:
     """Raises ValueError or ArithmeticError for what is no use."""
-    unit, quantity, rollover = value.decode().split(" ")
-    return Used(unit, Decimal(quantity), Decimal(rollover))
+    quantity, rollover = value.decode().split(" ")
+    return Used(Decimal(quantity), Decimal(rollover))
 
 
-def use_field(period: str, total_id: int) -> str:
-    """The field of a running total; `period` is the hex of its id."""
-    return f"u:{period}:{total_id}"
-
-
-def uses_in(fields: Mapping[bytes, bytes], period: str) -> list[Used]:
-    """What the totals of one period say, from the values of a customer's hash."""
-    prefix = f"u:{period}:".encode()
-    return [
-        use_in(value.partition(b" ")[2])
-        for name, value in fields.items()
-        if name.startswith(prefix)
-    ]
+def use_field(period: str, unit: str) -> str:
+    """The field of a unit's use in a period; both are the hex of their ids."""
+    return f"u:{period}:{unit}"

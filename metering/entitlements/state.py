@@ -1,11 +1,11 @@
 """What access checks read: one Redis hash per customer, and the only code that writes to it.
 
 `access:{tenant}:{external id}` has a field `s` (who and what: `Standing`), `m` (`MarginState`), and
-`u:{period}:{total}` for each running total. Every value begins with its version; an older version
-never takes the place of a newer one.
+`u:{period}:{unit}` for each limited unit that was used. Every value begins with its version; an
+older version never takes the place of a newer one.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from redis.commands.core import Script
 from aforo import valkey
 
 STANDING, MARGIN = "s", "m"
+FIELDS_PER_CALL = 500  # a millisecond or two, for which Redis answers nobody else
 _READING = """
     SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
            (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
@@ -118,28 +119,22 @@ def names_key(tenant_id: UUID) -> str:
     return f"access-names:{tenant_id}"
 
 
+def known_key(tenant_id: UUID) -> str:
+    """The hash of the other way: the digests of each customer, by its external id."""
+    return f"access-known:{tenant_id}"
+
+
 def settings_key(tenant_id: UUID) -> str:
     """The hash of what access checks must know of the tenant itself."""
     return f"access-tenant:{tenant_id}"
 
 
 def put(tenant_id: UUID, fields: Mapping[str, Sequence[Field]]) -> list[Refusal]:
-    """Write fields of customers (by external id), in one round trip; RedisError when it is away.
+    """Write fields of customers (by external id), some hundred per call; RedisError when away.
 
     What Redis holds in a higher version stays, and is told.
     """
-    customers = list(fields)
-    arguments: list[str | bytes | int] = []
-    for customer in customers:
-        arguments.append(len(fields[customer]))
-        for name, version, value, but in fields[customer]:
-            arguments += (name, str(version), value, but)
-    keys = [key_of(tenant_id, customer) for customer in customers]
-    told = _put_script()(keys=keys, args=arguments, client=valkey.client())
-    return [
-        Refusal(customers[index], field.decode(), found.decode())
-        for index, field, found in _threes(told)
-    ]
+    return [refusal for page in _pages(fields) for refusal in _put_page(tenant_id, page)]
 
 
 def put_margin(
@@ -157,6 +152,35 @@ def put_margin(
             for customer, state in states.items()
         },
     )
+
+
+def _pages(fields: Mapping[str, Sequence[Field]]) -> Iterator[list[tuple[str, Sequence[Field]]]]:
+    """Fields by customer, cut where a call has enough of them."""
+    page: list[tuple[str, Sequence[Field]]] = []
+    room = FIELDS_PER_CALL
+    for customer, own in fields.items():
+        start = 0
+        while start < len(own):
+            part = own[start : start + room]
+            page.append((customer, part))
+            start, room = start + len(part), room - len(part)
+            if not room:
+                yield page
+                page, room = [], FIELDS_PER_CALL
+    if page:
+        yield page
+
+
+def _put_page(tenant_id: UUID, page: Sequence[tuple[str, Sequence[Field]]]) -> Iterator[Refusal]:
+    arguments: list[str | bytes | int] = []
+    for _, fields in page:
+        arguments.append(len(fields))
+        for name, version, value, but in fields:
+            arguments += (name, str(version), value, but)
+    keys = [key_of(tenant_id, customer) for customer, _ in page]
+    told = _put_script()(keys=keys, args=arguments, client=valkey.client())
+    for index, field, found in _threes(told):
+        yield Refusal(page[index][0], field.decode(), found.decode())
 
 
 @cache

@@ -133,6 +133,7 @@ def mark_revoked(*, now: datetime) -> int:
         pipeline = valkey.client().pipeline(transaction=False)
         for digest in digests[start : start + MARKS_PER_CALL]:
             pipeline.set(entry_of(bytes(digest)), REVOKED, ex=REVOKED_SECONDS, xx=True)
+            pipeline.publish(REVOCATIONS, bytes(digest).hex())
         pipeline.execute()
     return len(digests)
 

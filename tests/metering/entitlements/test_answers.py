@@ -337,12 +337,16 @@ def test_a_sync_replaces_whatever_redis_holds_in_whatever_version(seller, gatewa
     use(seller, *"ab")
     gateway.sync()
     key = state.key_of(seller.tenant.pk, "cust_1")
+    top = "9007199254740991:9007199254740991"
     for field in hash_of(seller.tenant):
-        if field != b"n":
-            wrong = f"9007199254740991:9007199254740991 {calls.pk.hex} 77 0"
-            valkey.client().hset(key, field, wrong if field.startswith(b"u:") else "9:9 \xc1")
+        wrong = f"{top} 77 0" if field.startswith(b"u:") else "9:9 \xc1"
+        valkey.client().hset(key, field, wrong)
+    valkey.client().hset(state.known_key(seller.tenant.pk), "cust_1", f"{top} ")
+    valkey.client().delete(state.names_key(seller.tenant.pk))
     gateway.sync()
     assert gateway.can_access("api")["remaining"] == 1
+    customer = Subscription.objects.get(tenant=seller.tenant).customer
+    assert gateway.can_access("api", customer=str(customer.pk))["remaining"] == 1
 
 
 def test_inactive_subscriptions_let_nobody_in(seller, gateway):
