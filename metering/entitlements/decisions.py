@@ -50,6 +50,11 @@ class Held:
         except msgspec.MsgspecError:
             return None
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether there is a standing, as another release writes it."""
+        return self.standing is None and STANDING.encode() in self.fields
+
     @cached_property
     def margin(self) -> MarginState:
         value = self.fields.get(MARGIN.encode())
@@ -217,9 +222,11 @@ def _limited(
 
 
 def _limits_of(span: Span, unit: str, at: float) -> list[Granted]:
-    """The LIMIT features of a unit."""
-    found = (span.granted(key, at) for key in span.features)
-    return [one for one in found if one is not None and one.unit == unit]
+    """The LIMIT features of a unit that are switched on; when all are off, one that lets none."""
+    said = (span.said(key, at) for key in span.features)
+    found = [one for one in said if one is not None and one.unit == unit]
+    on = [one for one in found if one.is_enabled]
+    return [Granted("LIMIT", limit=ZERO, unit=unit)] if found and not on else on
 
 
 def _use(held: Held, span: Span, quota: Quota | None) -> tuple[Decimal, Decimal]:

@@ -16,7 +16,9 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from aforo.errors import Forbidden, NotFound, Unauthenticated
@@ -30,6 +32,7 @@ from metering.entitlements.reading import Asking, Seen
 ENTRY_SECONDS = 300  # an entry's settings are read again after these; revoking needs no waiting
 REDIS_SECONDS = 0.05  # gateways wait no longer for an answer
 SILENT_SECONDS = 0.5  # without Redis, so long nobody waits for it again
+MOST_LATE = 5  # answers in a row; fewer say nothing of Redis, only of what was asked
 MOST_REMEMBERED = 50_000
 _KEY = """
     SELECT k.id, k.tenant_id, t.slug, t.access_fallback, coalesce(c.external_id, '')
@@ -52,6 +55,7 @@ class _Memory:
         self.askers: dict[bytes, Asking] = {}
         self.tenants: dict[str, tuple[float, Asking]] = {}
         self.silent_until = 0.0
+        self.late = 0  # answers of Redis that were waited for in vain, since the last that came
 
 
 _memory = _Memory()
@@ -114,10 +118,22 @@ def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[A
     try:
         told: Sequence[Any] = _line().script(keys=[entry], args=arguments)
     except RedisError as error:
-        _memory.silent_until = time.monotonic() + SILENT_SECONDS
-        log.warning("access_without_redis", error=str(error))
+        _note_absence(error)
         return None
+    _memory.late = 0
     return told
+
+
+def _note_absence(error: RedisError) -> None:
+    """Ask nobody for a while where nobody listens, or hangs; one slow answer is no reason.
+
+    A server that hangs holds each check, and the thread that ingests between checks, for as long as
+    may be waited.
+    """
+    _memory.late += isinstance(error, RedisTimeoutError)
+    if isinstance(error, RedisConnectionError) or _memory.late >= MOST_LATE:
+        _memory.silent_until, _memory.late = time.monotonic() + SILENT_SECONDS, 0
+    log.warning("access_without_redis", error=str(error))
 
 
 def _authenticated(digest: bytes, entry: object, *, is_redis_there: bool) -> Asking:
@@ -181,7 +197,8 @@ class _Line(threading.local):
             settings.REDIS_URL,
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),
+            # A connection that was closed is opened again; who was late once is not waited for twice.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
             single_connection_client=True,
         )
         self.script = self.client.register_script(reading.LOOK)

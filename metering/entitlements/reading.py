@@ -77,6 +77,6 @@ def seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str], *, no
     held = {}
     for name, flat in zip(names, told[2:], strict=True):
         found = Held(dict(zip(flat[::2], flat[1::2], strict=True)))
-        if whole or found.standing is not None:
+        if found.standing is not None or (whole and not found.is_unreadable):
             held[name] = found
     return Seen(asking, at, fallback, held)

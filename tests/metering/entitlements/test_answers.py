@@ -388,3 +388,19 @@ def test_another_tenants_customers_are_unknown(seller, gateway):
     gateway.sync()
     assert gateway.can_access("x", customer="theirs")["reason"] == "CUSTOMER_UNKNOWN"
     assert gateway.can_access("x", customer=str(theirs.pk))["reason"] == "CUSTOMER_UNKNOWN"
+
+
+def test_a_limit_that_is_switched_off_lets_nothing_pass(seller, gateway, plan, calls):
+    own = Subscription.objects.get(tenant=seller.tenant)
+    api = feature_of(seller.tenant, plan, "api", kind="LIMIT", unit=calls, limit=10)
+    of = {"tenant": seller.tenant, "subscription": own, "enabled": False}
+    FeatureOverrideFactory(**of, feature=api, expires_at=NOW + timedelta(minutes=1))
+    gateway.sync()
+    assert gateway.can_access("api")["reason"] == "FEATURE_NOT_IN_PLAN"
+    for asked in (gateway.quota("calls"), gateway.quota("calls", estimatedQuantity=0)):
+        assert (asked["decision"], asked["limit"]) == ("DENY", 0)
+    assert gateway.can_access("calls")["reason"] == "QUOTA_EXCEEDED"
+    assert gateway.quota("tokens")["decision"] == "ALLOW"
+    feature_of(seller.tenant, plan, "burst", kind="LIMIT", unit=calls, limit=2)
+    gateway.sync()  # what is switched on holds alone
+    assert (gateway.quota("calls")["decision"], gateway.quota("calls")["limit"]) == ("ALLOW", 2)

@@ -1,0 +1,58 @@
+"""Looks at Redis: who waits for it, and for how long nobody does."""
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from aforo import valkey
+from metering.entitlements import looking, state
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Redis that fails so: a list of errors for the next looks, which take them in turn."""
+    errors = []
+    line = looking._line()
+    script = line.script
+
+    def asked(**arguments):
+        if errors:
+            raise errors.pop(0)
+        return script(**arguments)
+
+    monkeypatch.setattr(line, "script", asked)
+    return errors
+
+
+def reasons(gateway, count):
+    return [gateway.can_access("calls")["reason"] for _ in range(count)]
+
+
+def test_one_slow_answer_silences_nobody_else(gateway, failing):
+    gateway.sync()
+    assert reasons(gateway, 1) == ["OK"]
+    failing += [RedisTimeoutError()] * 4
+    assert reasons(gateway, 6) == ["UNAVAILABLE"] * 4 + ["OK"] * 2
+    failing += [RedisTimeoutError()] * 4
+    assert reasons(gateway, 5) == ["UNAVAILABLE"] * 4 + ["OK"]
+
+
+@pytest.mark.parametrize("errors", [[RedisConnectionError()], [RedisTimeoutError()] * 5])
+def test_nobody_waits_where_nobody_listens_or_all_answers_are_late(gateway, failing, errors):
+    gateway.sync()
+    failing += errors
+    assert reasons(gateway, len(errors) + 1) == ["UNAVAILABLE"] * (len(errors) + 1)
+    looking._memory.silent_until = 0.0  # half a second later
+    assert reasons(gateway, 1) == ["OK"]
+
+
+def test_what_another_release_has_written_of_a_customer_is_not_known(seller, gateway):
+    gateway.sync()
+    key = state.key_of(seller.tenant.pk, "cust_1")
+    valkey.client().hset(key, "s", b"1:1 \xc1")
+    told = gateway.can_access("calls")
+    assert (told["reason"], told["fallback"]) == ("UNAVAILABLE", "OPEN")
+    gateway.sync()
+    assert reasons(gateway, 1) == ["OK"]
