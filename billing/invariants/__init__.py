@@ -27,6 +27,7 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "invoice numbers have no gaps": papers.gaps_in_numbers,
     "a consolidated invoice is the sum of its parts": families.wholes_off_their_parts,
     "units granted + used free <= allowance + units received": leftovers.units_given_twice,
+    "units that went on = units received": leftovers.units_that_nobody_received,
     "what was asked for early is asked for once": families.usage_asked_for_twice,
     "no invoice is below zero, no discount above its lines": limits.discounts_above_their_lines,
     "a trial is never invoiced": limits.trials_that_were_invoiced,

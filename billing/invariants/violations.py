@@ -22,7 +22,7 @@ class Scope:
     tenant_id: UUID | None = None
     full: bool = False
 
-    def violations(self, sql: str, ids: Sequence[int] = ()) -> Iterator[Violation]:
+    def violations(self, sql: str, ids: Sequence[int] | Sequence[UUID] = ()) -> Iterator[Violation]:
         """The rows (subject, found) that `sql` selects; `%(tenant)s` may be null in it."""
         with connection.cursor() as cursor:
             cursor.execute(sql, {"tenant": self.tenant_id, "ids": list(ids)})

@@ -1,6 +1,7 @@
 """Allowance: included units cost nothing. This is the only place that subtracts them."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -21,7 +22,7 @@ def subtract_allowance(draft: Draft, facts: Facts) -> Draft:
     """
     if not draft.usage:
         return draft
-    split = tuple(_split(usage, facts) for usage in draft.usage)
+    split = tuple(_leaving_over([_split(usage) for usage in draft.usage], facts))
     notes = (note for usage in split for note in _notes(usage, label(usage.fact, facts), facts))
     return replace(
         draft,
@@ -31,33 +32,48 @@ def subtract_allowance(draft: Draft, facts: Facts) -> Draft:
         ),
         used=tuple(_used(split)),
         passed_on=tuple(
-            (usage.fact.running_total_id, units)
-            for usage in split
-            if (units := _passed_on(usage, facts))
+            (usage.fact.running_total_id, usage.passed_on) for usage in split if usage.passed_on
         ),
     ).noting(*notes)
 
 
-def _split(usage: Usage, facts: Facts) -> Usage:
+def _split(usage: Usage) -> Usage:
     allowance = EXACT.add(usage.fact.terms.included_free, usage.rollover)
     quantity = max(usage.measured, ZERO)
     free = min(quantity, allowance)
     allowed = quantity if usage.cap is None else min(quantity, usage.cap)
-    split = replace(
+    return replace(
         usage,
         allowance=allowance,
         free=free,
         capped=EXACT.subtract(quantity, allowed),
         billable=EXACT.subtract(allowed, free),
     )
-    return replace(split, granted=_granted(split, facts))
 
 
-def _granted(usage: Usage, facts: Facts) -> Decimal:
-    """What is left of this period's own included units, as far as the cap lets it live on.
+def _leaving_over(split: Sequence[Usage], facts: Facts) -> Iterator[Usage]:
+    """Say what of each is left of older grants, and of its own included units, for later periods.
 
-    The cap is on all that is carried over together: what older grants still hold comes first.
+    A cap is on all units of a kind that go on together, whichever plans they are of: what older
+    grants still hold comes first. Late usage of this period may not have them.
     """
+    held = [_held(usage, facts) for usage in split]
+    ahead: defaultdict[tuple[UUID, str], Decimal] = defaultdict(lambda: ZERO)
+    for usage, units in zip(split, held, strict=True):
+        ahead[_kind(usage)] = EXACT.add(ahead[_kind(usage)], units)
+    for usage, units in zip(split, held, strict=True):
+        granted = _granted(usage, ahead[_kind(usage)])
+        ahead[_kind(usage)] = EXACT.add(ahead[_kind(usage)], granted)
+        passed_on = EXACT.add(units, granted) if usage.fact.goes_on else granted
+        yield replace(usage, granted=granted, passed_on=passed_on)
+
+
+def _kind(usage: Usage) -> tuple[UUID, str]:
+    return usage.fact.unit_id, usage.fact.dimension
+
+
+def _granted(usage: Usage, ahead: Decimal) -> Decimal:
+    """What is left of this period's own included units, as far as the cap lets it live on."""
     fact = usage.fact
     if fact.expires_at is None:
         return ZERO
@@ -65,25 +81,20 @@ def _granted(usage: Usage, facts: Facts) -> Decimal:
     left = EXACT.subtract(fact.terms.included_free, own)
     if fact.rollover_cap is None:
         return left
-    return max(ZERO, min(left, EXACT.subtract(fact.rollover_cap, _still_held(usage, facts))))
+    return max(ZERO, min(left, EXACT.subtract(fact.rollover_cap, ahead)))
 
 
-def _still_held(usage: Usage, facts: Facts) -> Decimal:
+def _held(usage: Usage, facts: Facts) -> Decimal:
+    """What is left of the units that it was granted, and lives on as far as the cap lets it."""
     used = {grant.grant_id: taken for grant, taken in units_by_grant(usage)}
     held = ZERO
     for grant in usage.fact.grants:
         if grant.expires_at > facts.period_end:
             rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
             held = EXACT.add(held, rest)
-    return held
-
-
-def _passed_on(usage: Usage, facts: Facts) -> Decimal:
-    """What later periods may use, and late usage of this one therefore may not."""
-    if not usage.fact.goes_on:
-        return usage.granted
     unspent = EXACT.subtract(usage.rollover, min(usage.free, usage.rollover))
-    return EXACT.add(usage.granted, min(unspent, _still_held(usage, facts)))
+    cap = usage.fact.rollover_cap
+    return min(held, unspent) if cap is None else min(held, unspent, cap)
 
 
 def _used(split: tuple[Usage, ...]) -> Iterator[tuple[UUID, Decimal]]:

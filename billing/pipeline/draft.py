@@ -40,7 +40,8 @@ class Usage:
     free: Decimal = ZERO
     capped: Decimal = ZERO
     billable: Decimal = ZERO
-    granted: Decimal = ZERO  # units left over, for later periods
+    granted: Decimal = ZERO  # own units left over, for later periods
+    passed_on: Decimal = ZERO  # those, and what is left of older ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ class UsageFact:
     rollover: Decimal = ZERO  # units carried over, as its events were priced with
     grants: tuple[GrantFact, ...] = ()  # where those come from, the oldest first
     expires_at: datetime | None = None  # of what it leaves over; None: nothing rolls over
-    rollover_cap: Decimal | None = None  # in units, of all that is carried over together
+    rollover_cap: Decimal | None = None  # in units, of all that goes on together; None: no cap
     is_paid: bool = False  # its flat rate, in advance
     goes_on: bool = False  # whether the next period begins with something of this one
 

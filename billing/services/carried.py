@@ -16,10 +16,10 @@ from billing.models import CouponUse, Invoice, RolloverGrant, RolloverUse
 from billing.pipeline import UsageFact
 from billing.services.advances import next_periods
 from billing.services.contracts import Contract, Price, contracts_for
+from billing.services.heirs import Heirs, heirs_of
 from billing.services.new_invoices import NewInvoice
 from billing.services.usage_facts import moves_of
 from catalog.models import SubscriptionPeriod
-from catalog.selectors.agreements import takes_allowance
 from metering.services.carrying import Carry, Move, carry_over
 from metering.services.passing_on import pass_on
 from metering.services.watermarks import LockedTotal, lock_totals
@@ -97,6 +97,7 @@ class _Next:
     following: Mapping[UUID, SubscriptionPeriod]
     contracts: Mapping[UUID, Contract]
     totals: Mapping[tuple[UUID, UUID, UUID, str], LockedTotal]
+    heirs: Heirs
 
     def price(self, move: Move) -> Price:
         prices = self.contracts[move.next_period_id].prices
@@ -113,47 +114,30 @@ def _carries(invoices: Sequence[NewInvoice]) -> list[Carry]:
         (total.period_id, total.plan_version_id, total.unit_id, total.dimension): total
         for total in locked
     }
-    coming = _Next(following, contracts, known)
+    moves = moves_of(periods, contracts=contracts, following=following)
+    coming = _Next(following, contracts, known, heirs_of(moves, locked, contracts))
     return [carry for one in invoices for carry in _carries_of(one, coming)]
 
 
 def _carries_of(new: NewInvoice, coming: _Next) -> Iterator[Carry]:
-    """One per next total; of several of a unit and dimension, the first takes what is left over."""
+    """One per next total. The heir of a unit and dimension takes all that is passed on of it."""
     moves = moves_of([new.period], contracts=coming.contracts, following=coming.following)
     by_unit = {(move.version_id, move.unit_id): move for move in moves}
-    found: dict[int, tuple[UsageFact, LockedTotal, LockedTotal, Price]] = {}
-    left: defaultdict[tuple[UUID, str], Decimal] = defaultdict(lambda: ZERO)
+    passed_on = dict(new.result.draft.passed_on)
+    found: dict[int, tuple[LockedTotal, LockedTotal, Price]] = {}
+    units: defaultdict[int, Decimal] = defaultdict(lambda: ZERO)
     for fact in new.facts.usage:
         move = by_unit.get((fact.version_id, fact.unit_id))
         if move is None:
             continue
         owned = (fact.unit_id, fact.dimension)
-        start = coming.following[new.period.pk].start_at
-        left[owned] = EXACT.add(left[owned], _left_over(new, fact, start))
+        heir = coming.heirs.get((new.period.pk, *owned))
+        if heir is not None:
+            left = passed_on.get(fact.running_total_id, ZERO)
+            units[heir.total_id] = EXACT.add(units[heir.total_id], left)
         source = coming.totals[new.period.pk, fact.version_id, *owned]
         target = coming.totals.get((move.next_period_id, move.next_version_id, *owned))
         if target is not None:
-            found.setdefault(target.id, (fact, source, target, coming.price(move)))
-    for _, (fact, source, target, price) in sorted(found.items()):
-        owned = (fact.unit_id, fact.dimension)
-        units = left.pop(owned, ZERO) if _takes_rollover(price) else ZERO
-        if price.rollover_cap is not None:
-            units = min(units, price.rollover_cap)
-        yield Carry(source, target, price.source, units)
-
-
-def _left_over(new: NewInvoice, fact: UsageFact, start: datetime) -> Decimal:
-    """The units that live on: what is left of older grants, and the new one."""
-    draft = new.result.draft
-    used = dict(draft.used)
-    total = dict(draft.granted).get(fact.running_total_id, ZERO)
-    for grant in fact.grants:
-        if grant.expires_at > start:
-            rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
-            total = EXACT.add(total, rest)
-    return total
-
-
-def _takes_rollover(price: Price) -> bool:
-    """Its own terms have the last word: a contract may say a model without an allowance."""
-    return bool(price.rollover_periods) and takes_allowance(price.source.wire)
+            found.setdefault(target.id, (source, target, coming.price(move)))
+    for total_id, (source, target, price) in sorted(found.items()):
+        yield Carry(source, target, price.source, units[total_id])

@@ -1,6 +1,6 @@
 """Facts for the pipeline: everything a chunk's prices depend on, read once under lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +21,7 @@ from billing.services.advances import (
 )
 from billing.services.agreed_facts import contract_facts, coupon_facts
 from billing.services.contracts import Contract, contracts_for
+from billing.services.heirs import Heirs
 from billing.services.late_facts import late_facts
 from billing.services.locking import lock_for_billing
 from billing.services.rollover_facts import Expiries, Grants, grants_of
@@ -52,6 +53,11 @@ class Books:
     def contract(self, period: SubscriptionPeriod) -> Contract:
         return self.contracts.get(period.pk, NOTHING)
 
+    def unreturned_before(self, period: SubscriptionPeriod) -> Iterator[PaidFact]:
+        for one in self.unreturned.get(period.subscription_id, ()):
+            if one.covers is not None and one.covers[0] < period.start_at:
+                yield one
+
 
 def facts_for(
     *,
@@ -74,18 +80,18 @@ def facts_for(
     lock_for_billing(tenant_id, {period.subscription_id for period in everything})
     following = next_periods(tenant_id, periods)
     contracts = contracts_for(tenant_id, [*everything, *following.values()])
-    own, others = locked_totals(
+    own, others, heirs = locked_totals(
         tenant_id, periods, adjusted, contracts=contracts, following=following, now=now
     )
     books = _read(tenant_id, periods, adjusted, contracts=contracts, following=following, now=now)
     late = dict(late_facts(tenant_id, others, now=now))
     facts = {}
     for period in periods:
-        billed = _facts(period, books, own[period.id], auto_finalize)
+        billed = _facts(period, books, own[period.id], auto_finalize, heirs)
         facts[period.id] = replace(billed, late=tuple(late.pop(period.subscription_id, ())))
     owing = periods_owing_terms(tenant_id, now) if adjusted else ()
     for period in adjusted:
-        nothing = _facts(period, books, (), auto_finalize)
+        nothing = _facts(period, books, (), auto_finalize, {})
         own_late = tuple(late.pop(period.subscription_id, ()))
         facts[period.id] = _late_alone(nothing, own_late, owes_term=period.pk in owing)
     return facts
@@ -136,6 +142,7 @@ def _facts(
     books: Books,
     totals: Sequence[LockedTotal],
     auto_finalize: bool,
+    heirs: Heirs,
 ) -> Facts:
     contract, following = books.contract(period), books.following.get(period.pk)
     fees = fees_of(contract)
@@ -160,18 +167,16 @@ def _facts(
             contract=contract,
             paid={(one.fee.version_id, one.fee.unit_id) for one in paid},
             grants=books.grants,
-            expiries=books.expiries if following is not None else None,
+            heirs=heirs,
+            follows=following is not None,
+            expiries=books.expiries,
         ),
         days=days,
         whole_days=whole_days,
         is_first=books.firsts.get(period.subscription_id) == period.start_at,
         fees=fees,
         paid=paid,
-        unreturned=tuple(
-            one
-            for one in books.unreturned.get(period.subscription_id, ())
-            if one.covers is not None and one.covers[0] < period.start_at
-        ),
+        unreturned=tuple(books.unreturned_before(period)),
         advance=advance,
         coming=tuple(plan for plan in coming.plans if plan.version_id not in own)
         if advance is not None

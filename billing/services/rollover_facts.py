@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -50,15 +50,20 @@ class Grants:
                 self._rests[owner, unit_id, dimension].append(_Rest(fact, start))
 
     def of(
-        self, period: SubscriptionPeriod, unit_id: UUID, dimension: str
+        self, period: SubscriptionPeriod, unit_id: UUID, dimension: str, *, received: Decimal
     ) -> tuple[GrantFact, ...]:
-        """Those that this period may use: of earlier ones, not expired; the oldest first."""
+        """Those that this period may use: of earlier ones, not expired; the oldest first.
+
+        It has `received` units of them; what a cap kept back has lapsed, the oldest first.
+        """
         rests: Sequence[_Rest] = self._rests.get((period.subscription_id, unit_id, dimension), ())
-        return tuple(
-            rest.fact
-            for rest in sorted(rests, key=lambda one: (one.source_start, one.fact.grant_id))
-            if rest.source_start < period.start_at < rest.fact.expires_at
-        )
+        found: list[GrantFact] = []
+        for rest in sorted(rests, key=lambda one: (one.source_start, one.fact.grant_id))[::-1]:
+            units = min(received, rest.fact.units)
+            if units > ZERO and rest.source_start < period.start_at < rest.fact.expires_at:
+                found.append(replace(rest.fact, units=units))
+                received = EXACT.subtract(received, units)
+        return tuple(reversed(found))
 
 
 def _standing(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Iterable[_Row]:

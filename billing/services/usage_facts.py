@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import EXACT
+from aforo.money import EXACT, ZERO
 from billing.models import Invoice
 from billing.pipeline import StageFailed, UsageFact
 from billing.services.contracts import READING, Contract, Price
+from billing.services.heirs import Heir, Heirs, heirs_of
 from billing.services.rollover_facts import Expiries, Grants
 from catalog.models import SubscriptionPeriod
 from catalog.selectors.prices import PeriodPrice
@@ -37,8 +39,8 @@ def locked_totals(
     contracts: Mapping[UUID, Contract],
     following: Mapping[UUID, SubscriptionPeriod],
     now: datetime,
-) -> tuple[Own, Sequence[LockedTotal]]:
-    """The totals of `periods`, made where no event has and made exact; and late ones of others.
+) -> tuple[Own, Sequence[LockedTotal], Heirs]:
+    """The totals of `periods`, made where no event has and made exact; late ones of others; heirs.
 
     All are locked by one statement in the order of their ids, and with them those totals of the
     next periods that begin with something of these.
@@ -66,7 +68,7 @@ def locked_totals(
         found[total.period_id].append(total)
     late = set(late_ids)
     others = [one for one in locked if one.period_id not in own_ids and one.id in late]
-    return found, others
+    return found, others, heirs_of(moves, locked, contracts)
 
 
 def _late_dimensions(tenant_id: UUID, subscription_ids: Collection[UUID]) -> list[int]:
@@ -130,11 +132,13 @@ def usage_facts(
     contract: Contract,
     paid: Collection[tuple[UUID, UUID | None]],
     grants: Grants,
-    expiries: Expiries | None,
+    heirs: Heirs,
+    follows: bool,
+    expiries: Expiries,
 ) -> tuple[UsageFact, ...]:
     """Each total as a fact. `paid` are the flat rates that were, by version and unit.
 
-    Without `expiries` no period follows, and nothing is left over for any.
+    What none of `heirs` takes is not left over; `follows` says whether there is a next period.
     """
     prices = {(price.version_id, price.unit_id): price for price in contract.prices}
     facts, granted = [], set()
@@ -144,12 +148,14 @@ def usage_facts(
             total,
             price=_price(total, prices),
             is_paid=(total.plan_version_id, total.unit_id) in paid,
+            heir=heirs.get((period.id, total.unit_id, total.dimension)),
+            follows=follows,
             expiries=expiries,
         )
         owned = (total.unit_id, total.dimension)
         if owned not in granted:  # of two plans that price it, one may use what was left over
             granted.add(owned)
-            fact = replace(fact, grants=grants.of(period, *owned))
+            fact = replace(fact, grants=grants.of(period, *owned, received=total.rollover))
         facts.append(fact)
     return tuple(facts)
 
@@ -168,10 +174,12 @@ def _usage(
     *,
     price: Price,
     is_paid: bool,
-    expiries: Expiries | None,
+    heir: Heir | None,
+    follows: bool,
+    expiries: Expiries,
 ) -> UsageFact:
     usage = total.usage
-    lives_on = expiries is not None and price.rollover_periods > 0
+    lives_on = heir is not None and price.rollover_periods > 0
     return UsageFact(
         running_total_id=total.id,
         version_id=total.plan_version_id,
@@ -188,10 +196,15 @@ def _usage(
         tax_code=price.tax_code,
         parts=usage.parts,
         rollover=total.rollover,
-        expires_at=(
-            expiries.after(period, price.rollover_periods) if expiries and lives_on else None
-        ),
-        rollover_cap=price.rollover_cap,
+        expires_at=expiries.after(period, price.rollover_periods) if lives_on else None,
+        rollover_cap=_cap(price, heir),
         is_paid=is_paid,
-        goes_on=expiries is not None and goes_on(price),
+        goes_on=follows and goes_on(price),
     )
+
+
+def _cap(price: Price, heir: Heir | None) -> Decimal | None:
+    """Of all that goes on, by the terms that leave it over and by those that take it."""
+    if heir is None:
+        return ZERO
+    return min((cap for cap in (price.rollover_cap, heir.cap) if cap is not None), default=None)

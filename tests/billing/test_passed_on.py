@@ -14,7 +14,7 @@ from billing.models import RolloverGrant
 from billing.services.regenerating import regenerate_invoice
 from billing.services.voiding import void_invoice
 from billing.verification import verify_invoice
-from catalog.models import SubscriptionPeriod, UnitPrice
+from catalog.models import BillableUnit, SubscriptionPeriod, SubscriptionPlan, UnitPrice
 from metering.models import RatingAdjustment, RunningTotal
 from metering.recount import recount
 from tests.billing.exports.test_audit_export import verified
@@ -153,3 +153,61 @@ def test_the_check_finds_units_that_are_given_twice(seller, queued):
     found = broken_truths(tenant_id=seller.tenant.id, full=True)
     (violation,) = found["units granted + used free <= allowance + units received"]
     assert violation.found == "80 units granted, 70 used free, of 100"
+
+
+def change(seller, subscription, start, prices, **price):
+    """Another plan from there on; of `things`, if it prices them, with these columns."""
+    version = RatePlanVersionFactory(tenant=seller.tenant, prices=prices)
+    UnitPrice.objects.filter(version=version).update(**price)
+    type(version).objects.filter(pk=version.pk).update(status="PUBLISHED", published_at=MONTH_START)
+    SubscriptionPlan.objects.filter(subscription=subscription).update(end_at=start)
+    SubscriptionPlan.objects.create(
+        tenant=seller.tenant, subscription=subscription, version=version, start_at=start, position=0
+    )
+    catalog_changed(seller.tenant)
+
+
+@pytest.mark.parametrize(
+    ("heir", "received"),
+    [(None, []), ({}, [0]), ({"rollover_periods": 1, "rollover_cap": 10}, [10])],
+    ids=["no price", "no rollover", "smaller cap"],
+)
+def test_units_that_nobody_takes_stay_free_where_they_came_from(seller, queued, heir, received):
+    subscription = sell_quota(seller, periods=2)
+    prices = {} if heir is None else {BillableUnit.objects.get(name="things"): QUOTA}
+    change(seller, subscription, APRIL, prices, **heir or {})
+    seller.count(things(1, 20))
+    (march,) = bill(seller.tenant, APRIL)
+    assert sum(RolloverGrant.objects.values_list("units", flat=True)) == sum(received)
+    assert total_at(MONTH_START).passed_on == sum(received)
+    seller.count(things(2, 50))  # 20 + 50 of 100: free, unless somebody else has them
+    accept_all(seller.tenant)
+    (april,) = bill(seller.tenant, MAY, start=APRIL)
+    assert ([str(line.amount) for line in adjusted(april)], april.total) == (["0.0000"], 0)
+    totals = RunningTotal.objects.filter(period_id=april.period_id)
+    assert [one.rollover + one.passed_on for one in totals] == received
+    holds(seller, march, april)
+
+
+def test_what_a_smaller_cap_keeps_back_of_older_units_has_lapsed(seller, queued):
+    subscription = sell_quota(seller, periods=3)
+    prices = {BillableUnit.objects.get(name="things"): QUOTA}
+    change(seller, subscription, MAY, prices, rollover_periods=3, rollover_cap=30)
+    (march,) = bill(seller.tenant, APRIL)  # 100 go on
+    (april,) = bill(seller.tenant, MAY, start=APRIL)
+    assert (total_at(APRIL).rollover, total_at(APRIL).passed_on) == (70, 30)
+    assert (total_at(MAY).rollover, RolloverGrant.objects.count()) == (30, 1)
+    use_in_april(seller, things(1, 175, occurredAt=IN_APRIL))  # 100 + 100 - 30 are free
+    accept_all(seller.tenant, now=MAY)
+    (may,) = bill(seller.tenant, JUNE, start=MAY)
+    assert [str(line.amount) for line in adjusted(may)] == ["0.5000"]
+    holds(seller, march, april, may)
+
+
+def test_the_check_finds_units_that_nobody_received(seller, queued):
+    sell_quota(seller)
+    bill(seller.tenant, APRIL)
+    RunningTotal.objects.filter(pk=total_at(APRIL).pk).update(rollover=70)
+    found = broken_truths(tenant_id=seller.tenant.id, full=True)
+    (violation,) = found["units that went on = units received"]
+    assert violation.found == "100 units of things went on, 70 were received"
