@@ -197,7 +197,7 @@ class _Line(threading.local):
             settings.REDIS_URL,
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
-            # A connection that was closed is opened again; who was late once is not waited for twice.
+            # A closed connection is opened again; who was late is not waited for twice.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
             single_connection_client=True,
         )
