@@ -8,7 +8,7 @@ from django import forms
 from django.http import QueryDict
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
 from aforo.errors import AforoError
 from aforo.money import plain
@@ -17,7 +17,7 @@ from aforo.tenancy.models import Tenant
 from catalog.models import RatePlan
 from metering.margin.arithmetic import Level
 from metering.margin.rehearsal import DAYS, Rehearsal, RehearsedCustomer
-from metering.models import MarginGuard
+from metering.models import MarginChannel, MarginGuard
 from metering.services import guards
 
 SHOWN = 10
@@ -27,6 +27,16 @@ _LEVELS = {
     Level.L2_THROTTLE: "throttled",
     Level.L3_BLOCK: "blocked",
 }
+
+
+def _channels(label: str) -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(
+        choices=MarginChannel.choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        required=False,
+        label=label,
+        help_text="which webhook endpoints are told; none ticked: all that take the fact",
+    )
 
 
 class RehearsalWidget(forms.HiddenInput):
@@ -52,6 +62,9 @@ class GuardForm(forms.ModelForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text="one plan per line, such as: Enterprise = 25. It is blocked below that instead",
     )
+    warn_channels = _channels("tell of warnings by")
+    throttle_channels = _channels("tell of throttling by")
+    block_channels = _channels("tell of blocking by")
     rehearsal = forms.CharField(
         required=False, label=f"over the last {DAYS} days", widget=RehearsalWidget()
     )

@@ -57,7 +57,11 @@ class MarginGuardAdmin(CatalogAdmin):
                 ),
             },
         ),
-        ("How", {"fields": ("throttle_rate", "retry_after", "cost_floor")}),
+        ("How", {"fields": ("throttle_rate", "requests_per_second", "retry_after", "cost_floor")}),
+        (
+            "Who is told",
+            {"fields": ("warn_channels", "throttle_channels", "block_channels")},
+        ),
         ("Rehearsal", {"fields": ("rehearsal",)}),
     )
     actions = ("archive",)

@@ -8,9 +8,18 @@ from aforo.api.serializers import StrictSerializer, WireModelSerializer, WireSer
 from aforo.money import plain
 from catalog.api.fields import ExactField
 from metering.margin.rehearsal import SHOWN_CUSTOMERS, Rehearsal
-from metering.models import GuardDecision, MarginGuard, MarginLevel, MarginState
+from metering.models import GuardDecision, MarginChannel, MarginGuard, MarginLevel, MarginState
 
 _PERCENT: dict[str, Any] = {"max_digits": 12, "decimal_places": 6, "required": False}
+
+
+def _channels(level: str, **more: Any) -> serializers.ListField:
+    return serializers.ListField(
+        child=serializers.ChoiceField(MarginChannel.choices),
+        max_length=len(MarginChannel),
+        help_text=f"which endpoints are told that {level}; none: all that take the fact",
+        **more,
+    )
 
 
 class FloorSerializer(StrictSerializer):
@@ -43,7 +52,17 @@ class GuardEdits(StrictSerializer):
     warn_below = ExactField(**_PERCENT)
     throttle_below = ExactField(**_PERCENT)
     block_below = ExactField(**_PERCENT)
+    warn_channels = _channels("a customer is warned of", required=False)
+    throttle_channels = _channels("one is throttled", required=False)
+    block_channels = _channels("one is blocked", required=False)
     throttle_rate = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    requests_per_second = ExactField(
+        max_digits=12,
+        decimal_places=3,
+        required=False,
+        allow_null=True,
+        help_text="that gateways which can count let through while throttled; null: the share",
+    )
     cost_floor = ExactField(min_value=0, required=False)
     retry_after = serializers.IntegerField(
         min_value=0, max_value=2_000_000_000, required=False, help_text="seconds"
@@ -74,6 +93,10 @@ class GuardSerializer(WireModelSerializer):
     warn_below = ExactField(read_only=True)
     throttle_below = ExactField(read_only=True)
     block_below = ExactField(read_only=True)
+    warn_channels = _channels("a customer is warned of", read_only=True)
+    throttle_channels = _channels("one is throttled", read_only=True)
+    block_channels = _channels("one is blocked", read_only=True)
+    requests_per_second = ExactField(read_only=True, allow_null=True)
     cost_floor = ExactField(read_only=True)
     floors = serializers.SerializerMethodField()
 
@@ -93,7 +116,11 @@ class GuardSerializer(WireModelSerializer):
             "warn_below",
             "throttle_below",
             "block_below",
+            "warn_channels",
+            "throttle_channels",
+            "block_channels",
             "throttle_rate",
+            "requests_per_second",
             "cost_floor",
             "retry_after",
             "is_active",

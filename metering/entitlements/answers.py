@@ -53,6 +53,7 @@ def margin(state: MarginState) -> dict[str, object]:
         "allowed": state.level != "L3_BLOCK",
         "level": state.level,
         "throttleRate": state.throttle_rate,
+        "requestsPerSecond": _number(state.requests_per_second),
         "retryAfterSeconds": state.retry_after_seconds,
         "message": state.message,
         "fallback": None,

@@ -107,6 +107,8 @@ class Verdict:
     def headers(self, now: float) -> dict[str, str]:
         """What a gateway passes on to whoever called."""
         said = dict(_MARGIN_HEADERS.get(self.margin.level, {}))
+        if self.margin.requests_per_second is not None:
+            said["X-Aforo-Throttle-Rate"] = plain(self.margin.requests_per_second)
         if self.allowed and self.is_near:
             said["X-RateLimit-Warning"] = "approaching-limit"
         if self.reason in {Reason.QUOTA_EXCEEDED, Reason.MARGIN_BLOCKED}:

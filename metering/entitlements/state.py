@@ -74,7 +74,8 @@ class MarginState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     """What margin guards say of a customer in its current period.
 
     `percent` is None without any revenue. `throttle_rate` is the percentage of calls that may pass
-    under L2_THROTTLE. `by_metric` holds what guards of one metric say, where that is worse.
+    under L2_THROTTLE, `requests_per_second` how many, for those who can count. `by_metric` holds
+    what guards of one metric say, where that is worse.
     """
 
     level: str = "NONE"  # L1_ALERT, L2_THROTTLE, L3_BLOCK
@@ -83,6 +84,7 @@ class MarginState(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     retry_after_seconds: int = 1800
     message: str = ""
     by_metric: dict[str, "MarginState"] = {}
+    requests_per_second: Decimal | None = None
 
 
 class Field(NamedTuple):

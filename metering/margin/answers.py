@@ -17,6 +17,7 @@ from metering.margin.judging import Judged, Pair
 from metering.models import MarginGuard, MarginState
 
 UNHELD = state.MarginState()
+UNLIMITED = Decimal("Infinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,10 @@ class Said:
     message: str
 
     @property
-    def severity(self) -> tuple[int, int]:
+    def severity(self) -> tuple[int, int, Decimal]:
         """The lower, the less passes."""
-        return -self.level.rank, self.guard.throttle_rate
+        rate = self.guard.requests_per_second
+        return -self.level.rank, self.guard.throttle_rate, UNLIMITED if rate is None else rate
 
 
 def answers_of(
@@ -109,17 +111,19 @@ def _answer(said: Sequence[Said]) -> state.MarginState:
     return _told(whole, worse)
 
 
-def _order(one: Said) -> tuple[int, int, str]:
+def _order(one: Said) -> tuple[int, int, Decimal, str]:
     return *one.severity, one.guard.code
 
 
 def _told(one: Said | None, by_metric: dict[str, state.MarginState]) -> state.MarginState:
     if one is None:
         return state.MarginState(by_metric=by_metric)
+    is_throttled = one.level == Level.L2_THROTTLE
     return state.MarginState(
         level=one.level.value,
         percent=one.percent,
-        throttle_rate=one.guard.throttle_rate if one.level == Level.L2_THROTTLE else 100,
+        throttle_rate=one.guard.throttle_rate if is_throttled else 100,
+        requests_per_second=one.guard.requests_per_second if is_throttled else None,
         retry_after_seconds=one.guard.retry_after,
         message=one.message,
         by_metric=by_metric,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -82,14 +82,23 @@ class Known:
         self.plans: defaultdict[UUID, set[UUID | None]] = defaultdict(set)
         self.months: defaultdict[UUID, set[str]] = defaultdict(set)
         self.tags = tags
+        self.foreign: set[tuple[UUID, str]] = set()
         for one in slices:
             customer_id = one.book.customer_id
             key = (customer_id, one.book.currency)
             self.whole[key] += one.margin
+            if one.is_foreign:
+                self.foreign.add(key)
             if one.unit_id is not None:
                 self.by_unit[one.unit_id][key] += one.margin
             self.plans[customer_id].add(one.plan_id)
             self.months[customer_id].add(f"{one.book.subscribed_at:%Y-%m}")
+
+        self._paying = {customer for (customer, _), sum_ in self.whole.items() if sum_.has_revenue}
+
+    def is_beside_revenue(self, customer_id: UUID, currency: str) -> bool:
+        """A cost in a currency that the customer does not pay in, while paying in another."""
+        return (customer_id, currency) in self.foreign and customer_id in self._paying
 
     def margins_for(self, rule: Rule) -> Mapping[tuple[UUID, str], Margin]:
         """By customer and currency, of everything or of the rule's unit."""
@@ -113,7 +122,10 @@ def _by(rule: Rule, known: Known) -> Iterator[tuple[UUID, Judged]]:
     for (customer_id, currency), margin in known.margins_for(rule).items():
         if rule.takes(customer_id, known):
             thresholds = rule.thresholds_for(known.plans[customer_id])
-            yield customer_id, Judged(thresholds.judge(margin), currency, margin, thresholds)
+            verdict = thresholds.judge(margin)
+            if verdict.level.rank > 1 and known.is_beside_revenue(customer_id, currency):
+                verdict = replace(verdict, level=Level.L1_ALERT)  # nobody knows how it compares
+            yield customer_id, Judged(verdict, currency, margin, thresholds)
 
 
 def _is_worse(one: Judged, other: Judged) -> bool:

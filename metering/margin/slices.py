@@ -5,7 +5,7 @@ A slice is the smallest part that margins are told of: one unit of one plan of o
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -43,12 +43,16 @@ Cost = tuple[UUID, str, str, Decimal]  # customer, currency, metric, amount
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What one unit (None: none in particular) brings in and costs under one plan."""
+    """What one unit (None: none in particular) brings in and costs under one plan.
+
+    `is_foreign`: a cost in a currency that its customer does not pay in; its book has that one.
+    """
 
     book: PeriodBook
     plan_id: UUID | None
     unit_id: UUID | None
     margin: Margin
+    is_foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """All slices of the periods that run, and costs in currencies that nobody pays in."""
+    """All slices of the periods that run, and how much of them is cost in foreign currencies."""
 
     rows: Sequence[Slice]
     unmatched: Mapping[tuple[UUID, str], Decimal] = field(default_factory=dict)
@@ -152,22 +156,32 @@ def reported(
 ) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
     """Reported costs as slices of the subscription that runs longest in their currency.
 
-    And those in currencies that their customer does not pay in.
+    Where the customer does not pay in it, of the one that runs longest: a cost without revenue, in
+    its own currency. How much that is, by customer and currency, is returned beside.
     """
-    firsts: dict[tuple[UUID, str], PeriodBook] = {}
-    for book in books:
-        first = firsts.setdefault((book.customer_id, book.currency), book)
-        if book.subscribed_at < first.subscribed_at:
-            firsts[book.customer_id, book.currency] = book
-    rows, unmatched = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
+    firsts = _longest_running(books)
+    rows, foreign = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
     for customer_id, currency, metric, amount in costs:
         owner = firsts.get((customer_id, currency))
+        is_foreign = owner is None
         if owner is None:
-            unmatched[customer_id, currency] = EXACT.add(unmatched[customer_id, currency], amount)
-            continue
+            owner = replace(firsts[customer_id, ""], currency=currency)
+            foreign[customer_id, currency] = EXACT.add(foreign[customer_id, currency], amount)
         plan_id = owner.plans[0].plan_id if owner.plans else None
-        rows.append(Slice(owner, plan_id, units.get(metric), Margin(ZERO, amount)))
-    return rows, dict(unmatched)
+        margin = Margin(ZERO, amount)
+        rows.append(Slice(owner, plan_id, units.get(metric), margin, is_foreign))
+    return rows, dict(foreign)
+
+
+def _longest_running(books: Iterable[PeriodBook]) -> dict[tuple[UUID, str], PeriodBook]:
+    """By customer and currency, and by customer and "" for any."""
+    firsts: dict[tuple[UUID, str], PeriodBook] = {}
+    for book in books:
+        for currency in (book.currency, ""):
+            first = firsts.setdefault((book.customer_id, currency), book)
+            if book.subscribed_at < first.subscribed_at:
+                firsts[book.customer_id, currency] = book
+    return firsts
 
 
 def _costs(tenant: Tenant, spans: Mapping[UUID, tuple[datetime, datetime]]) -> list[Cost]:

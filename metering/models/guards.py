@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pgtrigger
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -28,6 +29,24 @@ class MarginReason(models.TextChoices):
     LOW_MARGIN = "LOW_MARGIN", "margin below a threshold"
     NO_REVENUE = "NO_REVENUE", "cost without any revenue"
     RELEASED = "RELEASED", "the guard does not apply any more"
+
+
+class MarginChannel(models.TextChoices):
+    """Ways to be told; those of webhook endpoints, which do the telling."""
+
+    WEBHOOK = "WEBHOOK", "Signed webhooks"
+    SLACK = "SLACK", "Slack-compatible"
+    EMAIL = "EMAIL", "E-mail"
+
+
+def _channels(level: str) -> "ArrayField[list[str], list[str]]":
+    return ArrayField(
+        models.CharField(max_length=16, choices=MarginChannel),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=f"which endpoints are told that {level}; none: all that take the fact",
+    )
 
 
 class MarginGuard(TenantOwned):
@@ -87,8 +106,18 @@ class MarginGuard(TenantOwned):
     block_below = models.DecimalField(
         max_digits=12, decimal_places=6, default=Decimal(0), help_text="percent"
     )
+    warn_channels = _channels("a customer is warned of")
+    throttle_channels = _channels("one is throttled")
+    block_channels = _channels("one is blocked")
     throttle_rate = models.PositiveSmallIntegerField(
         default=100, help_text="percent of requests that gateways let through while throttled"
+    )
+    requests_per_second = models.DecimalField(
+        max_digits=12,
+        decimal_places=3,
+        null=True,
+        blank=True,
+        help_text="that gateways which can count let through while throttled; empty: the share",
     )
     cost_floor = models.DecimalField(
         max_digits=38,
@@ -123,6 +152,10 @@ class MarginGuard(TenantOwned):
                 condition=Q(throttle_rate__lte=100, cost_floor__gte=0),
             ),
             models.CheckConstraint(
+                name="margin_guard_lets_something_through",
+                condition=Q(requests_per_second=None) | Q(requests_per_second__gt=0),
+            ),
+            models.CheckConstraint(
                 name="margin_guard_names_its_scope",
                 condition=Q(scope="ALL", rate_plan=None, customer=None, cohort="", cohort_value="")
                 | Q(scope="PLAN", rate_plan__isnull=False, customer=None, cohort="")
@@ -133,6 +166,15 @@ class MarginGuard(TenantOwned):
 
     def __str__(self) -> str:
         return self.name or self.code
+
+    def channels_of(self, level: str) -> list[str]:
+        """Who is told that somebody came to a level; empty: every endpoint that takes the fact."""
+        channels: list[str] = {
+            MarginLevel.L1_ALERT.value: self.warn_channels,
+            MarginLevel.L2_THROTTLE.value: self.throttle_channels,
+            MarginLevel.L3_BLOCK.value: self.block_channels,
+        }.get(level, [])
+        return channels
 
     @property
     def is_in_force(self) -> bool:

@@ -14,11 +14,12 @@ from aforo.errors import Refused, Unreadable
 from aforo.tenancy.models import Tenant, TenantQuerySet
 from aforo.tenancy.services.actors import Actor
 from catalog.models import BillableUnit, Customer, RatePlan
-from metering.models import MarginGuard
+from metering.models import MarginChannel, MarginGuard
 from metering.services.guards import EDITABLE, create_guard, edit_guard
 
 Number = str | int | float  # as YAML reads `25%`, 25 and 2.5; none of them is money
 _PERCENT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*%?\s*")
+_PER_SECOND = re.compile(r"\s*(\d+(?:\.\d+)?)\s*req(?:uests)?/s(?:ec(?:ond)?)?\s*")
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,7 +27,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LevelInFile(_Strict, frozen=True):
-    """One level; `notify` and `action` are what endpoints and gateways do in any case."""
+    """One level; `action` is what gateways do in any case."""
 
     threshold: Number | None = None
     throttle_rate: Number | None = None
@@ -122,7 +123,7 @@ def _fields(tenant: Tenant, said: GuardInFile) -> dict[str, Any]:
         "warn_below": warn,
         "throttle_below": two.threshold if two else None,
         "block_below": three.threshold if three else None,
-        "throttle_rate": two.throttle_rate if two and _is_share(two.throttle_rate) else None,
+        "throttle_rate": _share(said, two) if two and not _rate(two) else None,
         "cost_floor": said.cost_floor,
     }
     default = MarginGuard()
@@ -134,6 +135,10 @@ def _fields(tenant: Tenant, said: GuardInFile) -> dict[str, Any]:
     units = BillableUnit.objects.for_tenant(tenant)
     customers = Customer.objects.for_tenant(tenant)
     return fields | {
+        "requests_per_second": two and _rate(two),
+        "warn_channels": _notified(said, "level_1", one),
+        "throttle_channels": _notified(said, "level_2", two),
+        "block_channels": _notified(said, "level_3", three),
         "code": said.id,
         "name": said.name,
         "unit": _named(units, said, "metric", name=said.metric),
@@ -149,19 +154,35 @@ def _fields(tenant: Tenant, said: GuardInFile) -> dict[str, Any]:
 
 
 def _notes(said: GuardInFile) -> Iterator[str]:
-    """What a file may say and nobody here does."""
-    levels = (said.actions.level_1, said.actions.level_2, said.actions.level_3)
-    if any(level and level.notify for level in levels):
-        yield "notify: subscribe an endpoint to margin.warning, margin.throttled, margin.blocked"
-    rate = said.actions.level_2.throttle_rate if said.actions.level_2 else None
-    if rate is not None and not _is_share(rate):
-        yield f"throttle_rate {rate}: gateways let a percentage pass, not a rate; 100 % is kept"
+    """What whoever wrote the file may not expect."""
+    if said.actions.level_2 and _rate(said.actions.level_2):
+        yield "throttle_rate: gateways that know percentages alone let everything pass, marked"
     if said.min_margin is not None and said.actions.level_1 is not None:
         yield "min_margin: level_1 says when to warn"
 
 
-def _is_share(rate: Number | None) -> bool:
-    return rate is not None and _PERCENT.fullmatch(str(rate)) is not None
+def _share(said: GuardInFile, level: LevelInFile) -> Number | None:
+    rate = level.throttle_rate
+    if rate is not None and not _PERCENT.fullmatch(str(rate)):
+        reason = f"guard {said.id!r}: {rate!r} is no percentage and no rate such as 5req/sec"
+        raise Refused.naming("actions.level_2.throttle_rate", "INVALID", reason)
+    return rate
+
+
+def _rate(level: LevelInFile) -> Decimal | None:
+    """How many requests a second may pass, where a level says so and no share."""
+    match = _PER_SECOND.fullmatch(str(level.throttle_rate))
+    return Decimal(match[1]) if match else None
+
+
+def _notified(said: GuardInFile, name: str, level: LevelInFile | None) -> list[str]:
+    channels = [channel.upper() for channel in level.notify] if level else []
+    for channel in channels:
+        if channel not in MarginChannel.values:
+            known = ", ".join(MarginChannel.values).lower()
+            reason = f"guard {said.id!r}: {channel.lower()!r} is no channel ({known})"
+            raise Refused.naming(f"actions.{name}.notify", "INVALID", reason)
+    return sorted(set(channels))
 
 
 def _percent(said: GuardInFile, value: Number) -> Decimal:

@@ -33,7 +33,11 @@ EDITABLE = (
     "warn_below",
     "throttle_below",
     "block_below",
+    "warn_channels",
+    "throttle_channels",
+    "block_channels",
     "throttle_rate",
+    "requests_per_second",
     "cost_floor",
     "retry_after",
     "is_active",
@@ -179,6 +183,8 @@ def _require_sound(guard: MarginGuard, floors: Floors) -> None:
         raise changes.refused("throttleBelow", "INVALID", reason)
     if guard.throttle_rate > _ALL:
         raise changes.refused("throttleRate", "INVALID", "is a percentage, from 0 to 100")
+    if guard.requests_per_second is not None and guard.requests_per_second <= ZERO:
+        raise changes.refused("requestsPerSecond", "INVALID", "is more than zero, or null")
     if guard.cost_floor < ZERO:
         raise changes.refused("costFloor", "INVALID", "must not be negative")
 

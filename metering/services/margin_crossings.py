@@ -140,6 +140,7 @@ def _findings(crossing: Crossing, customers: dict[UUID, Customer]) -> Iterator[F
     for level in _between(crossing.before, crossing.after):
         told = TOLD[enforced(guard, level)]
         payload = _payload(crossing, customer) | {"level": level.value}
+        payload |= _for(guard.channels_of(level))
         yield Finding(
             tenant_id=guard.tenant_id,
             kind=told.kind,
@@ -171,10 +172,20 @@ def _recover(
         recover_alerts(tenant_id=tenant_id, kind=kind, subjects=subjects[kind], now=now)
     payloads: defaultdict[UUID, dict[UUID, dict[str, object]]] = defaultdict(dict)
     for crossing in risen:
-        told = _payload(crossing, customers[crossing.customer_id])
+        told = _payload(crossing, customers[crossing.customer_id]) | _for(_told_by(crossing))
         payloads[crossing.guard.pk][crossing.customer_id] = told
     for said in payloads.values():
         publish_many(tenant_id=tenant_id, fact=RECOVERED, payloads=said, now=now)
+
+
+def _told_by(crossing: Crossing) -> list[str]:
+    """The channels of all levels that it has risen from; none of them speaks to all: nor this."""
+    chosen = [crossing.guard.channels_of(one) for one in _between(crossing.after, crossing.before)]
+    return sorted({channel for found in chosen for channel in found}) if all(chosen) else []
+
+
+def _for(channels: Sequence[str]) -> dict[str, object]:
+    return {"channels": list(channels)} if channels else {}
 
 
 def _subject(crossing: Crossing, level: Level) -> str:

@@ -259,6 +259,7 @@ def test_keys_decide_the_tenant_and_the_public_needs_one(seller, gateway, settin
         "allowed": True,
         "level": "NONE",
         "throttleRate": 100,
+        "requestsPerSecond": None,
         "retryAfterSeconds": 1800,
         "message": "",
         "fallback": None,

@@ -20,13 +20,16 @@ from metering.models import (
     GuardCount,
     GuardDecision,
     GuardFloor,
+    MarginChannel,
     MarginGuard,
     MarginState,
 )
 from metering.services import margins
-from tests.factories import CostEventFactory
+from tests.factories import CostEventFactory, WebhookEndpointFactory
 from tests.metering.conftest import NOW, catalog_changed, subscribe
 from tests.metering.events import event
+from webhooks.models.alert_rules import Channel
+from webhooks.outbound.routing import takes
 
 MONTH = {"scope": "COHORT", "cohort": "START_MONTH"}
 REAL = NOW + timedelta(days=200)  # everybody's clock: the tenant's is frozen
@@ -170,6 +173,27 @@ def test_what_is_told_has_its_numbers(seller, guard, look):
     assert told.by_metric["tokens"].level == "L3_BLOCK"
 
 
+def test_a_guard_says_who_is_told_of_what(seller, guard, look):
+    tenant = seller.tenant
+    slack = WebhookEndpointFactory(tenant=tenant, format="SLACK")
+    signed = WebhookEndpointFactory(tenant=tenant)
+    guard(warn_channels=["SLACK", "EMAIL"], throttle_channels=["SLACK"], requests_per_second=5)
+    calls(seller, 500)
+    for amount in ("8", "1", "1.5"):
+        spend(seller, amount, idempotency_key=amount)
+        look()
+    calls(seller, 500, start=500)
+    look()
+    told = OutboxMessage.objects.filter(fact__startswith="margin.").order_by("created_at", "id")
+    assert [(message.fact, takes(slack, message), takes(signed, message)) for message in told] == [
+        ("margin.warning", True, False),
+        ("margin.throttled", True, False),
+        ("margin.blocked", True, True),
+        ("margin.recovered", True, True),
+    ]
+    assert MarginChannel.choices == Channel.choices
+
+
 def test_a_guard_that_only_alerts_lets_requests_pass(seller, guard, look):
     guard(mode="ALERT_ONLY")
     spend(seller, "5")
@@ -248,6 +272,22 @@ def test_a_segment_has_a_floor_of_its_own(seller, guard, look):
     look()
     assert MarginState.objects.get().level == "L3_BLOCK"
     assert answer(seller).message == "a margin of 24 % is below 25 %"
+
+
+def test_a_foreign_cost_is_judged_alone_and_blocks_nobody_who_pays(seller, guard, look):
+    guard()
+    spend(seller, "7", currency="EUR")
+    look()
+    told = answer(seller)  # nothing comes in, in any currency
+    assert (told.level, told.message) == ("L3_BLOCK", "a cost of 7 EUR without any revenue")
+    calls(seller, 500)
+    look()
+    told = answer(seller)  # 10 USD come in; nobody knows what 7 EUR are beside them
+    assert (told.level, told.message) == ("L1_ALERT", "a cost of 7 EUR without any revenue")
+    spend(seller, "9.6", idempotency_key="own")
+    look()
+    told = answer(seller)
+    assert (told.level, told.message) == ("L3_BLOCK", "a margin of -1 % is below 0 %")
 
 
 def test_the_worst_of_several_guards_counts(seller, guard, look):

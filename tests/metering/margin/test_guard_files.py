@@ -35,12 +35,10 @@ def apply(seller, tmp_path):
 def test_the_documented_file_makes_its_guard(apply):
     said = apply(DOCUMENTED)
     assert said[0] == "tokens-floor: created"
-    assert [line.split(":")[0].strip() for line in said[1:]] == [
-        "notify",
-        "throttle_rate 5req/sec",
-        "min_margin",
-    ]
+    assert [line.split(":")[0].strip() for line in said[1:]] == ["throttle_rate", "min_margin"]
     guard = MarginGuard.objects.get()
+    assert (guard.warn_channels, guard.throttle_channels) == (["SLACK"], [])
+    assert guard.requests_per_second == 5
     assert (guard.warn_below, guard.throttle_below, guard.block_below) == (30, 20, 10)
     assert (guard.unit.name, guard.throttle_rate, guard.mode) == ("tokens", 100, "ENFORCE")
     assert apply(DOCUMENTED)[0] == "tokens-floor: unchanged"
@@ -83,6 +81,14 @@ guards:
         ("guards: [{id: x, min_margin: much}]", "no number or percentage"),
         ("guards: [{id: x, min_margin: 5}]", "fall in this order"),
         ("guards: [{id: x}", "no file of guards"),
+        (
+            "guards: [{id: x, actions: {level_3: {notify: [pagerduty]}}}]",
+            r"actions.level_3.notify: guard 'x': 'pagerduty' is no channel \(webhook, slack, email",
+        ),
+        (
+            "guards: [{id: x, actions: {level_2: {throttle_rate: 5req/week}}}]",
+            "actions.level_2.throttle_rate: guard 'x': '5req/week' is no percentage",
+        ),
     ],
 )
 def test_all_or_none(apply, text, said):

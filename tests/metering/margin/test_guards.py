@@ -96,6 +96,8 @@ def test_a_guard_is_changed_and_retired(seller, operator):
         ({"warnBelow": 5}, 422, "throttleBelow"),
         ({"throttleRate": 101}, 422, "throttleRate"),
         ({"costFloor": "-1"}, 422, "costFloor"),
+        ({"requestsPerSecond": 0}, 422, "requestsPerSecond"),
+        ({"warnChannels": ["PAGER"]}, 422, "warnChannels[0]"),
         ({"scope": "PLAN"}, 422, "planId"),
         ({"scope": "CUSTOMER"}, 422, "customerId"),
         ({"scope": "COHORT", "cohort": "TAG"}, 422, "cohort"),

@@ -19,7 +19,9 @@ QUICK = "/internal/v1/margin-guard/quick-check?scopeType=CUSTOMER&scopeId=cust_1
 def gateway(seller, client, settings):
     settings.INTERNAL_LISTENER = True
     feature_of(seller.tenant, RatePlan.objects.get(), "search")
-    MarginGuard.objects.create(tenant=seller.tenant, code="all", throttle_rate=50, created_at=NOW)
+    MarginGuard.objects.create(
+        tenant=seller.tenant, code="all", throttle_rate=50, requests_per_second=5, created_at=NOW
+    )
     catalog_changed(seller.tenant)
     gateway = Gateway(client, seller.tenant)
     gateway.sync()
@@ -58,7 +60,9 @@ def test_every_level_arrives_at_the_gateway(seller, gateway, django_capture_on_c
         "true",
         "throttled",
     )
+    assert access["headers"]["X-Aforo-Throttle-Rate"] == "5"
     assert (quick["allowed"], quick["level"], quick["throttleRate"]) == (True, "L2_THROTTLE", 50)
+    assert quick["requestsPerSecond"] == 5
 
     spend(1)  # less than nothing
     access, quick = asked()

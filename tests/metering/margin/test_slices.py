@@ -152,14 +152,17 @@ def test_margins_are_told_by_customer_product_metric_and_cohort(seller, plan):
     assert told(seller) == {("", "USD"): ("41.04", Decimal("5.002"))}
 
 
-def test_reported_costs_in_a_currency_nobody_pays_in_are_shown_apart(seller):
-    spend(seller, "3", currency="EUR")
+def test_a_cost_in_a_currency_nobody_pays_in_has_no_revenue_and_is_never_added_up(seller):
+    spend(seller, "3", currency="EUR", metric="calls")
     client = operator_client(seller.tenant)
     told = client.get("/api/v1/margin").json()
     assert told["unmatchedCosts"] == [{"currency": "EUR", "amount": "3"}]
     assert told["totals"] == [
-        {"currency": "USD", "revenue": "0", "cost": "0", "profit": "0", "percent": None}
+        {"currency": "EUR", "revenue": "0", "cost": "3", "profit": "-3", "percent": None},
+        {"currency": "USD", "revenue": "0", "cost": "0", "profit": "0", "percent": None},
     ]
+    by_metric = client.get("/api/v1/margin?groupBy=metric&currency=EUR").json()["rows"]
+    assert [(row["label"], row["cost"]) for row in by_metric] == [("calls", "3")]
 
 
 def test_the_number_of_statements_does_not_grow_with_customers(seller):
