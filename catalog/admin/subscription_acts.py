@@ -15,7 +15,7 @@ from aforo.tenancy.admin_acts import Act, ReasonForm
 from aforo.tenancy.services.actors import Actor
 from catalog.admin.base import Doer
 from catalog.models import Offering, RatePlanVersion, Subscription
-from catalog.services import pauses, plan_changes, subscriptions, trials
+from catalog.services import pauses, plan_changes, subscriptions, suspensions, trials
 from catalog.services.subscriptions import NOW, PERIOD_END
 
 AT = "AT"
@@ -124,6 +124,14 @@ def _resume(subscription: Subscription, given: Given, actor: Actor) -> Subscript
     return pauses.resume_subscription(**_of(subscription, actor), **given)
 
 
+def _suspend(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return suspensions.suspend_subscription(**_of(subscription, actor), **given)
+
+
+def _reinstate(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
+    return suspensions.reinstate_subscription(**_of(subscription, actor), **given)
+
+
 def _convert(subscription: Subscription, given: Given, actor: Actor) -> Subscription:
     return trials.convert_trial(**_of(subscription, actor), **given)
 
@@ -180,6 +188,22 @@ ACTS: Mapping[str, Act] = {
         "Usage is taken and billed again from now on, to the same anchor.",
         {State.PAUSED},
         _resume,
+        PhaseForm,
+    ),
+    "suspend": Act(
+        "Suspend",
+        "block",
+        "Access checks say no until it is reinstated. Usage and billing go on.",
+        {State.ACTIVE, State.PAST_DUE},
+        _suspend,
+        PhaseForm,
+    ),
+    "reinstate": Act(
+        "Reinstate",
+        "check_circle",
+        "Access checks say yes again.",
+        {State.SUSPENDED},
+        _reinstate,
         PhaseForm,
     ),
     "cancel": Act(

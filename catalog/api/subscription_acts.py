@@ -27,7 +27,14 @@ from catalog.api.subscription_serializers import (
 )
 from catalog.models import Subscription
 from catalog.selectors import listings
-from catalog.services import pauses, plan_changes, subscription_keys, subscriptions, trials
+from catalog.services import (
+    pauses,
+    plan_changes,
+    subscription_keys,
+    subscriptions,
+    suspensions,
+    trials,
+)
 from catalog.services.plan_changes import PlanChange
 
 
@@ -88,6 +95,28 @@ class SubscriptionResume(SubscriptionAct):
         doing = self.doing()
         asked = self.read(Reason, may_be_empty=True)
         return self.shown(pauses.resume_subscription(**doing, **asked))
+
+
+class SubscriptionSuspension(SubscriptionAct):
+    """Suspending a subscription."""
+
+    @extend_schema(request=Reason)
+    def post(self, request: Request, **path: Any) -> Response:
+        """Deny access checks from now on; usage and billing go on."""
+        doing = self.doing()
+        asked = self.read(Reason, may_be_empty=True)
+        return self.shown(suspensions.suspend_subscription(**doing, **asked))
+
+
+class SubscriptionReinstatement(SubscriptionAct):
+    """Lifting a suspension."""
+
+    @extend_schema(request=Reason)
+    def post(self, request: Request, **path: Any) -> Response:
+        """Let its customer in again; one that is active is left alone."""
+        doing = self.doing()
+        asked = self.read(Reason, may_be_empty=True)
+        return self.shown(suspensions.reinstate_subscription(**doing, **asked))
 
 
 class SubscriptionTrialConversion(SubscriptionAct):

@@ -92,10 +92,10 @@ def test_a_page_offers_what_its_state_allows(browser, subscription):
     page = browser.get(path).content.decode()
     offered = [
         name
-        for name in ("change", "move", "pause", "cancel", "resume", "convert")
+        for name in ("change", "move", "pause", "suspend", "cancel", "resume", "convert")
         if act(subscription, name) in page
     ]
-    assert offered == ["change", "move", "pause", "cancel"]
+    assert offered == ["change", "move", "pause", "suspend", "cancel"]
     press(browser, subscription, "pause")
     page = browser.get(path).content.decode()
     assert act(subscription, "resume") in page
@@ -108,12 +108,16 @@ def test_pausing_resuming_and_cancelling(browser, subscription):
     assert subscription.state == "PAUSED"
     press(browser, subscription, "resume")
     assert subscription.state == "ACTIVE"
+    press(browser, subscription, "suspend")
+    assert subscription.state == "SUSPENDED"
+    press(browser, subscription, "reinstate")
+    assert subscription.state == "ACTIVE"
     press(browser, subscription, "cancel", when="PERIOD_END")
     assert (subscription.state, subscription.cancels_at_end) == ("ACTIVE", True)
     press(browser, subscription, "cancel", when="NOW")
     assert subscription.state == "CANCELLED"
     reasons = AuditEntry.objects.filter(action__startswith="SUBSCRIPTION_").order_by("id")
-    assert list(reasons.values_list("reason", flat=True)) == ["", *["by mail"] * 4]
+    assert list(reasons.values_list("reason", flat=True)) == ["", *["by mail"] * 6]
 
 
 def test_cancelling_at_a_time(browser, subscription):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
 from catalog.models import Subscription
 from tests.clients import operator_client
@@ -115,6 +116,24 @@ def test_pausing_and_resuming(client, subscribe, tenant):
         ("PAUSED", "on leave"),
         ("ACTIVE", ""),
     ]
+
+
+def test_a_suspension_cuts_no_period_and_is_lifted(client, subscribe):
+    path = subscribe()
+    periods = starts(client, path)
+    assert client.post(f"{path}/reinstate").json()["status"] == "ACTIVE"
+    for _ in range(2):
+        suspended = client.post(f"{path}/suspend", {"reason": "unpaid"})
+        assert (suspended.status_code, suspended.json()["status"]) == (200, "SUSPENDED")
+    assert client.post(f"{path}/pause").status_code == 409
+    assert client.post(f"{path}/reinstate").json()["status"] == "ACTIVE"
+    assert starts(client, path) == periods
+    client.post(f"{path}/pause")
+    for act in ("suspend", "reinstate"):
+        refused = client.post(f"{path}/{act}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "ILLEGAL_TRANSITION")
+    told = OutboxMessage.objects.order_by("id").values_list("fact", flat=True)
+    assert list(told)[2:4] == ["subscription.suspended", "subscription.activated"]
 
 
 @pytest.mark.parametrize("act", ["upgrade", "downgrade"])
