@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from billing.invariants import families, guards, ledger, leftovers, limits, papers
+from billing.invariants import counters, families, guards, ledger, leftovers, limits, papers
 from billing.invariants.violations import Scope, Violation
 
 __all__ = ["TRUTHS", "Violation", "broken_truths", "check_and_log", "violations_by_truth"]
@@ -32,6 +32,7 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "no invoice is below zero, no discount above its lines": limits.discounts_above_their_lines,
     "a trial is never invoiced": limits.trials_that_were_invoiced,
     "what was cancelled or has expired stays so": limits.ends_that_were_left,
+    "quotas that gateways go by are those of the totals": counters.quotas_off_their_totals,
     "the database still refuses what must never change": guards.missing_triggers,
 }
 
