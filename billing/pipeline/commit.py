@@ -14,7 +14,8 @@ def apply_commitment(draft: Draft, facts: Facts) -> Draft:
 
     Each plan by its own lines first, then what the contract says of all lines together. Late usage
     of an earlier period helps nobody to meet the minimum of this one, and no maximum of this one
-    holds for it. A credit never goes below a minimum, nor below an invoice of zero.
+    holds for it; those of a term count it as they count its period. A credit never goes below a
+    minimum, nor below an invoice of zero.
     """
     for commitment in commitments_in(facts):
         draft = _topped(draft, commitment, facts)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import EXACT, ZERO
-from billing.pipeline.draft import Draft
+from billing.pipeline.draft import Draft, Line
 from billing.pipeline.facts import ContractFact, Facts, PlanFact
 from billing.pipeline.fee_facts import PaidFact
 from billing.pipeline.shares import Share
@@ -16,7 +17,8 @@ from billing.pipeline.shares import Share
 class Commitment:
     """A minimum and a maximum, scaled to the period, for one plan's lines or (None) for all.
 
-    `before` is what counts as spent already. No credit goes below `floor`.
+    `before` is what counts as spent already. Of a term, from its start to that of the period, what
+    earlier periods are billed for here counts as well. No credit goes below `floor`.
     """
 
     owner: str
@@ -28,11 +30,25 @@ class Commitment:
     scope: str = ""
     clause: str = ""
     tax_code: str = ""
+    earlier: tuple[datetime, datetime] | None = None
 
     def spent(self, draft: Draft) -> Decimal:
-        """What the period's own lines come to, and what was paid for it before."""
+        """What the period's own lines come to, and what counts beside them."""
         own = draft.total(version_id=self.version_id, own_period=True)
-        return EXACT.add(own, self.before)
+        return EXACT.add(own, self.beside(draft))
+
+    def beside(self, draft: Draft) -> Decimal:
+        """What was spent before, and late usage and unused fees as far as they count."""
+        late = (line.amount.amount for line in draft.lines if self._is_earlier(line))
+        return EXACT.add(self.before, _sum(late))
+
+    def _is_earlier(self, line: Line) -> bool:
+        if self.earlier is None:
+            return False
+        since, until = self.earlier
+        if line.late is not None:
+            return line.late.period_start >= since
+        return line.covers is not None and since <= line.covers[0] < until
 
 
 def commitments_in(facts: Facts) -> Iterator[Commitment]:
@@ -52,7 +68,7 @@ def commitments_in(facts: Facts) -> Iterator[Commitment]:
         if period.minimum > ZERO or period.maximum is not None:
             yield period
         if contract.term_maximum is not None or (contract.ends_term and contract.term_minimum):
-            yield _of_term(contract)
+            yield _of_term(contract, facts)
 
 
 def share_of_contract(facts: Facts) -> Share:
@@ -93,7 +109,8 @@ def _of_contract(contract: ContractFact, facts: Facts, floor: Decimal) -> Commit
     )
 
 
-def _of_term(contract: ContractFact) -> Commitment:
+def _of_term(contract: ContractFact, facts: Facts) -> Commitment:
+    since = contract.term_start
     return Commitment(
         owner=contract.name,
         version_id=None,
@@ -101,6 +118,7 @@ def _of_term(contract: ContractFact) -> Commitment:
         maximum=contract.term_maximum,
         before=contract.term_spent,
         scope=" of the term",
+        earlier=None if since is None else (since, facts.period_start),
     )
 
 

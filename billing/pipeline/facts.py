@@ -34,8 +34,8 @@ class ContractFact:
     """What the customer's own contract asks for and grants in this period.
 
     Spends are per full period; None leaves the plans' own. `term_spent` is what the earlier periods
-    of the term came to, before discounts. The minimum of the term is asked for in its last period,
-    its maximum holds in each.
+    of the term came to, before discounts; late usage of periods from `term_start` on is a part of
+    it, too. The minimum of the term is asked for in its last period, its maximum holds in each.
     """
 
     contract_id: UUID
@@ -48,6 +48,7 @@ class ContractFact:
     term_maximum: Decimal | None = None
     term_spent: Decimal = ZERO
     ends_term: bool = False
+    term_start: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

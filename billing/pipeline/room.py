@@ -36,7 +36,7 @@ def _coming(draft: Draft, facts: Facts) -> Decimal:
     own = EXACT.subtract(EXACT.add(by_plan, others), elsewhere)
     for one in commitments_in(facts):
         if one.version_id is None:
-            own = _held(own, one)
+            own = _held(own, one, draft)
     return EXACT.add(own, elsewhere)
 
 
@@ -45,17 +45,18 @@ def _of_plan(plan: PlanFact, draft: Draft, facts: Facts) -> Decimal:
     elsewhere = EXACT.subtract(draft.total(version_id=plan.version_id), own)
     for one in commitments_in(facts):
         if one.version_id == plan.version_id:
-            own = _held(own, one)
+            own = _held(own, one, draft)
     return EXACT.add(own, elsewhere)
 
 
-def _held(own: Decimal, commitment: Commitment) -> Decimal:
-    """`own` lifted to the minimum and held to the maximum, less what was spent before."""
-    held = max(own, EXACT.subtract(commitment.minimum, commitment.before))
+def _held(own: Decimal, commitment: Commitment, draft: Draft) -> Decimal:
+    """`own` lifted to the minimum and held to the maximum, less what counts beside it."""
+    beside = commitment.beside(draft)
+    held = max(own, EXACT.subtract(commitment.minimum, beside))
     if commitment.maximum is None:
         return held
     limit = max(commitment.maximum, commitment.floor)
-    return min(held, max(ZERO, EXACT.subtract(limit, commitment.before)))
+    return min(held, max(ZERO, EXACT.subtract(limit, beside)))
 
 
 def _granted_on_all(facts: Facts) -> Decimal:

@@ -59,6 +59,7 @@ def _contract(period: SubscriptionPeriod, said: Agreement, spent: Decimal) -> Co
         term_maximum=said.term_maximum,
         term_spent=spent,
         ends_term=is_last,
+        term_start=said.term_start,
     )
 
 

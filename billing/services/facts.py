@@ -235,4 +235,5 @@ def _percentage_of(contract: ContractFact | None, *, owes_term: bool) -> Contrac
         term_minimum=contract.term_minimum if owes_term else ZERO,
         term_spent=contract.term_spent,
         ends_term=owes_term,
+        term_start=contract.term_start,
     )

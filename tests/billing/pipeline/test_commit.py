@@ -1,6 +1,7 @@
 """Commit: minimum and maximum spend, of plans and of contracts."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -153,4 +154,23 @@ def test_a_fee_that_was_paid_in_advance_counts_and_one_for_the_next_period_does_
     assert shown(draft) == [
         ("Plan 1: base fee, in advance", "100.00 USD"),
         (TRUE_UP, "30.00 USD"),
+    ]
+
+
+def test_what_is_given_back_of_an_earlier_fee_counts_in_the_term():
+    """And the fee of the next period, in advance, does not."""
+    march, april = (datetime(2024, month, 1, tzinfo=UTC) for month in (3, 4))
+    deal = contract(term_minimum="100", term_spent="60", ends_term=True)
+    given = facts(
+        plan(base_fee="30"),
+        contract=replace(deal, term_start=march),
+        unreturned=(replace(paid("30", unused="15"), covers=(march, april)),),
+        advance=advance(),
+    )
+    lines = run(given).draft.lines
+    assert [(line.stage, str(line.amount.amount)) for line in lines] == [
+        ("Rate", "30.00"),
+        ("Rate", "100.00"),
+        ("Rate", "-15.00"),
+        ("Commit", "25.00"),
     ]
