@@ -93,9 +93,9 @@ def count(
     steps.done("write")
     _tally(tallies, judged, dead)
     live.tell(judged, routed, dead)
-    transaction.on_commit(partial(unit_use.note_all, locked), robust=True)
-    transaction.on_commit(partial(margins_moved.note_all, locked), robust=True)
-    transaction.on_commit(partial(counters.tell, locked), robust=True)
+    transaction.on_commit(lambda: unit_use.note_all(locked), robust=True)
+    transaction.on_commit(lambda: margins_moved.note_all(locked), robust=True)
+    transaction.on_commit(lambda: counters.tell(locked), robust=True)
     transaction.on_commit(partial(_remember_totals, locked))
 
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -97,7 +96,7 @@ listened = _audience.listened
 def tell(judged: Judgement, routed: Sequence[Routed], dead: Sequence[Dead]) -> None:
     """Tell the streams after the commit what became of a drain's events, if anybody listens."""
     if tenants := listened():
-        transaction.on_commit(partial(_publish, tenants, judged, routed, dead), robust=True)
+        transaction.on_commit(lambda: _publish(tenants, judged, routed, dead), robust=True)
 
 
 def _publish(

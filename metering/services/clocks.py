@@ -1,7 +1,6 @@
 """The clock of a sandbox, moved with all that metering needs of the new time made first."""
 
 from datetime import datetime
-from functools import partial
 
 from django.db import transaction
 
@@ -40,7 +39,7 @@ def unfreeze(*, tenant: Tenant, actor: Actor) -> Tenant:
 
 def _told(tenant: Tenant) -> Tenant:
     """Access checks go by the tenant's clock too."""
-    transaction.on_commit(partial(publishing.after_clock, tenant.pk), robust=True)
+    transaction.on_commit(lambda: publishing.after_clock(tenant.pk), robust=True)
     return tenant
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -85,7 +84,7 @@ def _recorded(readings: list[Cost | Refusal], key: KnownKey, now: datetime) -> C
     stored = _kept(first, key, now)
     moved = {one.customer_id for one in first.values() if one.key not in stored}
     if moved and has_guards(key.tenant_id):
-        transaction.on_commit(partial(nudges.note, key.tenant_id, moved), robust=True)
+        transaction.on_commit(lambda: nudges.note(key.tenant_id, moved), robust=True)
     for one in passed:
         if stored.get(one.key, first[one.key].body) != one.body:
             detail = "idempotencyKey was used before for another cost"

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -156,7 +155,7 @@ def _publish_after_commit(
     rows = Customer.objects.for_tenant(tenant_id).filter(pk__in=customer_ids)
     names = dict(rows.values_list("pk", "external_id"))
     answers = answers_of(guards, judged, names)
-    transaction.on_commit(partial(_put, tenant_id, answers, version), robust=True)
+    transaction.on_commit(lambda: _put(tenant_id, answers, version), robust=True)
 
 
 def _put(tenant_id: UUID, answers: Mapping[str, state.MarginState], version: Version) -> None:
