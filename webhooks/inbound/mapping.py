@@ -14,9 +14,10 @@ import msgspec
 
 from metering.ingest.events import Refusal
 from metering.ingest.gates import MAX_METADATA_BYTES
-from webhooks.inbound.paths import found, text_of
+from webhooks.inbound.paths import InvalidPath, Search, text_of
 from webhooks.inbound.providers import PROVIDERS, Provider
 from webhooks.inbound.rules import Rule, events_by, is_of, moment
+from webhooks.inbound.walking import TooMuchWork
 
 REMOVED = "[removed]"  # a credential, where a push is kept
 NATIVE = ("customerId", "metricName", "quantity", "occurredAt")
@@ -71,30 +72,39 @@ class Made:
     why: Refusal | None = None
 
 
-def made_of(payload: object, reading: Reading, headers: Headers) -> Made:
-    """What a payload makes. Types that the source filters out are not looked into."""
-    kind = event_type(payload, reading, headers)
-    if not is_of(kind, reading.event_filter):
-        return Made(kind)
-    if not isinstance(payload, Mapping):
-        return Made(kind, why=Refusal("INVALID_EVENT", "the payload is no JSON object"))
-    if not reading.rules:
-        event = mapped(payload, reading.paths, _key(payload, reading, headers))
-        return Made(kind, why=event) if isinstance(event, Refusal) else Made(kind, (event,))
-    return _made_by_rules(payload, kind, reading, headers)
-
-
-def _made_by_rules(
-    payload: Mapping[str, object], kind: str, reading: Reading, headers: Headers
+def made_of(
+    payload: object, reading: Reading, headers: Headers, search: Search | None = None
 ) -> Made:
+    """What a payload makes. Types that the source filters out are not looked into.
+
+    The payloads of one push share a `search`, and with it the work that may be done for them.
+    """
+    search, kind = search or Search(), headers.event_type
+    try:
+        kind = event_type(payload, reading, headers, search)
+        if not is_of(kind, reading.event_filter):
+            return Made(kind)
+        if not isinstance(payload, Mapping):
+            return Made(kind, why=Refusal("INVALID_EVENT", "the payload is no JSON object"))
+        return _made(payload, kind, reading, base_of(payload, reading, headers, search), search)
+    except (InvalidPath, TooMuchWork) as error:
+        return Made(kind, why=Refusal("INVALID_EVENT", str(error)))
+
+
+def _made(
+    payload: Mapping[str, object], kind: str, reading: Reading, base: str, search: Search
+) -> Made:
+    if not reading.rules:
+        event = mapped(payload, reading.paths, _key(payload, reading, base), search)
+        return Made(kind, why=event) if isinstance(event, Refusal) else Made(kind, (event,))
     events: list[Event] = []
     metric = reading.paths.default_metric
     for rule in (one for one in reading.rules if is_of(kind, one.event_types)):
-        for event in events_by(rule, payload, source_metric=metric):
+        for event in events_by(rule, payload, search, source_metric=metric):
             if isinstance(event, Refusal):
                 return Made(kind, why=event)
             events.append(event)
-    _give_keys(events, reading.source_id, base_of(payload, reading, headers))
+    _give_keys(events, reading.source_id, base)
     return Made(kind, tuple(events))
 
 
@@ -107,30 +117,37 @@ def _give_keys(events: list[Event], source_id: str, base: str) -> None:
         event["idempotencyKey"] = key if seen[key] == 1 else f"{key}:{seen[key]}"
 
 
-def event_type(payload: object, reading: Reading, headers: Headers) -> str:
+def event_type(payload: object, reading: Reading, headers: Headers, search: Search) -> str:
     """What kind of event a payload says it is; "" when it does not."""
-    kind = text_of(found(payload, reading.paths.event_type))
+    kind = text_of(search.found(payload, reading.paths.event_type))
     if kind or not isinstance(payload, Mapping):
         return kind
     return reading.provider.event_type(payload, headers.event_type)
 
 
-def mapped(payload: Mapping[str, object], paths: Paths, key: str) -> Event | Refusal:
+def mapped(
+    payload: Mapping[str, object], paths: Paths, key: str, search: Search
+) -> Event | Refusal:
     """The event at the plain paths of a payload, as the ingest routes take it."""
-    customer = text_of(_first(payload, paths.customer_id, "customerId"))
+
+    def first(path: str, native: str) -> object | None:
+        value = search.found(payload, path)
+        return payload.get(native) if value is None else value
+
+    customer = text_of(first(paths.customer_id, "customerId"))
     if not customer:
         where = paths.customer_id or "customerId"
         return Refusal("INVALID_EVENT", f"there is no customer at {where}")
     if customer == REMOVED:
         return Refusal("INVALID_EVENT", "the customer is named by a credential, which is not kept")
-    metric = text_of(_first(payload, paths.metric, "metricName")) or paths.default_metric
+    metric = text_of(first(paths.metric, "metricName")) or paths.default_metric
     if not metric:
         where = paths.metric or "metricName"
         return Refusal("INVALID_EVENT", f"there is no metric at {where}, and the source has none")
-    quantity = _first(payload, paths.quantity, "quantity")
+    quantity = first(paths.quantity, "quantity")
     if quantity is None and paths.quantity:
         return Refusal("MISSING_FIELD", f"there is no quantity at {paths.quantity}")
-    occurred = moment(_first(payload, paths.timestamp, "occurredAt"))
+    occurred = moment(first(paths.timestamp, "occurredAt"))
     return {
         "customerId": customer,
         "metricName": metric,
@@ -142,25 +159,22 @@ def mapped(payload: Mapping[str, object], paths: Paths, key: str) -> Event | Ref
     }
 
 
-def _key(payload: Mapping[str, object], reading: Reading, headers: Headers) -> str:
+def _key(payload: Mapping[str, object], reading: Reading, base: str) -> str:
     """Our own key, or one of what makes a push the same."""
     own = payload.get("idempotencyKey")
     if isinstance(own, str) and own not in ("", REMOVED):
         return own
-    return f"webhook:{reading.source_id}:{base_of(payload, reading, headers)}"
+    return f"webhook:{reading.source_id}:{base}"
 
 
-def base_of(payload: Mapping[str, object], reading: Reading, headers: Headers) -> str:
+def base_of(
+    payload: Mapping[str, object], reading: Reading, headers: Headers, search: Search
+) -> str:
     """What makes a payload the same: the sender's id of the event, or all of its content."""
-    event_id = text_of(found(payload, reading.paths.event_id)) or headers.event_id
+    event_id = text_of(search.found(payload, reading.paths.event_id)) or headers.event_id
     if not event_id:
         event_id = reading.provider.event_id(payload)
     return event_id or blake2b(_encoder.encode(payload), digest_size=16).hexdigest()
-
-
-def _first(payload: Mapping[str, object], path: str, native: str) -> object | None:
-    value = found(payload, path)
-    return payload.get(native) if value is None else value
 
 
 def _metadata(payload: Mapping[str, object]) -> dict[str, object]:

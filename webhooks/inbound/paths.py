@@ -1,18 +1,24 @@
 """What stands where in a payload: JSONPaths, each parsed once per process, and plain texts."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.jsonpath import Descendants, Root
 from jsonpath_ng.parser import parse
 
+from webhooks.inbound.walking import STEPS, Allowance, matches
+
+MOST_PLACES = 10_000_000  # of one push: 10 s of a worker, and 10 MiB of the smallest events need 5
 _BETWEEN = re.compile(r"\|\s*(?=[$@])")
 
 
 class InvalidPath(ValueError):
-    """This is no JSONPath."""
+    """This is no JSONPath, or one that is not followed here."""
 
 
 @lru_cache(maxsize=10_000)
@@ -25,28 +31,65 @@ def _parsed(path: str) -> Any:
     if {"|", "&"} & set(path) and not {"'", '"'} & set(path):  # the parser is giving these up
         raise InvalidPath(f"{path!r} is no JSONPath: each alternative begins with $ or @")
     try:
-        return parse(path)
+        parsed = parse(path)
     except JSONPathError as error:
         raise InvalidPath(f"{path!r} is no JSONPath: {error}") from None
+    _require_bounded(path, list(_nodes(parsed)))
+    return parsed
 
 
-def found(payload: object, path: str) -> object | None:
-    """The first thing at `path`; None when there is nothing, or null."""
-    alternatives = (_all_at(payload, one) for one in (compiled(path) if path else ()))
-    return next((one[0] for one in alternatives if one and one[0] is not None), None)
+def _require_bounded(path: str, nodes: list[Any]) -> None:
+    """Each further `..` looks at the whole payload again for every place that the first found."""
+    if sum(isinstance(node, Descendants) for node in nodes) > 1:
+        raise InvalidPath(f"{path!r} has more than one `..`")
+    if any(isinstance(node, Root) for node in nodes[1:]):
+        raise InvalidPath(f"{path!r} has a $ that is not its beginning")
+    unknown = next((node for node in nodes if not isinstance(node, STEPS)), None)
+    if unknown is not None:
+        raise InvalidPath(f"{path!r} is not followed here: {type(unknown).__name__.lower()}")
 
 
-def all_found(payload: object, path: str) -> list[object]:
-    """Everything at `path`; of alternatives, at the first that has anything."""
-    return next(filter(None, (_all_at(payload, one) for one in compiled(path))), [])
+def _nodes(parsed: Any) -> Iterator[Any]:
+    """All nodes of a path, what it begins with before all others."""
+    if hasattr(parsed, "left"):
+        yield from _nodes(parsed.left)
+        yield from _nodes(parsed.right)
+    yield parsed
 
 
-def _all_at(payload: object, parsed: Any) -> list[object]:
-    """What is there; nothing where the payload is of another shape than the path."""
-    try:
-        return [match.value for match in parsed.find(payload)]
-    except (AttributeError, ArithmeticError, LookupError, TypeError, ValueError):
+@dataclass(slots=True)
+class Search:
+    """Looking for things in one push. Raises TooMuchWork beyond so many places."""
+
+    allowance: Allowance = field(default_factory=lambda: Allowance(MOST_PLACES))
+
+    def found(self, payload: object, path: str) -> object | None:
+        """The first thing at `path`; None when there is nothing, or null."""
+        for one in compiled(path) if path else ():
+            value = next(matches(one, payload, self.allowance), None)
+            if value is not None:
+                return value
+        return None
+
+    def all_found(self, payload: object, path: str) -> list[object]:
+        """Everything at `path`; of alternatives, at the first that has anything."""
+        for one in compiled(path):
+            if values := list(matches(one, payload, self.allowance)):
+                return values
         return []
+
+    def said(self, expression: str, *, payload: object, item: object) -> object | None:
+        """What is at `$` in the payload or at `@` in the item; any other text is itself.
+
+        Of alternatives, the first that is there.
+        """
+        if not is_path(expression):
+            return expression or None
+        for one in _BETWEEN.split(expression):
+            value = self.found(item if one[0] == "@" else payload, _from_root(one))
+            if value is not None:
+                return value
+        return None
 
 
 def is_path(expression: str) -> bool:
@@ -59,20 +102,6 @@ def check(expression: str) -> None:
     if is_path(expression):
         for one in _BETWEEN.split(expression):
             compiled(_from_root(one))
-
-
-def said(expression: str, *, payload: object, item: object) -> object | None:
-    """What is at `$` in the payload or at `@` in the item; any other expression is its own text.
-
-    Of alternatives, the first that is there.
-    """
-    if not is_path(expression):
-        return expression or None
-    for one in _BETWEEN.split(expression):
-        value = found(item if one[0] == "@" else payload, _from_root(one))
-        if value is not None:
-            return value
-    return None
 
 
 def text_of(value: object) -> str:

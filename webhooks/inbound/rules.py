@@ -1,12 +1,13 @@
 """One rule of a source: which payloads make events of which metric, and where each field is."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from decimal import Decimal, DecimalException
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from aforo.money import exact, plain
 from metering.ingest.events import Refusal
 from metering.ingest.gates import MAX_METADATA_BYTES
-from webhooks.inbound.paths import all_found, said, text_of
+from webhooks.inbound.paths import Search, text_of
 
 _NUMBER = re.compile(r"-?\d{1,100}(\.\d{1,100})?", re.ASCII)
 _SECONDS = re.compile(r"\d{1,20}(\.\d{1,20})?", re.ASCII)
@@ -47,12 +48,13 @@ def is_of(kind: str, patterns: tuple[str, ...]) -> bool:
 
 
 def events_by(
-    rule: Rule, payload: object, *, source_metric: str
+    rule: Rule, payload: object, search: Search, *, source_metric: str
 ) -> Iterator[dict[str, object] | Refusal]:
     """The event of each item, with the key that the rule finds for it, if it names any."""
-    items = all_found(payload, rule.items) if rule.items else [payload]
+    items = search.all_found(payload, rule.items) if rule.items else [payload]
     for item in _unrolled(items):
-        yield _event(rule, payload, item, source_metric)
+        at = partial(search.said, payload=payload, item=item)
+        yield _event(rule, at, source_metric)
 
 
 def _unrolled(found: list[object]) -> list[Any]:
@@ -61,11 +63,8 @@ def _unrolled(found: list[object]) -> list[Any]:
 
 
 def _event(
-    rule: Rule, payload: object, item: object, source_metric: str
+    rule: Rule, at: Callable[[str], object | None], source_metric: str
 ) -> dict[str, object] | Refusal:
-    def at(expression: str) -> object | None:
-        return said(expression, payload=payload, item=item)
-
     customer = text_of(at(rule.customer)) or rule.customer_default
     if not customer:
         return Refusal("INVALID_EVENT", f"there is no customer at {rule.customer or 'any path'}")

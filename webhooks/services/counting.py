@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 import lz4.frame
@@ -19,6 +18,7 @@ from metering.ingest.opening import opened
 from metering.ingest.translation import Translation
 from webhooks.inbound import memory
 from webhooks.inbound.mapping import Headers, Made, made_of
+from webhooks.inbound.paths import Search
 from webhooks.models import WebhookDelivery
 from webhooks.services.pushes import Verdict
 from webhooks.services.readings import reading_of, rules_of
@@ -46,16 +46,19 @@ def map_delivery(*, delivery_id: UUID, now: datetime) -> Verdict | None:
         delivery.event_key = delivery.event_key or _shown(keys[0], delivery.tenant_id)
         delivery.event_count += len(raws)
     _judge(delivery, made, has_events=bool(raws))
+    if delivery.source.event_type_path and len(made) == 1:
+        delivery.event_type = next(iter(made.values())).event_type[:400]
     delivery.mapped_at = now
     delivery.save(update_fields=_OUTCOME)
     if delivery.verdict == Verdict.ACCEPTED:
-        transaction.on_commit(partial(memory.remember, [_name(delivery)]), robust=True)
+        names = [_name(delivery)]
+        transaction.on_commit(lambda: memory.remember(names), robust=True)
     return Verdict(delivery.verdict)
 
 
 _OUTCOME = [
     "verdict", "detail", "event_key", "event_count", "refused_count", "batch_id", "parked",
-    "mapped_at",
+    "mapped_at", "event_type",
 ]  # fmt: skip
 
 
@@ -73,8 +76,8 @@ def made_of_delivery(delivery: WebhookDelivery) -> dict[int, Made]:
     reading = reading_of(delivery.source, rules_of(delivery.source))
     said = Headers(event_id=delivery.provider_key, event_type=delivery.event_type)
     payloads = payloads_of(delivery)
-    places = delivery.parked or range(len(payloads))
-    return {place: made_of(payloads[place], reading, said) for place in places}
+    places, search = delivery.parked or range(len(payloads)), Search()
+    return {place: made_of(payloads[place], reading, said, search) for place in places}
 
 
 def payloads_of(delivery: WebhookDelivery) -> list[object]:

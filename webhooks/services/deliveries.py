@@ -11,7 +11,7 @@ from django.db import transaction
 from aforo.api.rates import RATES, RateExceeded
 from aforo.errors import AforoError, NotFound, TooMany, Unauthenticated
 from aforo.queue import enqueue
-from webhooks.inbound import mapping, memory
+from webhooks.inbound import memory
 from webhooks.inbound.documents import document_of
 from webhooks.inbound.mapping import Headers
 from webhooks.inbound.providers import PROVIDERS
@@ -20,7 +20,6 @@ from webhooks.inbound.signatures import BadSignature, Scheme, Signed, Stale
 from webhooks.models import WebhookSource
 from webhooks.selectors import open_source
 from webhooks.services.pushes import Push, Verdict, keep, kept
-from webhooks.services.readings import reading_of
 from webhooks.services.secrets import secrets_of
 
 MAPPING = "webhooks.map_delivery"
@@ -76,14 +75,16 @@ def _received(source: WebhookSource, push: Push, document: bytes, payload: objec
 
 
 def _said(source: WebhookSource, push: Push, payload: object) -> Headers:
-    """What the headers say of a push, and its type if it is of a single one."""
-    reading, provider = reading_of(source), PROVIDERS[source.provider]
-    in_header = push.headers.get(provider.type_header, "") if provider.type_header else ""
+    """What the headers say of a push, and its type if it is of a single one.
+
+    A type at a path of the source's own is looked for when the push is mapped.
+    """
+    provider = PROVIDERS[source.provider]
+    kind = push.headers.get(provider.type_header, "") if provider.type_header else ""
     event_id = push.headers.get(source.event_id_header, "") if source.event_id_header else ""
-    said = Headers(event_id=event_id, event_type=in_header)
-    if not isinstance(payload, dict):
-        return said
-    return Headers(event_id=event_id, event_type=mapping.event_type(payload, reading, said))
+    if isinstance(payload, dict):
+        kind = provider.event_type(payload, kind)
+    return Headers(event_id=event_id, event_type=kind)
 
 
 def _require_signed(source: WebhookSource, push: Push) -> None:

@@ -5,12 +5,14 @@ from dataclasses import asdict, replace
 
 from aforo.errors import Refused
 from aforo.spelling import on_the_wire
-from webhooks.inbound.paths import InvalidPath, check
+from webhooks.inbound.paths import InvalidPath, check, is_path
 from webhooks.inbound.providers import PROVIDERS
 from webhooks.inbound.rules import Rule, number_of
 from webhooks.models import WebhookMapping, WebhookSource
 
 MOST_RULES = 50
+MOST_METADATA = 50  # of one rule
+MOST_PATHS = 500  # of all rules: reading them takes a second, once per process
 _PATHS = ("items", "occurred_at", "event_key")  # these are nothing but paths
 _EXPRESSIONS = ("customer", "metric", "quantity")
 
@@ -43,7 +45,11 @@ def require_sound(rules: Sequence[Rule]) -> None:
     """Raise Refused for what can never find anything, naming the rule and its field."""
     if len(rules) > MOST_RULES:
         raise Refused.naming("mappings", "INVALID", f"at most {MOST_RULES}")
+    if sum(is_path(one) for rule in rules for _, one in _expressions(rule)) > MOST_PATHS:
+        raise Refused.naming("mappings", "INVALID", f"at most {MOST_PATHS} paths in all of them")
     for index, rule in enumerate(rules):
+        if len(rule.metadata) > MOST_METADATA:
+            raise _refused(f"mappings[{index}].metadata", f"at most {MOST_METADATA} names")
         for name, expression in _expressions(rule):
             field = f"mappings[{index}].{on_the_wire(name)}"
             _require_path(field, expression, is_only_path=name in _PATHS)

@@ -10,7 +10,9 @@ from aforo.tenancy.models import TenantQuerySet
 from metering.ingest.events import Event, Refusal, decode_one
 from metering.ingest.gates import check_quantity, check_text
 from webhooks.inbound.mapping import Headers, Made, made_of
+from webhooks.inbound.paths import Search
 from webhooks.inbound.rules import Rule
+from webhooks.inbound.walking import Allowance
 from webhooks.models import WebhookDelivery, WebhookSource
 from webhooks.services.counting import payloads_of
 from webhooks.services.mappings import require_sound
@@ -20,6 +22,7 @@ from webhooks.services.replays import REPLAYABLE
 
 MOST_LATEST = 50
 MOST_PAYLOADS = 100  # of one push: nobody reads further
+MOST_PLACES = 500_000  # of one preview: half a second of a web process
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -44,13 +47,14 @@ def preview(
     """What a payload, or each of an array, would become; raises Refused for rules that are none."""
     said = Headers(event_type=event_type)
     payloads = payload if isinstance(payload, list) else [payload]
-    return _previews(source, payloads, said, rules)
+    return _previews(source, payloads, said, rules, Search(Allowance(MOST_PLACES)))
 
 
 def preview_latest(
     *, source: WebhookSource, count: int, rules: Sequence[Rule] | None = None
 ) -> list[Previewed]:
     """The same for the newest pushes of a source that it has proven to be its own."""
+    search = Search(Allowance(MOST_PLACES))
     return [
         replace(one, delivery_id=delivery.pk)
         for delivery in latest_of(source)[: min(count, MOST_LATEST)]
@@ -59,6 +63,7 @@ def preview_latest(
             payloads_of(delivery),
             Headers(event_id=delivery.provider_key, event_type=delivery.event_type),
             rules,
+            search,
         )
     ]
 
@@ -70,13 +75,17 @@ def latest_of(source: WebhookSource) -> TenantQuerySet:
 
 
 def _previews(
-    source: WebhookSource, payloads: list[object], said: Headers, rules: Sequence[Rule] | None
+    source: WebhookSource,
+    payloads: list[object],
+    said: Headers,
+    rules: Sequence[Rule] | None,
+    search: Search,
 ) -> list[Previewed]:
     if rules is None:
         rules = rules_of(source)
     require_sound(rules)
     reading = reading_of(source, rules)
-    return [_previewed(made_of(one, reading, said)) for one in payloads[:MOST_PAYLOADS]]
+    return [_previewed(made_of(one, reading, said, search)) for one in payloads[:MOST_PAYLOADS]]
 
 
 def _previewed(made: Made) -> Previewed:

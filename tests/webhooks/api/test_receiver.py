@@ -240,3 +240,11 @@ def test_credentials_in_a_push_are_kept_nowhere(sender, seller):
     (event,) = UsageEvent.objects.all()
     for text in (kept, event.metadata, event.idempotency_key, delivery.event_key):
         assert secret not in text
+
+
+def test_a_type_at_a_path_is_found_when_the_push_is_mapped(sender):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(event_type_path="$..kind")
+    sender.push(PAYLOAD | {"type": "at the top", "about": {"kind": "used"}})
+    assert WebhookDelivery.objects.get().event_type == "at the top"
+    map_all()
+    assert WebhookDelivery.objects.get().event_type == "used"

@@ -74,6 +74,7 @@ def test_the_sender_may_dictate_the_secret(operator, seller):
     ("fields", "field"),
     [
         ({"quantityPath": "$["}, "quantityPath"),
+        ({"quantityPath": "$..a..b"}, "quantityPath"),
         ({"signatureHeader": "not a header"}, "signatureHeader"),
         ({"signatureHeader": ""}, "signatureHeader"),
         ({"signatureAlgorithm": "md5"}, "signatureAlgorithm"),
@@ -182,6 +183,9 @@ def test_mappings_are_written_as_a_whole_and_audited(operator, seller):
         ({"items": "lines"}, "items"),
         ({"quantity": "many"}, "quantity"),
         ({"metadata": {"a": "$["}}, "metadata.a"),
+        ({"items": "$..a..b"}, "items"),
+        ({"metadata": {"a": "@..b.`parent`"}}, "metadata.a"),
+        ({"metadata": {f"{number}": "$.a" for number in range(51)}}, "metadata"),
         ({"quantityScale": "a lot"}, "quantityScale"),
         ({"path": "$.a"}, "path"),
     ],
@@ -201,6 +205,8 @@ def test_a_mapping_is_tried_on_a_payload_and_on_what_came(operator, seller):
     (one,) = operator.post(path, {"payload": payload, "mappings": [RULE]}).json()["content"]
     assert (one["verdict"], one["eventType"], one["error"]) == ("ACCEPTED", "used", None)
     assert [event["quantity"] for event in one["events"]] == [1.5, 7]
+    slow = operator.post(path, {"payload": payload, "mappings": [RULE | {"items": "$..a..b"}]})
+    assert slow.json()["errors"][0]["field"] == "mappings[0].items"
     (bad,) = operator.post(path, {"payload": payload}).json()["content"]
     assert (bad["verdict"], bad["events"]) == ("UNMAPPED", [])
     assert "customerId" in bad["error"]["detail"]

@@ -5,7 +5,7 @@ import pytest
 
 from metering.ingest.events import Refusal
 from webhooks.inbound.mapping import Headers, Paths, Reading, event_type, made_of
-from webhooks.inbound.paths import InvalidPath, compiled
+from webhooks.inbound.paths import InvalidPath, Search, compiled
 
 REGISTERED = Paths("$.customer_id", "$.metric_id", "$.body.quantity", "$.event_timestamp")
 NATIVE = {
@@ -30,7 +30,7 @@ def key_of(payload, paths, header_id=""):
 
 
 def kind_of(payload, paths):
-    return event_type(payload, Reading("s", paths), Headers())
+    return event_type(payload, Reading("s", paths), Headers(), Search())
 
 
 def test_fields_are_found_at_their_paths():
