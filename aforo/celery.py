@@ -49,6 +49,7 @@ app.conf.beat_schedule = {
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
     "retire-old-months": {"task": "metering.retire_old_months", "schedule": 86_400.0},
     "carry-out-messages": {"task": "webhooks.carry", "schedule": 5.0},
+    "write-to-customers": {"task": "webhooks.write_to_customers", "schedule": 60.0},
     "forget-deliveries": {"task": "webhooks.forget_deliveries", "schedule": 3600.0},
     "check-invariants": {"task": "billing.check_invariants", "schedule": 3600.0},
 }

@@ -88,6 +88,7 @@ NAVIGATION = [
         _item("Sources", "webhook", "webhooks_webhooksource"),
         _item("Received", "move_to_inbox", "webhooks_webhookdelivery"),
         _item("Endpoints", "send", "webhooks_webhookendpoint"),
+        _item("Letters to customers", "mail", "webhooks_customerletter"),
         _item("Sent", "outgoing_mail", "webhooks_outbounddelivery"),
     ),
     _group(

@@ -80,9 +80,9 @@ def _rules(tenant_ids: set[UUID]) -> Mapping[tuple[UUID, str], list[AlertRule]]:
 
 
 def _fire(message: OutboxMessage, rule: AlertRule) -> bool:
-    customer = _customer_of(message)
+    customer = customer_of(message)
     said = str(message.payload.get("customerId") or "")
-    wish = _wish(customer, message.fact) or Wish(rule.channels, None)
+    wish = wish_of(customer, message.fact) or Wish(rule.channels, None)
     channels = [channel for channel in rule.channels if channel in wish.channels]
     cooldown = rule.cooldown if wish.cooldown is None else wish.cooldown
     key = customer.external_id if customer else said[:255]
@@ -128,7 +128,7 @@ def _is_due(message: OutboxMessage, rule: AlertRule, key: str, cooldown: timedel
         return False
 
 
-def _customer_of(message: OutboxMessage) -> Customer | None:
+def customer_of(message: OutboxMessage) -> Customer | None:
     """The customer whom a fact is about: facts say our id or the tenant's own."""
     said = message.payload.get("customerId")
     if not isinstance(said, str) or not said:
@@ -140,7 +140,7 @@ def _customer_of(message: OutboxMessage) -> Customer | None:
     return found
 
 
-def _wish(customer: Customer | None, fact: str) -> Wish | None:
+def wish_of(customer: Customer | None, fact: str) -> Wish | None:
     """What is preferred for a customer; a wish about this kind comes before one about all."""
     if customer is None:
         return None

@@ -10,6 +10,7 @@ from django.db import transaction
 from aforo.outbox.models import OutboxMessage
 from webhooks.models import OutboundDelivery, WebhookEndpoint
 from webhooks.outbound.alerts import fire_alerts
+from webhooks.outbound.customer_mail import write_letters
 from webhooks.outbound.routing import takes
 
 PAGE = 1_000  # messages in one transaction
@@ -28,6 +29,7 @@ def carry_page(*, now: datetime) -> int:
     if not messages:
         return 0
     fire_alerts(messages)
+    write_letters(messages, now=now)
     OutboundDelivery.objects.bulk_create(_deliveries(messages, now), ignore_conflicts=True)
     carried = OutboxMessage.objects.filter(pk__in=[one.pk for one in messages])  # any tenant
     carried.update(carried_at=now)

@@ -7,7 +7,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from aforo.outbox import waking
-from webhooks.outbound import keeping, owners, pump
+from webhooks.outbound import customer_mail, keeping, owners, pump
 
 HEALS = (OperationalError, InterfaceError)  # deadlock or lost connection; bugs must surface
 
@@ -25,7 +25,14 @@ def tell_owners(endpoint_id: str) -> None:
     owners.tell_owners(endpoint_id=UUID(endpoint_id))
 
 
+@shared_task(name=customer_mail.TASK, autoretry_for=HEALS, expires=60)
+def write_to_customers() -> None:
+    """May run twice: letters are leased, and who is first sends them."""
+    customer_mail.send_letters(now=timezone.now())
+
+
 @shared_task(name="webhooks.forget_deliveries", autoretry_for=HEALS, expires=3600)
 def forget_deliveries() -> None:
     """May run twice: what is gone is gone."""
     keeping.forget_deliveries(now=timezone.now())
+    customer_mail.forget_letters(now=timezone.now())
