@@ -7,6 +7,7 @@ import typer
 
 from aforo.commands.check import check
 from aforo.commands.demo import demo
+from aforo.commands.edge import edge, edge_key
 from aforo.commands.guards import guards_app
 from aforo.commands.import_file import import_file
 from aforo.commands.installation import manage
@@ -29,6 +30,8 @@ app.command()(verify)
 app.command()(check)
 app.command()(replay)
 app.command()(probe)
+app.command()(edge)
+app.command()(edge_key)
 app.command("import")(import_file)
 app.add_typer(tenant_app, name="tenant")
 app.add_typer(guards_app, name="guards")

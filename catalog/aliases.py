@@ -18,8 +18,12 @@ _STAND_IN = re.compile(r"alias:([0-9a-f]{64})")
 
 def digest_of(tenant_id: UUID, name: str) -> bytes:
     """The 32 bytes by which a tenant's alias is found."""
-    message = tenant_id.bytes + b"\0" + name.encode()
-    return hmac.digest(_alias_key(settings.SECRET_KEY), message, "sha256")
+    return digest_under(key_of(settings.SECRET_KEY), tenant_id, name)
+
+
+def digest_under(key: bytes, tenant_id: UUID, name: str) -> bytes:
+    """The same for who has `key_of` the installation's secret, and not the secret."""
+    return hmac.digest(key, tenant_id.bytes + b"\0" + name.encode(), "sha256")
 
 
 def is_secret(name: str) -> bool:
@@ -39,6 +43,6 @@ def digest_in(name: str) -> bytes | None:
 
 
 @cache
-def _alias_key(secret: str) -> bytes:
+def key_of(secret: str) -> bytes:
     """A key for this purpose alone, so that no other use of the secret can be mixed up with it."""
     return hashlib.sha256(b"aforo.catalog.customer-alias\0" + secret.encode()).digest()

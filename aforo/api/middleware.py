@@ -1,23 +1,14 @@
 """What every answer has in common: the request's id, and one shape of errors."""
 
-import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
 from aforo.api.problems import API_PATHS, expected_error, problem_response
-from aforo.ids import new_id
+from aforo.ids import request_id_of
 
 _HEADER = "X-Request-Id"
 _META = "HTTP_X_REQUEST_ID"
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,64}")
-
-
-def request_id_of(environ: Mapping[str, Any]) -> str:
-    """The client's own id of a request if it is well-formed, else a new one."""
-    given = environ.get(_META, "")
-    return given if _WELL_FORMED.fullmatch(given) else str(new_id())
 
 
 class RequestIds:

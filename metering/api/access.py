@@ -29,6 +29,7 @@ from metering.api.access_verdicts import (
     judge_quota,
     note,
     note_level,
+    note_refused,
 )
 from metering.entitlements import answers
 from metering.entitlements.decisions import Verdict
@@ -190,11 +191,12 @@ ROUTES: dict[str, tuple[str, Answering]] = {
 }
 
 
-def answered(answering: Answering, ask: Ask) -> tuple[int, str, bytes, dict[str, str]]:
+def answered(route: str, answering: Answering, ask: Ask) -> tuple[int, str, bytes, dict[str, str]]:
     """Status, content type, body and headers."""
     try:
         body, headers = answering(ask)
     except AforoError as error:
+        note_refused(route, error, request_id=ask.request_id)
         members = problem_of(error, instance=ask.request_id)
         return error.status, PROBLEM, msgspec.json.encode(members), headers_of(error)
     return HTTPStatus.OK, "application/json", body, headers

@@ -9,14 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aforo.api.internal import is_internal
-from aforo.api.middleware import request_id_of
 from aforo.api.problems import NotAllowed, problem_response
-from aforo.errors import TooLarge, Unreadable
+from aforo.ids import request_id_of
 from aforo.tenancy.requests import request_id
 from metering.api.access import ROUTES, Ask, answered
+from metering.api.access_shapes import body_of, bounded
 from metering.entitlements import looking
-
-MOST_BYTES = 256 * 1024
 
 
 @csrf_exempt
@@ -35,10 +33,10 @@ def access(request: HttpRequest) -> HttpResponse:
         own_key=headers.get("X-Aforo-Key", ""),
         tenant_header=headers.get("X-Tenant-Id", ""),
         query=request.META.get("QUERY_STRING", ""),
-        body=lambda: _bounded(request.body),
+        body=lambda: bounded(request.body),
         is_internal=lambda: is_internal(request),
     )
-    status, content_type, body, more = answered(answering, ask)
+    status, content_type, body, more = answered(request.path, answering, ask)
     response = HttpResponse(body, status=status, content_type=content_type)
     for name, value in more.items():
         response[name] = value
@@ -53,7 +51,7 @@ def before_django(serve: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
         if route is None or environ.get("REQUEST_METHOD") != route[0]:
             return serve(environ, start_response)
         ask = _ask_of(environ)
-        status, content_type, body, more = answered(route[1], ask)
+        status, content_type, body, more = answered(environ["PATH_INFO"], route[1], ask)
         headers = [
             ("Content-Type", content_type),
             ("Content-Length", str(len(body))),
@@ -75,25 +73,9 @@ def _ask_of(environ: dict[str, Any]) -> Ask:
         own_key=environ.get("HTTP_X_AFORO_KEY", ""),
         tenant_header=environ.get("HTTP_X_TENANT_ID", ""),
         query=environ.get("QUERY_STRING", ""),
-        body=lambda: _body_of(environ),
+        body=lambda: body_of(environ),
         is_internal=lambda: is_internal(WSGIRequest(environ)),
     )
-
-
-def _body_of(environ: dict[str, Any]) -> bytes:
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if not length.isdigit():
-        raise Unreadable("Content-Length is no number")
-    if int(length) > MOST_BYTES:
-        raise TooLarge(f"the body is over {MOST_BYTES} bytes")
-    body: bytes = environ["wsgi.input"].read(int(length))
-    return body
-
-
-def _bounded(body: bytes) -> bytes:
-    if len(body) > MOST_BYTES:
-        raise TooLarge(f"the body is over {MOST_BYTES} bytes")
-    return body
 
 
 VIEWS = {path[1:]: access for path in ROUTES}

@@ -1,15 +1,16 @@
 """What access checks ask: the shapes of their bodies, and what may stand in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from aforo.errors import Refused, Unreadable
+from aforo.errors import Refused, TooLarge, Unreadable
 from metering.ingest.gates import QUANTITY_DIGITS, QUANTITY_PLACES
 
 MOST_CHECKS = 100
+MOST_BYTES = 256 * 1024
 
 
 class FeatureCheck(msgspec.Struct):
@@ -66,6 +67,24 @@ def read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise Refused(f"the body is not what is asked for: {error}") from None
     except (msgspec.DecodeError, ValueError, ArithmeticError):
         raise Unreadable("the body is no JSON") from None
+
+
+def body_of(environ: Mapping[str, Any]) -> bytes:
+    """The body that a web server has read; TooLarge beyond `MOST_BYTES`."""
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit():
+        raise Unreadable("Content-Length is no number")
+    if not int(length) and environ.get("HTTP_TRANSFER_ENCODING"):
+        length = str(MOST_BYTES + 1)  # a chunked body tells no length
+    body: bytes = environ["wsgi.input"].read(min(int(length), MOST_BYTES + 1))
+    return bounded(body)
+
+
+def bounded(body: bytes) -> bytes:
+    """The same body; TooLarge when it is."""
+    if len(body) > MOST_BYTES:
+        raise TooLarge(f"the body is over {MOST_BYTES} bytes")
+    return body
 
 
 def names(given: Sequence[str | None]) -> list[str]:

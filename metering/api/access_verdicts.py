@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter
 
+from aforo.errors import AforoError
 from metering.entitlements.decisions import Verdict, blind, feature_access, quota_check
 from metering.entitlements.reading import Seen
 from metering.entitlements.state import MarginState
@@ -68,6 +69,25 @@ def note_level(
             request_id=request_id,
             **age(seen),
         )
+
+
+def note_throttled(route: str, seen: Seen, *, request_id: str) -> None:
+    """A call that would have been allowed, of a customer whose calls do not all pass."""
+    COUNTED.labels(route, "THROTTLED").inc()
+    log.info(
+        "access_throttled",
+        route=route,
+        tenant=seen.asking.slug,
+        reason="L2_THROTTLE",
+        request_id=request_id,
+        **age(seen),
+    )
+
+
+def note_refused(route: str, error: AforoError, *, request_id: str) -> None:
+    """A question that was not answered: no key, no such tenant, unreadable."""
+    COUNTED.labels(route, error.code).inc()
+    log.info("access_refused", route=route, reason=error.code, request_id=request_id)
 
 
 def age_headers(seen: Seen) -> dict[str, str]:

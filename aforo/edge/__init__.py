@@ -1,0 +1,1 @@
+"""Access checks beside a gateway: a small server without PostgreSQL that remembers."""

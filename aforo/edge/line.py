@@ -1,0 +1,73 @@
+"""The way to Redis: no answer within 50 ms is none, and who refuses is left alone for a while."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Refused
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, TENANTS
+from metering.entitlements.reading import LOOK
+
+SECONDS = 0.05  # gateways wait no longer for an answer
+SILENT_SECONDS = 0.5
+MISSES_IN_A_ROW = 3  # that are as bad as a refusal: one slow answer silences nobody
+log = structlog.get_logger(__name__)
+
+
+class Away(Exception):
+    """Redis does not answer."""
+
+
+class Line(threading.local):
+    """A connection of each thread's own: taking one from a pool costs as much as a check."""
+
+    def __init__(self, url: str) -> None:
+        self._client = Redis.from_url(
+            url,
+            socket_timeout=SECONDS,
+            socket_connect_timeout=SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            single_connection_client=True,
+        )
+        self._look = self._client.register_script(LOOK)
+        self._silent_until = 0.0
+        self._misses = 0
+
+    def look(self, tenant_id: object, named: Sequence[tuple[str, bytes]]) -> Sequence[Any]:
+        """What the script tells of customers, by external id or digest of another name."""
+        arguments = [str(tenant_id)]
+        for name, digest in named:
+            arguments += (name, digest.hex())
+        told: Sequence[Any] = self._asked(lambda: self._look(keys=[""], args=arguments))
+        return told
+
+    def entry(self, name: str) -> tuple[bytes | None, bool]:
+        """The entry of a key; and whether all keys have one, so that none means no such key."""
+        found = self._asked(lambda: self._client.mget(name, ENTRIES_WHOLE))
+        return found[0], found[1] is not None
+
+    def tenant(self, name: str) -> bytes | None:
+        """The entry of a tenant's slug or id."""
+        found: bytes | None = self._asked(lambda: self._client.hget(TENANTS, name))
+        return found
+
+    def _asked(self, question: Any) -> Any:
+        if time.monotonic() < self._silent_until:
+            raise Away
+        try:
+            answer = question()
+        except RedisError as error:
+            self._misses += 1
+            if isinstance(error, Refused) or self._misses >= MISSES_IN_A_ROW:
+                self._silent_until = time.monotonic() + SILENT_SECONDS
+                log.warning("edge_without_redis", error=str(error))
+            raise Away from error
+        self._misses = 0
+        return answer
