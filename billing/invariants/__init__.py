@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from billing.invariants import counters, families, guards, ledger, leftovers, limits, papers
+from billing.invariants import costs, counters, families, guards, ledger, leftovers, limits, papers
 from billing.invariants.violations import Scope, Violation
 
 __all__ = ["TRUTHS", "Violation", "broken_truths", "check_and_log", "violations_by_truth"]
@@ -16,6 +16,7 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "every received event is in exactly one place": ledger.unaccounted_events,
     "running total = aggregate of its events": ledger.totals_off_their_events,
     "a level or percentile is that of all events": ledger.quantities_off_all_events,
+    "the cost of a total is that of the usage that stands": costs.costs_off_their_usage,
     "what is counted is of a period that can be billed": ledger.totals_without_a_period,
     "the digest of a total chains all of its events": ledger.broken_chains,
     "charge(0) + marginals + adjustments = price of the total": ledger.totals_off_their_price,

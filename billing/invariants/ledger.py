@@ -46,7 +46,7 @@ _TOTALS = """
     SELECT 'running total ' || t.id,
            format('%%s events, quantity %%s, revenue %%s, cost %%s; its events: %%s, %%s, %%s, %%s',
                   t.event_count, t.quantity, t.revenue, t.cost,
-                  e.standing, q.quantity, e.revenue, e.cost)
+                  e.standing, q.quantity, e.revenue, e.cost + a.cost)
     FROM running_totals t
     JOIN billable_units u ON u.id = t.unit_id
     CROSS JOIN LATERAL (
@@ -62,6 +62,9 @@ _TOTALS = """
           ON c.running_total_id = v.running_total_id AND c."position" = v."position"
         WHERE v.running_total_id = t.id
     ) AS e
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(cost), 0) AS cost FROM rating_adjustments WHERE running_total_id = t.id
+    ) AS a
     CROSS JOIN LATERAL (
         SELECT CASE u.aggregation
             WHEN 'COUNT' THEN e.standing
@@ -79,7 +82,8 @@ _TOTALS = """
     WHERE t.id = ANY(%(ids)s) AND (
         (e.count, e.positions, e.last, e.standing, e.is_corrected) IS DISTINCT FROM
             (t."position", t."position", t."position", t.event_count, true)
-        OR (q.quantity, e.revenue, e.cost) IS DISTINCT FROM (t.quantity, t.revenue, t.cost))
+        OR (q.quantity, e.revenue, e.cost + a.cost) IS DISTINCT FROM
+            (t.quantity, t.revenue, t.cost))
     ORDER BY t.id
 """
 # An end that is set just before a period begins takes the period away from what came early for it.
@@ -108,13 +112,13 @@ def unaccounted_events(scope: Scope) -> Iterator[Violation]:
 
 
 def totals_off_their_events(scope: Scope) -> Iterator[Violation]:
-    for ids in _chosen(scope, SUMMED, without_archived=True):
+    for ids in chosen(scope, SUMMED, without_archived=True):
         yield from scope.violations(_TOTALS, ids=ids)
 
 
 def quantities_off_all_events(scope: Scope) -> Iterator[Violation]:
     """Levels and percentiles, of which no running sum tells: estimates once they are billed."""
-    for ids in _chosen(scope, SUMMED, without_archived=True):
+    for ids in chosen(scope, SUMMED, without_archived=True):
         for total, exact in exact_quantities(ids):
             if total.quantity != exact:
                 said, found = plain(total.quantity), plain(exact)
@@ -124,14 +128,14 @@ def quantities_off_all_events(scope: Scope) -> Iterator[Violation]:
 
 
 def totals_without_a_period(scope: Scope) -> Iterator[Violation]:
-    for ids in _chosen(scope, PRICED):
+    for ids in chosen(scope, PRICED):
         yield from scope.violations(_HOMELESS, ids=ids)
 
 
 def broken_chains(scope: Scope) -> Iterator[Violation]:
     """Every event hashed again, as an auditor would."""
     secrets = {tenant.id: bytes(tenant.hash_secret) for tenant in Tenant.objects.all()}
-    for ids in _chosen(scope, HASHED, without_archived=True):
+    for ids in chosen(scope, HASHED, without_archived=True):
         totals = RunningTotal.objects.filter(id__in=ids).order_by("id")  # any tenant: chosen
         units = BillableUnit.objects.in_bulk({total.unit_id for total in totals})  # any tenant
         voids = taken_back(ids)
@@ -151,7 +155,7 @@ def broken_chains(scope: Scope) -> Iterator[Violation]:
 
 def totals_off_their_price(scope: Scope) -> Iterator[Violation]:
     """Proration moves `charge(0)` alone, on both sides, so it is left out of both."""
-    for ids in _chosen(scope, PRICED):
+    for ids in chosen(scope, PRICED):
         totals = (
             RunningTotal.objects.filter(id__in=ids)  # any tenant: chosen by id
             .annotate(adjusted=Sum("adjustments__amount"))
@@ -206,7 +210,7 @@ def _tenants(scope: Scope) -> list[tuple[UUID, str]]:
     return list(tenants.filter(id=scope.tenant_id) if scope.tenant_id else tenants)
 
 
-def _chosen(
+def chosen(
     scope: Scope, sample: Sample, *, without_archived: bool = False
 ) -> Iterator[Sequence[int]]:
     """Ids of totals to look at, in batches: all, or a random sample of those that are not huge.

@@ -16,6 +16,7 @@ from metering.ingest import decided, totals
 from metering.ingest.arrivals import Arrival
 from metering.ingest.events import Event
 from metering.ingest.kept import Kept, kept_by
+from metering.ingest.standing_costs import ALONE, cost_lost
 from metering.ingest.targets import Target, fields_of
 from metering.ingest.totals import Total
 from metering.models import UsageEvent
@@ -71,7 +72,7 @@ def event_of(row: UsageEvent, *, quantity: Decimal, metadata: bytes | None = Non
 
 def require_all_events(targets: Iterable[Target]) -> None:
     """Raise Refused where events have left without which a total cannot be told anew."""
-    told_anew = {one.period_id for one in targets if one.unit.aggregation in TOLD_ANEW}
+    told_anew = {one.period_id for one in targets if _is_told_anew(one)}
     archived = periods_with_archives() if told_anew else None
     if archived is not None and archived.filter(pk__in=told_anew).exists():
         raise Refused(
@@ -79,6 +80,11 @@ def require_all_events(targets: Iterable[Target]) -> None:
             " without them: bring them back first",
             code="EVENTS_ARCHIVED",
         )
+
+
+def _is_told_anew(target: Target) -> bool:
+    kind = target.unit.aggregation
+    return kind in TOLD_ANEW or (target.costs is not None and kind not in ALONE)
 
 
 def take_back(target: Target, total: Total, row: UsageEvent, arrival: Arrival) -> str:
@@ -126,11 +132,13 @@ def _own_step(target: Target, row: UsageEvent, lost: Decimal) -> Decimal:
 
 
 def _cost_without(target: Target, total: Total, row: UsageEvent, after: Decimal) -> Decimal:
-    """The event's own cost where it stood alone for it, else what the change of level costs."""
-    if target.unit.aggregation in {Aggregation.COUNT, Aggregation.SUM}:
+    """The event's own cost where it stood alone for it, else what the others cost without it."""
+    if target.unit.aggregation in ALONE:
         own: Decimal = row.cost
         return -own
-    return target.unit_cost_of(_as_it_came(row)) * (after - total.quantity)
+    if target.costs is None:
+        return target.unit.unit_cost * (after - total.quantity)
+    return -cost_lost(target, total, row.position or 0)
 
 
 def _quantity_without(target: Target, total: Total, row: UsageEvent, kept: Kept | None) -> Decimal:

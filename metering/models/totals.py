@@ -145,7 +145,7 @@ class RatingAdjustment(models.Model):
     """A change of what a total owes that no event brought, such as a new allowance.
 
     It was written when the total stood at `position`; quantity, rollover and carried are those of
-    the total from there on, until its next event or adjustment.
+    the total from there on, until its next event or adjustment. `cost` is what the change costs.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -159,6 +159,12 @@ class RatingAdjustment(models.Model):
     quantity = ExactDecimalField(null=True)
     rollover = ExactDecimalField(null=True)
     carried = ExactDecimalField(null=True)
+    cost = ExactDecimalField(
+        null=True, db_default=0, help_text="empty: written before costs followed"
+    )
+    moved_values = models.JSONField(
+        null=True, help_text="of UNIQUE, hashes that came or left when levels went over once more"
+    )
     created_at = models.DateTimeField()
 
     class Meta:

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from aforo.money import EXACT, ZERO
-from catalog.models import BillableUnit
 from catalog.models.billable_units import Aggregation
 from catalog.pricing import FREE, Terms, Usage
 from metering.aggregation import Latest, Measure, Span, measure_of
@@ -32,13 +31,14 @@ class Level:
     """
 
     def __init__(
-        self, unit: BillableUnit, *, remembers: bool, terms: Terms = FREE, span: Span = (0, 1)
+        self, aggregation: str, *, remembers: bool, terms: Terms = FREE, span: Span = (0, 1)
     ) -> None:
-        self._aggregation, self._terms, self._span = unit.aggregation, terms, span
+        self._aggregation, self._terms, self._span = aggregation, terms, span
         self._remembers = remembers
         self._standing: Counter[Counted] = Counter()
         self._values: Counter[str] = Counter()
         self._carried: Decimal | None = None
+        self._begun: frozenset[str] = frozenset()  # values of UNIQUE that were carried over
         self._measure = measure_of(self._aggregation, None, span=span)
         self._parts = Usage(ZERO)
         self.quantity = ZERO
@@ -51,10 +51,13 @@ class Level:
 
     def begin_with(self, carried: Decimal | None, values: Collection[str] = ()) -> None:
         """The level that the period before ended with, and what UNIQUE had seen by then."""
-        if carried == self._carried:
+        begun = frozenset(values)
+        if (carried, begun) == (self._carried, self._begun):
             return
         before, self._carried = self._carried or ZERO, carried
-        self._values.update(dict.fromkeys(values, 1))
+        self._values.update(begun - self._begun)
+        self._values -= Counter(self._begun - begun)
+        self._begun = begun
         if self._measure is not None:
             state = self._measure.state()
             # Without an event it has no state of its own, and stands at what was carried.

@@ -49,12 +49,21 @@ class Recounted:
         return with_rollover(self.terms, self.total.rollover)
 
     @property
-    def carried_values(self) -> list[str]:
-        """Hashes of the values that UNIQUE began with."""
+    def carried_values(self) -> frozenset[str]:
+        """Hashes of the values that UNIQUE begins with now."""
         rows = UniqueValue.objects.filter(  # any tenant: by total
             running_total_id=self.total.pk, is_carried=True
         )
-        return [value.hex for value in rows.values_list("value", flat=True)]
+        return frozenset(value.hex for value in rows.values_list("value", flat=True))
+
+    def values_carried_since(self) -> Mapping[int, frozenset[str]]:
+        """Those that it began with from each adjustment on, by its id."""
+        values, found = self.carried_values, {}
+        for one in reversed(self.adjustments):
+            found[one.pk] = values if one.carried is not None else frozenset()
+            moved = one.moved_values or {"came": (), "left": ()}
+            values = values.difference(moved["came"]).union(moved["left"])
+        return found
 
 
 def totals_of_period(

@@ -83,7 +83,7 @@ def count_sent(tenant: Tenant, totals: Iterable[Recounted]) -> Sent:
     apart: dict[TotalKey, set[Place]] = {}
     for one in totals:
         key = _key_of(one)
-        level = Level(one.unit, remembers=False, terms=one.terms, span=one.span)
+        level = Level(one.unit.aggregation, remembers=False, terms=one.terms, span=one.span)
         level.begin_with(one.total.carried, one.carried_values)
         sent.levels[key] = level
         apart[key] = _not_counted(one)

@@ -39,12 +39,17 @@ class _Walk:
         self.chain = proof.Chain(recounted.key)
         remembers = bool(recounted.voided)
         self.level = Level(
-            recounted.unit, remembers=remembers, terms=recounted.terms, span=recounted.span
+            recounted.unit.aggregation,
+            remembers=remembers,
+            terms=recounted.terms,
+            span=recounted.span,
         )
         self.voided = recounted.voided
         self.takes_back = {void: position for position, void in recounted.voided.items()}
         self.kept: dict[int, Counted] = {}  # what will be taken back
         self.adjustments = deque(one for one in recounted.adjustments if one.position is not None)
+        is_unique = self.unit.aggregation == Aggregation.UNIQUE
+        self.carried_since = recounted.values_carried_since() if is_unique else {}
         self.charged = self.terms.charge(Usage(ZERO))
         self.outcome = Outcome()
         self._adjust()
@@ -76,13 +81,13 @@ class _Walk:
             adjustment = self.adjustments.popleft()
             rollover = adjustment.rollover or ZERO
             self.terms = with_rollover(self.recounted.terms, rollover)
-            values = self.recounted.carried_values if adjustment.carried is not None else ()
-            self.level.begin_with(adjustment.carried, values)
+            self.level.begin_with(adjustment.carried, self.carried_since.get(adjustment.pk, ()))
             if adjustment.quantity is not None and self.unit.aggregation in ESTIMATED:
                 self.level.told(adjustment.quantity)
             price = self.terms.charge(self.level.usage)
             owed = EXACT.subtract(price, self.charged)
             self.charged = price
+            self.outcome.cost = EXACT.add(self.outcome.cost, adjustment.cost or ZERO)
             is_right = owed == adjustment.amount or self.recounted.may_have_moved
             self.outcome.flaw = self.outcome.flaw or (
                 "" if is_right else f"{adjustment} should be {plain(owed)}"

@@ -1,7 +1,7 @@
 """What was taken back, as replays and lists of corrections need to know it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -79,12 +79,20 @@ def last_standing(running_total_id: int, *, but: int) -> list[UsageEvent]:
 
 def has_standing_value(running_total_id: int, *, but: int, field: str, value: str) -> bool:
     """Whether another event that stands has the value (a hash) that UNIQUE counts."""
+    return any(one == value for one in _values(running_total_id, field, but=but))
+
+
+def standing_values(running_total_id: int, *, field: str, among: Collection[str]) -> set[str]:
+    """Those of some values (hashes) that events of a total have which stand."""
+    return set(among).intersection(_values(running_total_id, field, but=0))
+
+
+def _values(running_total_id: int, field: str, *, but: int) -> Iterator[str]:
     rows = _standing(running_total_id, but).values_list("position", flat=True)
     standing = {position for position in rows if position is not None}
-    return any(
-        event.position in standing and event.value_of(field) == value
-        for event in events_of_span(running_total_id, 1, max(standing, default=0))
-    )
+    for event in events_of_span(running_total_id, 1, max(standing, default=0)):
+        if event.position in standing:
+            yield event.value_of(field)
 
 
 def _standing(running_total_id: int, but: int) -> QuerySet[UsageEvent]:

@@ -6,26 +6,32 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo.money import ZERO
 from metering.ingest.connection import hot_cursor
 
 _ADD = """
     INSERT INTO rating_adjustments (tenant_id, running_total_id, amount, reason, "position",
-        quantity, rollover, carried, created_at)
-    SELECT given.*, %s
+        quantity, rollover, carried, cost, moved_values, created_at)
+    SELECT tenant_id, id, amount, reason, at, quantity, rollover, carried, cost, moved::jsonb, %s
     FROM unnest(%s::uuid[], %s::bigint[], %s::numeric[], %s::text[], %s::bigint[], %s::numeric[],
-                %s::numeric[], %s::numeric[]) AS given
+                %s::numeric[], %s::numeric[], %s::numeric[], %s::text[])
+        AS given(tenant_id, id, amount, reason, at, quantity, rollover, carried, cost, moved)
 """
 _WRITE = """
-    UPDATE running_totals t SET quantity = g.quantity, rollover = g.rollover, carried = g.carried
-    FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[])
-        AS g(id, quantity, rollover, carried)
+    UPDATE running_totals t SET quantity = g.quantity, rollover = g.rollover, carried = g.carried,
+        cost = t.cost + g.cost
+    FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
+        AS g(id, quantity, rollover, carried, cost)
     WHERE t.id = g.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """`amount` more is owed by a locked total, which stands at all of this from now on."""
+    """`amount` more is owed by a locked total, which stands at all of this from now on.
+
+    `cost` is added to what it has cost; `moved_values` is JSON.
+    """
 
     tenant_id: UUID
     running_total_id: int
@@ -35,6 +41,8 @@ class Adjustment:
     quantity: Decimal
     rollover: Decimal
     carried: Decimal | None
+    cost: Decimal = ZERO
+    moved_values: str | None = None
 
 
 def adjust(adjustments: Sequence[Adjustment], *, now: datetime) -> None:
@@ -45,8 +53,9 @@ def adjust(adjustments: Sequence[Adjustment], *, now: datetime) -> None:
     quantities = [one.quantity for one in adjustments]
     rollovers = [one.rollover for one in adjustments]
     carried = [one.carried for one in adjustments]
+    costs = [one.cost for one in adjustments]
     with hot_cursor() as cursor:
-        cursor.execute(_WRITE, (ids, quantities, rollovers, carried))
+        cursor.execute(_WRITE, (ids, quantities, rollovers, carried, costs))
         cursor.execute(
             _ADD,
             (
@@ -59,5 +68,7 @@ def adjust(adjustments: Sequence[Adjustment], *, now: datetime) -> None:
                 quantities,
                 rollovers,
                 carried,
+                costs,
+                [one.moved_values for one in adjustments],
             ),
         )

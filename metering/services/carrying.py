@@ -13,6 +13,7 @@ from metering.aggregation.state import level_in
 from metering.ingest.connection import hot_cursor
 from metering.selectors.exact_quantities import largest, levels_held
 from metering.services.adjusting import adjust
+from metering.services.carried_levels import carry_values, costs_of_levels
 from metering.services.estimates import adjustment_of
 from metering.services.watermarks import LockedTotal
 
@@ -32,18 +33,6 @@ _ENSURE = """
       ON t.period_id = m.period_id AND t.plan_version_id = m.version_id AND t.unit_id = m.unit_id
     ORDER BY m.next_period_id, m.next_version_id, t.unit_id, t.dimension COLLATE "C"
     ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
-"""
-_COPY_VALUES = """
-    INSERT INTO unique_values (running_total_id, value, is_carried)
-    SELECT m.target, v.value, true
-    FROM unnest(%s::bigint[], %s::bigint[]) AS m (source, target)
-    JOIN unique_values v ON v.running_total_id = m.source
-    ORDER BY m.target, v.value
-    ON CONFLICT (running_total_id, value) DO UPDATE SET is_carried = true
-"""
-_COUNT_VALUES = """
-    SELECT running_total_id, count(*) FROM unique_values
-    WHERE running_total_id = ANY(%s) GROUP BY running_total_id
 """
 
 
@@ -90,7 +79,8 @@ def carry_over(carries: Sequence[Carry], *, now: datetime) -> list[LockedTotal]:
 
     Their price follows by one adjustment each: it is what their terms charge with what they begin
     with, less what they charged without. Again with the same values changes nothing; a target that
-    is billed already is left as it is. At most six statements, however many.
+    is billed already is left as it is. At most twelve statements, however many; one walk more over
+    the events of each target that loses values which went over before.
     Call it in the transaction that bills the sources, after `settle_estimates`. Raises
     InvalidTerms for a price that cannot be read.
     """
@@ -100,17 +90,34 @@ def carry_over(carries: Sequence[Carry], *, now: datetime) -> list[LockedTotal]:
         replace(one.target, rollover=one.rollover, carried=levels.get(one.source.id))
         for one in open_ones
     ]
-    quantities = _quantities(open_ones, begun)
+    values = carry_values(
+        [
+            (carry.source, carry.target)
+            for carry, after in zip(open_ones, begun, strict=True)
+            if after.carried is not None and after.aggregation == "UNIQUE"
+        ]
+    )
+    quantities = _quantities(open_ones, begun, values.counts)
+    stands = [replace(one, quantity=quantities.get(one.id, one.quantity)) for one in begun]
+    pairs = [
+        (carry, after)
+        for carry, after in zip(open_ones, stands, strict=True)
+        if after != carry.target or after.id in values.moved
+    ]
+    costs = costs_of_levels([(after, _step(carry, after)) for carry, after in pairs])
     changed, adjustments = [], []
-    for carry, after in zip(open_ones, begun, strict=True):
-        stands = replace(after, quantity=quantities.get(after.id, after.quantity))
-        if stands == carry.target:
-            continue
-        owed = EXACT.subtract(_price(stands, carry.price), _price(carry.target, carry.price))
-        adjustments.append(adjustment_of(stands, owed, CARRIED_OVER))
-        changed.append(replace(stands, adjustments=EXACT.add(stands.adjustments, owed)))
+    for carry, after in pairs:
+        owed = EXACT.subtract(_price(after, carry.price), _price(carry.target, carry.price))
+        cost = costs.get(after.id, ZERO)
+        adjustment = adjustment_of(after, owed, CARRIED_OVER, cost=cost)
+        adjustments.append(replace(adjustment, moved_values=values.moved.get(after.id)))
+        changed.append(after.adjusted(owed, cost))
     adjust(adjustments, now=now)
     return changed
+
+
+def _step(carry: Carry, after: LockedTotal) -> Decimal:
+    return EXACT.subtract(after.quantity, carry.target.quantity)
 
 
 def _price(total: LockedTotal, price: PeriodPrice) -> Decimal:
@@ -128,14 +135,15 @@ def _levels_at_the_end(totals: Sequence[LockedTotal]) -> Mapping[int, Decimal]:
     return found
 
 
-def _quantities(carries: Sequence[Carry], begun: Sequence[LockedTotal]) -> dict[int, Decimal]:
+def _quantities(
+    carries: Sequence[Carry], begun: Sequence[LockedTotal], values: Mapping[int, Decimal]
+) -> dict[int, Decimal]:
     """The quantity of each target that begins with a level, from that level on."""
     by_kind: dict[str, list[tuple[Carry, LockedTotal]]] = {}
     for carry, after in zip(carries, begun, strict=True):
         if after.carried is not None:
             by_kind.setdefault(after.aggregation, []).append((carry, after))
     peaks = largest([after.id for _, after in by_kind.get("MAX", ())])
-    values = _union([carry for carry, _ in by_kind.get("UNIQUE", ())])
     found: dict[int, Decimal] = {}
     for kind, pairs in by_kind.items():
         for carry, after in pairs:
@@ -159,15 +167,3 @@ def _measured(total: LockedTotal) -> Decimal:
     )
     assert measure is not None  # noqa: S101 - only such are left
     return measure.quantity
-
-
-def _union(carries: Sequence[Carry]) -> Mapping[int, Decimal]:
-    """Distinct values of UNIQUE go over, each once; how many a target has then."""
-    if not carries:
-        return {}
-    sources = [carry.source.id for carry in carries]
-    targets = [carry.target.id for carry in carries]
-    with hot_cursor() as cursor:
-        cursor.execute(_COPY_VALUES, (sources, targets))
-        rows = cursor.execute(_COUNT_VALUES, (targets,)).fetchall()
-    return {total_id: Decimal(count) for total_id, count in rows}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from aforo.money import EXACT, ZERO
+from aforo.money import EXACT, ZERO, divide
 from catalog.pricing import Terms, Usage
 from catalog.selectors.prices import PeriodPrice
 from metering.aggregation import ESTIMATED
@@ -29,8 +29,9 @@ def settle_estimates(
 
     `prices` by total id: what `catalog.selectors.prices` gives for the period of each; a total
     without one is left alone. At most six statements, however many totals; none but reads where
-    nothing changes. Call it before facts are read and before the watermark is stamped: after it
-    `charge(0) + revenue + adjustments = charge(usage)` under `total.terms(price.terms)`.
+    nothing changes. Costs follow quantities. Call it before facts are read and before the
+    watermark is stamped: after it `charge(0) + revenue + adjustments = charge(usage)` under
+    `total.terms(price.terms)`.
     Raises InvalidTerms for a price that cannot be read.
     """
     told = _told([total for total in totals if total.id in prices])
@@ -42,15 +43,21 @@ def settle_estimates(
             owed = _owed(after, after.terms(price.terms))
             if owed or after.quantity != total.quantity:
                 reason = TOLD if after.quantity != total.quantity else REPRICED
-                adjustments.append(adjustment_of(after, owed, reason))
-                after = replace(after, adjustments=EXACT.add(after.adjustments, owed))
+                cost = _cost_of(EXACT.subtract(after.quantity, total.quantity), like=total)
+                adjustments.append(adjustment_of(after, owed, reason, cost=cost))
+                after = after.adjusted(owed, cost)
         settled.append(after)
     adjust(adjustments, now=now)
     return settled
 
 
-def adjustment_of(total: LockedTotal, amount: Decimal, reason: str) -> Adjustment:
-    """One row that says what is owed more, and where the total stands from now on."""
+def adjustment_of(
+    total: LockedTotal, amount: Decimal, reason: str, *, cost: Decimal = ZERO
+) -> Adjustment:
+    """One row that says what is owed more, and where the total stands from now on.
+
+    `cost` is what the change costs.
+    """
     return Adjustment(
         tenant_id=total.tenant_id,
         running_total_id=total.id,
@@ -60,7 +67,17 @@ def adjustment_of(total: LockedTotal, amount: Decimal, reason: str) -> Adjustmen
         quantity=total.quantity,
         rollover=total.rollover,
         carried=total.carried,
+        cost=cost,
     )
+
+
+def _cost_of(units: Decimal, *, like: LockedTotal) -> Decimal:
+    """Units that no event brought cost what those of the total do: on average, under cards."""
+    if not units:
+        return ZERO
+    if not like.quantity or like.cost == EXACT.multiply(like.quantity, like.unit_cost):
+        return EXACT.multiply(units, like.unit_cost)
+    return divide(EXACT.multiply(units, like.cost), like.quantity)
 
 
 def _owed(total: LockedTotal, terms: Terms) -> Decimal:

@@ -6,9 +6,10 @@ are inserted by (period, plan version, unit, dimension), then all are locked by 
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Self
 from uuid import UUID
 
 from aforo.money import EXACT, ZERO
@@ -40,7 +41,7 @@ _LOCK = """
            t.period_id, t.quantity, t.event_count, t.revenue, t.position, t.digest,
            t.billed_position, t.billed_quantity, t.billed_event_count, t.billed_revenue,
            t.state, t.rollover, t.carried, t.billed_state, t.billed_adjustments,
-           u.aggregation, u.recurring, p.start_at, p.end_at
+           u.aggregation, u.recurring, p.start_at, p.end_at, t.cost, u.unit_cost
     FROM running_totals t
     JOIN billable_units u ON u.id = t.unit_id
     LEFT JOIN subscription_periods p ON p.id = t.period_id
@@ -105,6 +106,8 @@ class LockedTotal:
     is_recurring: bool = False
     period_start: datetime | None = None  # None: the period was taken back
     period_end: datetime | None = None
+    cost: Decimal = ZERO
+    unit_cost: Decimal = ZERO  # by the catalog
 
     @property
     def usage(self) -> Usage:
@@ -130,6 +133,11 @@ class LockedTotal:
         if self.period_start is None or self.period_end is None:
             return (0, 1)
         return microseconds(self.period_start), microseconds(self.period_end)
+
+    def adjusted(self, amount: Decimal, cost: Decimal) -> Self:
+        """The total once an adjustment of so much was written."""
+        adjustments = EXACT.add(self.adjustments, amount)
+        return replace(self, adjustments=adjustments, cost=EXACT.add(self.cost, cost))
 
     def terms(self, of_period: Terms) -> Terms:
         """The terms of its dimension, with what it was granted by rollover."""

@@ -19,7 +19,6 @@ from metering.models import (
     EventKey,
     HeldEvent,
     InboxBatch,
-    RatingAdjustment,
     Receipt,
     RunningTotal,
     UniqueValue,
@@ -107,15 +106,15 @@ def assert_total_is_priced(total, rows):
     """Quantity, revenue and cost of a total are those of its events, to the last digit."""
     unit = BillableUnit.objects.get(id=total.unit_id)
     terms = terms_of(total)
-    adjusted = total.adjustments.aggregate(sum=Sum("amount", default=ZERO))["sum"]
+    sums = {"amount": Sum("amount", default=ZERO), "cost": Sum("cost", default=ZERO)}
+    adjusted = total.adjustments.aggregate(**sums)
     with exact():
         assert total.quantity == quantity_of(total, unit, rows)
         assert total.revenue == sum((row.revenue for row in rows), ZERO)
-        assert total.cost == sum((row.cost for row in rows), ZERO)
-        if not RatingAdjustment.objects.filter(running_total=total).exists():
-            assert total.cost == unit.unit_cost * total.quantity
+        assert total.cost == sum((row.cost for row in rows), adjusted["cost"])
+        assert total.cost == unit.unit_cost * total.quantity
         charged = terms.charge(usage_in(total.quantity, total.event_count, total.state))
-        assert terms.charge(Usage(ZERO)) + total.revenue + adjusted == charged
+        assert terms.charge(Usage(ZERO)) + total.revenue + adjusted["amount"] == charged
     assert total.event_count == total.position == len(rows)
 
 

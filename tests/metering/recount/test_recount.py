@@ -152,7 +152,7 @@ def test_a_repeat_without_time_in_the_next_period_counts_in_the_first(seller):
 )
 def test_what_is_taken_back_leaves_the_level_that_the_others_make(db, aggregation, expected):
     unit = BillableUnitFactory.build(aggregation=aggregation)
-    level = Level(unit, remembers=True)
+    level = Level(unit.aggregation, remembers=True)
     for quantity, value in ((2, "a"), (9, "b"), (4, "b")):
         level.add(Counted(Decimal(quantity), value, moment=quantity))
     level.take_back(Counted(Decimal(9), "b", moment=9))

@@ -11,19 +11,21 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from aforo.money import ZERO, plain
-from billing.invariants import ledger
+from billing.invariants import costs, ledger
 from billing.invariants.violations import Scope
-from catalog.models import Subscription, SubscriptionPeriod
+from catalog.models import BillableUnit, Subscription, SubscriptionPeriod
 from catalog.selectors.prices import prices_of_totals
 from metering.aggregation.percentile import SAMPLE
 from metering.aggregation.weighted import CHANGES
-from metering.models import RatingAdjustment, RunningTotal, UniqueValue
+from metering.models import RatingAdjustment, RunningTotal, UniqueValue, UsageEvent
 from metering.recount import recount
 from metering.services.carrying import Carry, Move, carry_over, ensure_next_totals
 from metering.services.estimates import settle_estimates
 from metering.services.ingest import drain_once
+from metering.services.watermark_returns import unbill_period
 from metering.services.watermarks import lock_totals, stamp_billed
-from tests.factories import BillableUnitFactory, RatePlanVersionFactory
+from tests.clients import operator_client
+from tests.factories import BillableUnitFactory, RateCardFactory, RatePlanVersionFactory
 from tests.metering.conftest import NOW, subscribe
 from tests.metering.events import event
 from tests.metering.ledger import assert_totals_hold
@@ -98,6 +100,10 @@ def carry(before, after, rollover=ZERO):
 def assert_it_recounts(seller, *periods):
     """`assert_totals_hold`, and an auditor who walks events and adjustments finds the same."""
     assert_totals_hold()
+    assert_auditors_agree(seller, *periods)
+
+
+def assert_auditors_agree(seller, *periods):
     for month in {period.start_at for period in periods}:
         found = list(recount(tenant=seller.tenant, month=month))
         assert found
@@ -106,6 +112,7 @@ def assert_it_recounts(seller, *periods):
     assert list(ledger.totals_off_their_events(scope)) == []
     assert list(ledger.quantities_off_all_events(scope)) == []
     assert list(ledger.totals_off_their_price(scope)) == []
+    assert list(costs.costs_off_their_usage(scope)) == []
 
 
 # --- settling -------------------------------------------------------------------------------
@@ -125,6 +132,7 @@ def test_a_percentile_is_told_from_all_events_and_its_price_adjusted(seller, sel
         3 * SAMPLE,
     )
     assert after.adjustments == row.amount
+    assert (row.cost, after.cost) == ((570 - before.quantity) / 10, 57)
     assert_it_recounts(seller, march)
 
 
@@ -189,7 +197,7 @@ def test_recurring_units_begin_where_the_period_before_ended(
     seller, sell, aggregation, sizes, expected
 ):
     old, new = sizes
-    fields = sell(PER_UNIT, aggregation=aggregation, recurring=True)
+    fields = sell(PER_UNIT, aggregation=aggregation, recurring=True, unit_cost="0.2")
     march, april, *_ = periods_of(fields)
     seller.count(*(made(fields, size, on=MARCH + timedelta(days=1)) for size in old[:1]))
     seller.count(*(made(fields, size, on=MARCH + timedelta(days=2)) for size in old[1:]))
@@ -226,6 +234,53 @@ def test_distinct_values_go_over_and_count_once(seller, sell):
     seller.count(made(fields, 1, on=april.start_at, user="a"))
     assert totals_of(april)[0].quantity == 3
     assert_it_recounts(seller, march, april)
+
+
+def test_a_value_that_was_taken_back_before_its_period_is_billed_anew_goes_over_no_more(
+    seller, sell
+):
+    fields = sell(PER_UNIT, aggregation="UNIQUE", event_field="user", recurring=True)
+    march, april, *_ = periods_of(fields)
+    seller.count(*(made(fields, 1, user=name) for name in "abcd"))
+    at_april = {"clock_frozen_at": april.start_at + timedelta(days=1)}
+    type(seller.tenant).objects.filter(pk=seller.tenant.pk).update(**at_april)
+    seller.count(*(made(fields, 1, on=april.start_at, user=name) for name in "be"))
+    carry(march, april)
+    seller.count(made(fields, 1, on=april.start_at, user="c"))
+    assert totals_of(april)[0].quantity == 5
+    unbill_period(march.pk)
+    for user in "abc":
+        void(seller, march, user)
+    seller.count(made(fields, 1, user="f"))
+    carry(march, april)
+    (total,) = totals_of(april)
+    assert (total.carried, total.quantity) == (2, 5)  # d and f, and b, c and e of its own
+    assert UniqueValue.objects.filter(running_total_id=total.id, is_carried=True).count() == 2
+    assert_auditors_agree(seller, march, april)
+    seller.count(*(made(fields, 1, on=april.start_at, user=name) for name in "ad"))
+    assert totals_of(april)[0].quantity == 6
+    assert carry(march, april) == []
+    assert_auditors_agree(seller, march, april)
+
+
+def void(seller, period, user):
+    (total,) = totals_of(period)
+    row = UsageEvent.objects.get(running_total_id=total.pk, metadata__contains=f'"{user}"')
+    path = f"/api/v1/usage-events/{row.pk}/void"
+    answer = operator_client(seller.tenant).post(path, {"reason": "wrong"}, format="json")
+    assert answer.status_code in {200, 201}, answer.content
+
+
+def test_a_level_costs_what_the_card_says_when_its_period_begins(seller, sell):
+    fields = sell(PER_UNIT, aggregation="LATEST", recurring=True, unit_cost="9")
+    march, april, *_ = periods_of(fields)
+    unit = BillableUnit.objects.get(name=fields["metricName"])
+    until = {"unit_price": "0.5", "valid_until": april.start_at}
+    RateCardFactory(tenant=seller.tenant, unit=unit, **until)
+    RateCardFactory(tenant=seller.tenant, unit=unit, unit_price="2", valid_from=april.start_at)
+    seller.count(made(fields, 10))
+    carry(march, april)
+    assert [total.cost for total in (*totals_of(march), *totals_of(april))] == [5, 20]
 
 
 def test_a_weighted_level_is_held_until_the_first_change(seller, sell):
