@@ -12,17 +12,13 @@ from billing.models import Invoice
 from billing.pipeline import Facts
 from billing.selectors.progress import earlier_facts
 from billing.services.advances import next_periods
+from billing.services.contracts import contracts_for
 from billing.services.copying import NewInvoice, write_drafts
 from billing.services.facts import facts_for
+from billing.services.usage_facts import lock_usage, moves_of
 from catalog.models import SubscriptionPeriod
 from metering.ingest.connection import hot_cursor
-from metering.services.watermarks import (
-    defer_late,
-    keep_dimensions,
-    late_totals_of,
-    lock_totals,
-    stamp_billed,
-)
+from metering.services.watermarks import defer_late, stamp_billed
 
 _REPLACING = """
     UPDATE invoices SET replaces_id = r.old
@@ -87,7 +83,7 @@ def waves(work: Work) -> Iterator[Work]:
 
 
 def hold(work: Work) -> None:
-    """Lock at once, in the order of ids, what all waves of `work` will: before the first of them.
+    """Make and lock at once, in one order, what all waves of `work` will: before the first of them.
 
     A second wave would lock what is older than what the first holds, and could meet another run
     that came the other way. Of a single wave, its own statements do that.
@@ -95,11 +91,10 @@ def hold(work: Work) -> None:
     subscription_ids = {period.subscription_id for period in work.periods}
     if len(subscription_ids) == len(work.periods):
         return
-    period_ids = {period.pk for period in work.periods}
     following = next_periods(work.tenant_id, work.periods)
-    keep_dimensions(period_ids)
-    late_ids = late_totals_of(work.tenant_id, subscription_ids)
-    lock_totals(period_ids | {period.pk for period in following.values()}, more_ids=late_ids)
+    contracts = contracts_for(work.tenant_id, [*work.periods, *following.values()])
+    moves = list(moves_of(work.periods, contracts=contracts, following=following))
+    lock_usage(work.tenant_id, work.periods, work.adjusted, moves=moves, contracts=contracts)
 
 
 def place_of(new: NewInvoice) -> tuple[str, datetime, UUID]:
@@ -107,13 +102,14 @@ def place_of(new: NewInvoice) -> tuple[str, datetime, UUID]:
     return new.period.subscription.customer.external_id, new.facts.period_end, new.period.pk
 
 
-def facts_of(work: Work, *, now: datetime) -> dict[UUID, Facts]:
+def facts_of(work: Work, *, now: datetime, with_usage: bool = True) -> dict[UUID, Facts]:
     """The facts of each period by its id, with what invoices of usage so far have asked for."""
     facts = facts_for(
         tenant_id=work.tenant_id,
         periods=work.periods,
         auto_finalize=work.auto_finalize,
         adjusted=work.adjusted,
+        with_usage=with_usage,
         now=now,
     )
     earlier = earlier_facts(

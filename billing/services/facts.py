@@ -26,12 +26,13 @@ from billing.services.late_facts import late_facts
 from billing.services.locking import lock_for_billing
 from billing.services.rollover_facts import Expiries, Grants, grants_of
 from billing.services.unreturned import unreturned_facts
-from billing.services.usage_facts import locked_totals, usage_facts
+from billing.services.usage_facts import Own, locked_totals, usage_facts
 from billing.taxes.facts import tax_facts
 from catalog.models import SubscriptionPeriod
 from metering.services.watermarks import LockedTotal
 
 NOTHING = Contract()
+NO_USAGE: tuple[Own, Sequence[LockedTotal], Heirs] = ({}, (), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,15 @@ def facts_for(
     auto_finalize: bool,
     now: datetime,
     adjusted: Sequence[SubscriptionPeriod] = (),
+    with_usage: bool = True,
 ) -> dict[UUID, Facts]:
     """The facts of each period by its id, in a number of statements that does not grow with them.
 
     Late usage of a subscription goes to its first period here. `adjusted` are billed already: all
     that is left to bill with them is late usage. Locks the subscriptions, makes the totals that no
     event has made, locks them all until the caller's transaction ends, and makes estimates exact:
-    only then is read what other invoices have asked for, used up or spent. Periods come with
+    only then is read what other invoices have asked for, used up or spent. Not `with_usage`, no
+    total is looked at, and nothing is locked but subscriptions and coupons. Periods come with
     subscription, offering, customer and billing entity. `now` is on the tenant's clock.
     Raises StageFailed for what cannot be priced.
     """
@@ -80,14 +83,18 @@ def facts_for(
     lock_for_billing(tenant_id, {period.subscription_id for period in everything})
     following = next_periods(tenant_id, periods)
     contracts = contracts_for(tenant_id, [*everything, *following.values()])
-    own, others, heirs = locked_totals(
-        tenant_id, periods, adjusted, contracts=contracts, following=following, now=now
+    own, others, heirs = (
+        locked_totals(
+            tenant_id, periods, adjusted, contracts=contracts, following=following, now=now
+        )
+        if with_usage
+        else NO_USAGE
     )
     books = _read(tenant_id, periods, adjusted, contracts=contracts, following=following, now=now)
     late = dict(late_facts(tenant_id, others, now=now))
     facts = {}
     for period in periods:
-        billed = _facts(period, books, own[period.id], auto_finalize, heirs)
+        billed = _facts(period, books, own.get(period.id, ()), auto_finalize, heirs)
         facts[period.id] = replace(billed, late=tuple(late.pop(period.subscription_id, ())))
     owing = periods_owing_terms(tenant_id, now) if adjusted else ()
     for period in adjusted:

@@ -17,7 +17,8 @@ def draft_openings(work: Work, *, now: datetime) -> list[NewInvoice]:
     """
     if not work.periods:
         return []
-    facts = {period_id: _opening(one) for period_id, one in facts_of(work, now=now).items()}
+    found = facts_of(work, now=now, with_usage=False)  # whose totals others may be waiting for
+    facts = {period_id: _opening(one) for period_id, one in found.items()}
     invoices = [
         NewInvoice.of(one, facts[one.id], pipeline.run(facts[one.id]), kind=Invoice.Kind.OPENING)
         for one in work.periods

@@ -16,10 +16,9 @@ from billing.services.consolidation import consolidate, in_part_order, issue_aft
 from billing.services.copying import NewInvoice
 from billing.services.drafting import Work, draft_invoices, in_order
 from billing.services.invoice_states import locked_invoice, require_whole
-from billing.services.locking import lock_for_billing
 from billing.services.openings import draft_openings
 from billing.services.progress import draft_progress, running_period
-from billing.services.unbilling import forget_grants, require_last, unbill
+from billing.services.unbilling import forget_grants, lock_to_unbill, require_last, unbill
 
 Kind, Status = Invoice.Kind, Invoice.Status
 Ids = Mapping[UUID, UUID]
@@ -60,11 +59,9 @@ def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
 
 
 def _lock(invoice: Invoice) -> None:
-    """Wait for whoever bills the same: the subscriptions of all parts at once, in one order."""
-    rows = Invoice.objects.for_tenant(invoice.tenant_id).filter(
-        Q(pk=invoice.pk) | Q(part_of=invoice), subscription__isnull=False
-    )
-    lock_for_billing(invoice.tenant_id, set(rows.values_list("subscription_id", flat=True)))
+    """Wait for whoever bills or counts the same: of all parts at once, in one order."""
+    rows = Invoice.objects.for_tenant(invoice.tenant_id)
+    lock_to_unbill(list(rows.filter(Q(pk=invoice.pk) | Q(part_of=invoice))))
 
 
 def _redraft(draft: Invoice, *, now: datetime) -> None:

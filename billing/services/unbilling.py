@@ -21,6 +21,7 @@ from metering.services.watermark_returns import (
     unbill_period,
     unbill_spans,
 )
+from metering.services.watermarks import keep_dimensions, late_totals_of
 
 _STAMPING = (Invoice.Kind.PERIOD, Invoice.Kind.ADJUSTMENT)
 
@@ -31,8 +32,8 @@ def unbill(invoice: Invoice, *, now: datetime) -> None:
     Conflict when a later invoice of the subscription has built on it: on its watermarks, on the
     units that it rolled over, on the fees that it asked for in advance. Then that one goes first.
     """
-    spans = _spans(invoice)
-    _lock(invoice, spans)
+    lock_to_unbill([invoice])
+    spans = _spans([invoice])
     require_last(invoice)
     if invoice.kind in _STAMPING:
         if invoice.kind == Invoice.Kind.PERIOD and invoice.period_id is not None:
@@ -53,22 +54,28 @@ def forget_grants(invoice: Invoice) -> None:
         grants.filter(period=invoice.period_id).delete()
 
 
-def _spans(invoice: Invoice) -> Sequence[BillRunEventIndex]:
-    spans = BillRunEventIndex.objects.for_tenant(invoice.tenant_id)
-    return list(spans.filter(line__invoice=invoice).select_related("line"))
+def lock_to_unbill(invoices: Sequence[Invoice]) -> None:
+    """As whoever bills their subscriptions does, and in the same order; of parts all at once.
 
-
-def _lock(invoice: Invoice, spans: Sequence[BillRunEventIndex]) -> None:
-    """As whoever bills the subscription does, and in the same order."""
-    if invoice.subscription_id is None or invoice.period_id is None:
+    Nor can a drain make a total of another dimension meanwhile, which the watermark that is taken
+    away would call late. Again, for one of them, waits for nobody.
+    """
+    billed = [one for one in invoices if one.subscription_id and one.period_id]
+    if not billed:
         return
-    lock_for_billing(invoice.tenant_id, [invoice.subscription_id])
-    lock_totals_from(
-        tenant_id=invoice.tenant_id,
-        subscription_id=invoice.subscription_id,
-        period_id=invoice.period_id,
-        more_ids=[span.running_total_id for span in spans],
-    )
+    tenant_id = billed[0].tenant_id
+    owners = {one.subscription_id for one in billed if one.subscription_id}
+    lock_for_billing(tenant_id, owners)
+    period_ids = {one.period_id for one in billed if one.period_id}
+    keep_dimensions(period_ids)
+    more_ids = {span.running_total_id for span in _spans(billed)}
+    more_ids |= set(late_totals_of(tenant_id, owners))  # if they are billed again
+    lock_totals_from(tenant_id=tenant_id, period_ids=period_ids, more_ids=more_ids)
+
+
+def _spans(invoices: Sequence[Invoice]) -> Sequence[BillRunEventIndex]:
+    spans = BillRunEventIndex.objects.for_tenant(invoices[0].tenant_id)
+    return list(spans.filter(line__invoice__in=invoices).select_related("line"))
 
 
 def require_last(invoice: Invoice) -> None:

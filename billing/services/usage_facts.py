@@ -16,12 +16,12 @@ from billing.services.rollover_facts import Expiries, Grants
 from catalog.models import SubscriptionPeriod
 from catalog.selectors.prices import PeriodPrice
 from metering.models import RunningTotal
-from metering.services.carrying import Move, ensure_next_totals
+from metering.services.carrying import Move
 from metering.services.estimates import settle_estimates
+from metering.services.missing_totals import ensure_totals
 from metering.services.watermarks import (
     LockedTotal,
     WantedTotal,
-    ensure_totals,
     keep_dimensions,
     late_totals_of,
     lock_totals,
@@ -45,30 +45,50 @@ def locked_totals(
     All are locked by one statement in the order of their ids, and with them those totals of the
     next periods that begin with something of these.
     """
-    own_ids = {period.id for period in periods}
-    if own_ids:
-        keep_dimensions(own_ids)
-    ensure_totals(
-        WantedTotal(period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id)
-        for period in periods
-        for price in contracts[period.id].prices
-    )
     moves = list(moves_of(periods, contracts=contracts, following=following))
-    ensure_next_totals(moves)
-    next_ids = {move.next_period_id for move in moves}
-    subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
-    late_ids = [
-        *late_totals_of(tenant_id, subscription_ids),
-        *_late_dimensions(tenant_id, subscription_ids),
-    ]
-    locked = lock_totals(own_ids | next_ids, more_ids=late_ids)
+    locked, late = lock_usage(tenant_id, periods, adjusted, moves=moves, contracts=contracts)
+    own_ids = {period.id for period in periods}
     mine = [total for total in locked if total.period_id in own_ids]
     found: defaultdict[UUID, list[LockedTotal]] = defaultdict(list)
     for total in settle_estimates(mine, prices=_sources(mine, contracts), now=now):
         found[total.period_id].append(total)
-    late = set(late_ids)
     others = [one for one in locked if one.period_id not in own_ids and one.id in late]
     return found, others, heirs_of(moves, locked, contracts)
+
+
+def lock_usage(
+    tenant_id: UUID,
+    periods: Sequence[SubscriptionPeriod],
+    adjusted: Sequence[SubscriptionPeriod],
+    *,
+    moves: Sequence[Move],
+    contracts: Mapping[UUID, Contract],
+) -> tuple[Sequence[LockedTotal], Collection[int]]:
+    """Make what is missing and lock all that billing these needs; it, and the ids that are late.
+
+    One order, whoever does it: dimensions of the periods, missing totals, then totals by id. Again
+    for some of them in the same transaction neither makes nor waits for anything.
+    """
+    own_ids = {period.id for period in periods}
+    if own_ids:
+        keep_dimensions(own_ids)
+    ensure_totals(
+        (
+            WantedTotal(
+                period.id, price.version_id, price.unit_id, period.subscription_id, tenant_id
+            )
+            for period in periods
+            for price in contracts[period.id].prices
+        ),
+        moves,
+    )
+    subscription_ids = {period.subscription_id for period in (*periods, *adjusted)}
+    late_ids = {
+        *late_totals_of(tenant_id, subscription_ids),
+        *_late_dimensions(tenant_id, subscription_ids),
+    }
+    next_ids = {move.next_period_id for move in moves}
+    return lock_totals(own_ids | next_ids, more_ids=late_ids), late_ids
 
 
 def _late_dimensions(tenant_id: UUID, subscription_ids: Collection[UUID]) -> list[int]:

@@ -15,8 +15,7 @@ from billing.services.invoice_states import (
     require_transition,
     require_whole,
 )
-from billing.services.locking import lock_for_billing
-from billing.services.unbilling import unbill
+from billing.services.unbilling import lock_to_unbill, unbill
 
 VOID = Invoice.Status.VOID
 
@@ -37,8 +36,7 @@ def void_invoice(*, invoice: Invoice, reason: str, actor: Actor, now: datetime) 
         raise Conflict(f"invoice {locked} is paid and cannot be voided", code="INVOICE_TRANSITION")
     require_transition(locked, VOID)
     parts = _latest_first(locked)
-    owners = {one.subscription_id for one in parts if one.subscription_id is not None}
-    lock_for_billing(locked.tenant_id, owners)  # of all parts at once, in one order
+    lock_to_unbill(parts)
     for one in parts:
         unbill(one, now=now)
         Invoice.objects.for_tenant(one.tenant_id).filter(pk=one.pk).update(status=VOID)

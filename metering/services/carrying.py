@@ -1,7 +1,7 @@
 """What one period leaves to the next: unused included units, and the level of recurring units."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -10,7 +10,6 @@ from aforo.money import EXACT, ZERO
 from catalog.selectors.prices import PeriodPrice
 from metering.aggregation import CARRIED, measure_of
 from metering.aggregation.state import level_in
-from metering.ingest.connection import hot_cursor
 from metering.selectors.exact_quantities import largest, levels_held
 from metering.services.adjusting import adjust
 from metering.services.carried_levels import carry_values, costs_of_levels
@@ -18,22 +17,6 @@ from metering.services.estimates import adjustment_of
 from metering.services.watermarks import LockedTotal
 
 CARRIED_OVER = "carried over from the period before"
-
-# Sorted as the drain inserts, so that neither waits for the other for ever.
-_ENSURE = """
-    INSERT INTO running_totals (
-        tenant_id, subscription_id, plan_version_id, unit_id, dimension, period_id,
-        quantity, event_count, revenue, cost, position, digest
-    )
-    SELECT t.tenant_id, t.subscription_id, m.next_version_id, t.unit_id, t.dimension,
-           m.next_period_id, 0, 0, 0, 0, 0, decode(repeat('00', 32), 'hex')
-    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[])
-        AS m (period_id, version_id, unit_id, next_period_id, next_version_id)
-    JOIN running_totals t
-      ON t.period_id = m.period_id AND t.plan_version_id = m.version_id AND t.unit_id = m.unit_id
-    ORDER BY m.next_period_id, m.next_version_id, t.unit_id, t.dimension COLLATE "C"
-    ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
-"""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -59,19 +42,6 @@ class Carry:
     target: LockedTotal
     price: PeriodPrice
     rollover: Decimal = ZERO
-
-
-def ensure_next_totals(moves: Iterable[Move]) -> None:
-    """Insert the totals of the next periods, one for each dimension that has one now.
-
-    One statement. Call it with `ensure_totals`, before the totals of both periods are locked
-    together by one `lock_totals`, which keeps the order of ids.
-    """
-    rows = sorted(set(moves))
-    if rows:
-        columns = zip(*map(astuple, rows), strict=True)
-        with hot_cursor() as cursor:
-            cursor.execute(_ENSURE, [list(column) for column in columns])
 
 
 def carry_over(carries: Sequence[Carry], *, now: datetime) -> list[LockedTotal]:

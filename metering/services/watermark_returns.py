@@ -31,12 +31,14 @@ _LATE_AGAIN = """
     ON CONFLICT (running_total_id) DO UPDATE SET deferred_at = NULL
 """
 _LOCK_FROM = """
-    SELECT t.id FROM running_totals t
-    JOIN subscription_periods p ON p.id = t.period_id
-    WHERE t.tenant_id = %s AND t.subscription_id = %s AND p.start_at >= (
-        SELECT start_at FROM subscription_periods WHERE id = %s)
-       OR t.id = ANY(%s)
-    ORDER BY t.id FOR UPDATE OF t
+    SELECT FROM running_totals WHERE id = ANY(%s::bigint[] || ARRAY(
+        SELECT t.id FROM subscription_periods f
+        JOIN subscription_periods p
+          ON p.subscription_id = f.subscription_id AND p.start_at >= f.start_at
+        JOIN running_totals t ON t.tenant_id = f.tenant_id
+          AND t.subscription_id = f.subscription_id AND t.period_id = p.id
+        WHERE f.tenant_id = %s AND f.id = ANY(%s)))
+    ORDER BY id FOR UPDATE
 """
 
 
@@ -56,15 +58,15 @@ class LateSpan:
 
 
 def lock_totals_from(
-    *, tenant_id: UUID, subscription_id: UUID, period_id: UUID, more_ids: Collection[int]
+    *, tenant_id: UUID, period_ids: Collection[UUID], more_ids: Collection[int]
 ) -> None:
-    """Lock the totals of a subscription from this period on, and more, in id order.
+    """Lock the totals of these periods and of later ones of their subscriptions, and more, by id.
 
     Whoever bills one of those periods locks some of them first, so that it and the caller see
     each other's invoices.
     """
     with hot_cursor() as cursor:
-        cursor.execute(_LOCK_FROM, (tenant_id, subscription_id, period_id, list(more_ids)))
+        cursor.execute(_LOCK_FROM, (list(more_ids), tenant_id, list(period_ids)))
 
 
 def unbill_period(period_id: UUID) -> None:

@@ -5,7 +5,7 @@ are inserted by (period, plan version, unit, dimension), then all are locked by 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -20,17 +20,6 @@ from metering.aggregation.state import Stored, usage_in
 from metering.ingest.connection import hot_cursor
 from metering.proof import microseconds
 
-_ENSURE = """
-    INSERT INTO running_totals (
-        tenant_id, subscription_id, plan_version_id, unit_id, dimension, period_id,
-        quantity, event_count, revenue, cost, position, digest
-    )
-    SELECT tenant_id, subscription_id, plan_version_id, unit_id, '', period_id,
-           0, 0, 0, 0, 0, decode(repeat('00', 32), 'hex')
-    FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[])
-        AS wanted (tenant_id, subscription_id, plan_version_id, unit_id, period_id)
-    ON CONFLICT (period_id, plan_version_id, unit_id, dimension) DO NOTHING
-"""
 # A drain holds the periods in which it makes totals of dimensions FOR UPDATE; this keeps it out,
 # and nobody else, not even who cuts such a period.
 _KEEP_DIMENSIONS = """
@@ -151,22 +140,6 @@ def keep_dimensions(period_ids: Collection[UUID]) -> None:
     """
     with hot_cursor() as cursor:
         cursor.execute(_KEEP_DIMENSIONS, (list(period_ids),))
-
-
-def ensure_totals(wanted: Iterable[WantedTotal]) -> None:
-    """Insert the totals that no event has made yet; those that exist are left as they are."""
-    rows = sorted(set(wanted))  # the drain's order, so that neither waits for the other for ever
-    if not rows:
-        return
-    columns = [
-        [row.tenant_id for row in rows],
-        [row.subscription_id for row in rows],
-        [row.plan_version_id for row in rows],
-        [row.unit_id for row in rows],
-        [row.period_id for row in rows],
-    ]
-    with hot_cursor() as cursor:
-        cursor.execute(_ENSURE, columns)
 
 
 def late_totals_of(tenant_id: UUID, subscription_ids: Collection[UUID]) -> list[int]:

@@ -136,3 +136,23 @@ def test_a_dimension_that_appears_while_its_period_is_billed_is_billed(seller, q
     (adjustment,) = bill(seller.tenant, MAY)
     assert [str(line.amount) for line in adjusted(adjustment)] == ["0.1400"]
     assert_all_is_proven(seller)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dimension_that_appears_while_its_period_is_voided_is_not_late(seller, queued):
+    """Or its total has a watermark in a period that is not billed: what follows would be held."""
+    sell(seller, BY_REGION)
+    seller.count(things(1, 10, metadata={"region": "us"}))
+    (march,) = bill(seller.tenant, APRIL)
+    with transaction.atomic():  # a drain that has not committed
+        seller.count(things(2, 5, **NEW))
+        voided = meanwhile(
+            lambda: void_invoice(invoice=march, reason="wrong", actor=ACTOR, now=APRIL)
+        )
+    voided.result()
+    totals = RunningTotal.objects.filter(period_id=march.period_id)
+    assert set(totals.values_list("billed_position", flat=True)) == {None}
+    seller.count(things(3, 5, **NEW))
+    assert HeldEvent.objects.count() == 1  # it came before the void
+    fresh = regenerate_invoice(invoice=march, actor=ACTOR, now=APRIL, finalize=True)
+    assert str(fresh.total) == "0.3000"

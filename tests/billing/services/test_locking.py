@@ -9,11 +9,16 @@ from django.db import connection, transaction
 from aforo.errors import Conflict
 from billing.invariants import broken_truths
 from billing.models import CouponUse, Invoice
+from billing.services import invoices
 from billing.services.invoices import bill_periods
+from billing.services.openings import draft_openings
 from billing.services.regenerating import regenerate_invoice
 from billing.services.voiding import void_invoice
 from catalog.models import SubscriptionPeriod
+from metering.ingest import totals
 from tests.billing.build import APRIL, bill_run, tenant_entity
+from tests.billing.metered import meter
+from tests.billing.services.test_facts import subscribed
 from tests.billing.services.test_openings import ACTOR, MAY, bill, fees
 from tests.factories import (
     MONTH_START,
@@ -150,3 +155,34 @@ def test_who_regenerates_waits_for_a_run_that_bills_what_comes_after():
 
     assert said == "INVOICE_BUILT_UPON"
     assert [str(one.total) for one in Invoice.objects.exclude(status="VOID")] == ["100.0000"]
+
+
+def test_openings_and_invoices_of_a_chunk_lock_totals_in_one_order(monkeypatch):
+    """A drain that comes between them holds none that the run still wants."""
+    (march, *_), (unit,) = subscribed({}, months=1)
+    (april, *_), (other,) = subscribed(
+        {}, tenant=march.tenant, start_at=APRIL, base_fee=31, base_fee_timing="ADVANCE"
+    )
+    ids = [meter(march, unit, [1]).pk, meter(april, other, [1]).pk]
+    assert ids == sorted(ids)
+    drained = []
+
+    def drain():
+        try:
+            with transaction.atomic():
+                drained.extend(totals.lock(ids))
+        finally:
+            connection.close()
+
+    def openings(*args, **fields):
+        made = draft_openings(*args, **fields)
+        assert len(made) == 1
+        thread.start()
+        assert eventually(lambda: drained or somebody_waits())
+        return made
+
+    thread = threading.Thread(target=drain)
+    monkeypatch.setattr(invoices, "draft_openings", openings)
+    bill([march, april], now=APRIL.replace(day=2))
+    thread.join(timeout=30)
+    assert len(drained) == len(ids)

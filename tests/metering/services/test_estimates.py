@@ -19,9 +19,10 @@ from metering.aggregation.percentile import SAMPLE
 from metering.aggregation.weighted import CHANGES
 from metering.models import RatingAdjustment, RunningTotal, UniqueValue, UsageEvent
 from metering.recount import recount
-from metering.services.carrying import Carry, Move, carry_over, ensure_next_totals
+from metering.services.carrying import Carry, Move, carry_over
 from metering.services.estimates import settle_estimates
 from metering.services.ingest import drain_once
+from metering.services.missing_totals import ensure_totals
 from metering.services.watermark_returns import unbill_period
 from metering.services.watermarks import lock_totals, stamp_billed
 from tests.clients import operator_client
@@ -80,10 +81,11 @@ def settle(*periods):
 def carry(before, after, rollover=ZERO):
     """As a bill run does: make, lock, settle, stamp, carry."""
     sources = RunningTotal.objects.filter(period_id=before.pk)
-    ensure_next_totals(
+    moves = [
         Move(before.pk, one.plan_version_id, one.unit_id, after.pk, one.plan_version_id)
         for one in sources
-    )
+    ]
+    ensure_totals((), moves)
     locked = lock_totals([before.pk, after.pk])
     own = [one for one in locked if one.period_id == before.pk]
     settled = settle_estimates(own, prices=prices_for(own), now=NOW)

@@ -4,9 +4,12 @@ from django.test.utils import CaptureQueriesContext
 
 from aforo.ids import new_id
 from metering.models import RatingAdjustment, RunningTotal
-from metering.services.watermarks import WantedTotal, ensure_totals, lock_totals, stamp_billed
+from metering.services.carrying import Move
+from metering.services.missing_totals import ensure_totals
+from metering.services.watermarks import WantedTotal, lock_totals, stamp_billed
 from tests.billing.build import APRIL, priced_subscription
 from tests.billing.metered import meter
+from tests.factories import SubscriptionFactory
 from tests.threads import in_threads
 
 
@@ -76,3 +79,33 @@ def test_eight_threads_make_each_total_once():
 
     in_threads(8, make)
     assert RunningTotal.objects.count() == 20
+
+
+@pytest.mark.django_db
+def test_all_that_is_missing_is_made_by_one_statement_in_the_order_of_drains():
+    """Of own and next periods together: in two steps, a drain could come the other way."""
+    subscription = SubscriptionFactory(months=4)
+    first, second, third, fourth = subscription.periods.order_by("start_at")
+    version_id, (one, two) = new_id(), sorted((new_id(), new_id()))
+    RunningTotal.objects.create(
+        tenant_id=first.tenant_id,
+        subscription_id=subscription.pk,
+        plan_version_id=version_id,
+        unit_id=one,
+        dimension='{"region":"eu"}',
+        period_id=first.pk,
+    )
+    rows = [
+        WantedTotal(period.pk, version_id, unit_id, subscription.pk, first.tenant_id)
+        for period in (third, first)
+        for unit_id in (two, one)
+    ]
+    moves = [
+        Move(period.pk, version_id, one, after.pk, version_id)
+        for period, after in ((third, fourth), (first, second))
+    ]
+    ensure_totals(rows, moves)
+    made = list(RunningTotal.objects.order_by("id")[1:])
+    places = [(total.period_id, total.unit_id, total.dimension) for total in made]
+    assert len(places) == 7
+    assert places == sorted(places)
