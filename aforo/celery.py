@@ -44,6 +44,7 @@ app.conf.beat_schedule = {
     "resume-uploads": {"task": "metering.sweep_uploads", "schedule": 10.0},
     "map-pushes-that-wait": {"task": "webhooks.ask_again", "schedule": 5.0},
     "watch-webhook-sources": {"task": "webhooks.watch_sources", "schedule": 60.0},
+    "forget-pushes": {"task": "webhooks.forget_pushes", "schedule": 3600.0},
     "reseal-webhook-secrets": {"task": "webhooks.reseal_secrets", "schedule": 3600.0},
     "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},

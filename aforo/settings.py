@@ -190,6 +190,7 @@ STREAM_LISTENERS = env.int("AFORO_STREAM_LISTENERS", default=20)  # of one tenan
 # --- what is kept, and for how long; 0: for good ------------------------------------------
 KEEP_EVENTS_MONTHS = env.int("AFORO_KEEP_EVENTS_MONTHS", default=0)
 KEEP_RAW_MONTHS = env.int("AFORO_KEEP_RAW_MONTHS", default=13)
+KEEP_PUSHES_DAYS = env.int("AFORO_KEEP_PUSHES_DAYS", default=90)  # what webhook sources pushed
 KEEP_RECEIPTS_DAYS = env.int("AFORO_KEEP_RECEIPTS_DAYS", default=400)
 FONTS_DIR = env.str("AFORO_FONTS_DIR", default="")  # beside the fonts of this host
 ARCHIVE_DIR = env.str("AFORO_ARCHIVE_DIR", default="")  # where months of events are written

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import lz4.frame
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -19,6 +18,7 @@ from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilt
 from aforo.tenancy.roles import KEY_WRITERS
 from metering.admin.base import BoundedPaginator, as_json
 from webhooks.models import WebhookDelivery
+from webhooks.services.pushes import payload_of
 from webhooks.services.replays import REPLAYABLE, replay_delivery
 
 Verdict = WebhookDelivery.Verdict
@@ -74,7 +74,9 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     @display(description="payload")
     def readable_payload(self, delivery: WebhookDelivery) -> SafeString | str:
-        return as_json(lz4.frame.decompress(bytes(delivery.payload)))
+        if delivery.forgotten_at is not None:
+            return f"not kept any more since {delivery.forgotten_at:%Y-%m-%d %H:%M} UTC"
+        return as_json(payload_of(delivery))
 
     def has_replay_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         """Whether somebody may have pushes mapped again; of one, whether it can be."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import lz4.frame
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -18,6 +17,7 @@ from aforo.tenancy.roles import KEY_WRITERS
 from webhooks import selectors
 from webhooks.models import WebhookDelivery
 from webhooks.services import replays
+from webhooks.services.pushes import payload_of
 
 
 class WebhookDeliverySerializer(WireModelSerializer):
@@ -39,6 +39,7 @@ class WebhookDeliverySerializer(WireModelSerializer):
             "replays",
             "batch_id",
             "size",
+            "forgotten_at",
         )
         read_only_fields = fields
 
@@ -52,8 +53,7 @@ class WebhookDeliveryWithPayloadSerializer(WebhookDeliverySerializer):
         read_only_fields = fields
 
     def get_payload(self, delivery: WebhookDelivery) -> str:
-        payload: bytes = lz4.frame.decompress(bytes(delivery.payload))
-        return payload.decode(errors="replace")
+        return payload_of(delivery).decode(errors="replace")
 
 
 class ChosenPushes(StrictSerializer):

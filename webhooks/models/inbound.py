@@ -183,9 +183,18 @@ class WebhookDelivery(TenantOwned):
     )
     mapped_at = models.DateTimeField(null=True, help_text="on everybody's clock, the last time")
     replays = models.IntegerField(default=0, db_default=0)
+    tries = models.IntegerField(
+        default=0, db_default=0, help_text="mappings of it that broke down since it came"
+    )
+    due_at = models.DateTimeField(
+        null=True, editable=False, help_text="while it waits: asked for again from then on"
+    )
     batch_id = models.UUIDField(null=True, help_text="its batch in the inbox, if it has one")
     size = models.IntegerField(help_text="bytes of the payload")
-    payload = models.BinaryField(help_text="as it came but for credentials, lz4 frame")
+    payload = models.BinaryField(
+        help_text="as it came but for credentials, lz4 frame; empty once it is forgotten"
+    )
+    forgotten_at = models.DateTimeField(null=True, help_text="its payload, on everybody's clock")
 
     class Meta:
         db_table = "webhook_deliveries"
@@ -197,6 +206,11 @@ class WebhookDelivery(TenantOwned):
             models.Index(name="deliveries_of_batch", fields=("batch_id",)),
             models.Index(
                 name="deliveries_still_to_map", fields=("id",), condition=Q(verdict="RECEIVED")
+            ),
+            models.Index(
+                name="deliveries_with_payload",
+                fields=("arrived_at",),
+                condition=Q(forgotten_at=None),
             ),
         )
 

@@ -70,7 +70,9 @@ def preview_latest(
 
 def latest_of(source: WebhookSource) -> TenantQuerySet:
     """The pushes of a source that could be read, newest first."""
-    own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(source=source)
+    own = WebhookDelivery.objects.for_tenant(source.tenant_id).filter(
+        source=source, forgotten_at=None
+    )
     return own.filter(verdict__in=(*REPLAYABLE, Verdict.RECEIVED)).order_by("-id")
 
 

@@ -32,6 +32,11 @@ def kept(document: bytes) -> bytes:
     return normalising.kept(document)
 
 
+def payload_of(delivery: WebhookDelivery) -> bytes:
+    """What was pushed, as it is kept; nothing once it is forgotten."""
+    return b"" if delivery.forgotten_at else lz4.frame.decompress(bytes(delivery.payload))
+
+
 def keep(
     source: WebhookSource,
     push: Push,

@@ -40,6 +40,8 @@ def replay_delivery(*, delivery: WebhookDelivery, actor: Actor, now: datetime) -
         return locked
     if locked.verdict not in REPLAYABLE:
         raise Conflict(f"a push that is {locked.verdict} cannot be mapped")
+    if locked.forgotten_at is not None:
+        raise Conflict("the payload of this push is not kept any more")
     _replay([locked])
     audit.record(
         tenant=locked.tenant_id,
@@ -77,7 +79,9 @@ def replay_deliveries(*, tenant: Tenant, chosen: Chosen, actor: Actor, now: date
 
 
 def _chosen(tenant: Tenant, chosen: Chosen) -> TenantQuerySet:
-    found = WebhookDelivery.objects.for_tenant(tenant).filter(verdict=chosen.verdict)
+    found = WebhookDelivery.objects.for_tenant(tenant).filter(
+        verdict=chosen.verdict, forgotten_at=None
+    )
     if chosen.ids:
         found = found.filter(pk__in=chosen.ids)
     if chosen.source_id is not None:
@@ -93,5 +97,8 @@ def _replay(deliveries: list[WebhookDelivery]) -> None:
     for delivery in deliveries:
         delivery.verdict = Verdict.RECEIVED
         delivery.replays += 1
+        delivery.tries, delivery.due_at = 0, None
         enqueue(MAPPING, delivery_id=str(delivery.pk))
-    WebhookDelivery.objects.bulk_update(deliveries, ["verdict", "replays"])  # any tenant: just read
+    WebhookDelivery.objects.bulk_update(  # any tenant: just read
+        deliveries, ["verdict", "replays", "tries", "due_at"]
+    )
