@@ -64,6 +64,7 @@ class VersionInline(ReadOnlyInline):
     fields = ("number", "status", *SHOWN_FEES, "published_at")
     readonly_fields = fields
     ordering = ("-number",)
+    show_change_link = True
 
 
 class VersionForm(forms.ModelForm):

@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -17,6 +18,7 @@ from django.utils.safestring import SafeString
 from aforo.money import round_to_minor
 from aforo.tenancy.admin_base import is_superuser, tenants_of
 from aforo.tenancy.models import Tenant
+from catalog.models import Customer
 from metering.ingest.acknowledgements import Latency, health_of, in_milliseconds, latency_of
 from metering.ingest.live import Step
 from metering.selectors.ingestion import Health, Ingestion, Minute, ingestion
@@ -103,8 +105,12 @@ def live_ticket(request: HttpRequest) -> HttpResponse:
 
 
 def own_tenants(request: HttpRequest) -> list[Tenant]:
-    """The tenants that somebody may see; PermissionDenied where others may, and they may not."""
-    tenants = list(tenants_of(request))
+    """The tenants that somebody may see, those that have customers first.
+
+    PermissionDenied where others may, and they may not.
+    """
+    customers = Customer.objects.filter(tenant=OuterRef("pk"))
+    tenants = list(tenants_of(request).order_by(Exists(customers).desc(), "slug"))
     if not tenants and not is_superuser(request):
         raise PermissionDenied
     return tenants
