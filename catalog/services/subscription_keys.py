@@ -46,11 +46,12 @@ def issue_subscription_key(
 def revoke_all(
     subscription_ids: Collection[UUID], *, actor: Actor, now: datetime, reason: str = ""
 ) -> int:
-    """Revoke the keys of locked subscriptions in the caller's transaction; how many were open."""
+    """Revoke the keys of locked subscriptions in the caller's transaction; how many there are.
+
+    Those that are revoked as well: a cache may still have to hear of it.
+    """
     bound = (
-        SubscriptionKey.objects.filter(  # any tenant: of rows at hand
-            subscription__in=subscription_ids, key__revoked_at=None
-        )
+        SubscriptionKey.objects.filter(subscription__in=subscription_ids)  # any tenant: at hand
         .select_related("key")
         .order_by("key_id")
     )

@@ -24,6 +24,7 @@ from catalog.models import (
 )
 from catalog.services import changes, lifecycle, periods, sales, subscription_keys
 from catalog.services.billing_entities import create_default_entity
+from catalog.services.telling import require_told
 
 NOW, PERIOD_END = "NOW", "PERIOD_END"
 State = Subscription.State
@@ -101,9 +102,14 @@ def cancel_subscription(
 
     Its last period is cut there and prorated; periods that would have followed are taken back, and
     its keys are revoked, at once or when the end comes. Again changes nothing.
+
+    When this returns after its commit, no access check that begins later says yes; where they could
+    not be told it raises Unavailable, and must be repeated.
     """
     locked = lifecycle.locked(subscription)
     if locked.state == State.CANCELLED:
+        subscription_keys.revoke_all([locked.pk], actor=actor, now=now, reason=reason)
+        require_told(locked)
         return locked
     if at is not None and at < now:
         raise changes.refused("cancelAt", "IN_THE_PAST", "what was counted already stays counted")
@@ -113,6 +119,7 @@ def cancel_subscription(
     _end(locked, end, now)
     is_over = end <= now
     if is_over:
+        require_told(locked)
         lifecycle.enter(locked, State.CANCELLED, actor=actor, now=now, reason=reason)
         subscription_keys.revoke_all([locked.pk], actor=actor, now=now, reason=reason)
     else:

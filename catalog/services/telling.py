@@ -6,17 +6,18 @@ them. What is missed here, because a process ends in between, a sync repairs.
 
 import threading
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import cache, partial
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from aforo.errors import Unavailable
 from aforo.tenancy.models import TenantOwned
 from catalog.models import Contract, Customer, CustomerAlias, Subscription
 
-Listener = Callable[[UUID, Collection[UUID] | None], None]
+Listener = Callable[[UUID, Collection[UUID] | None], bool]
 
 
 class _Waiting(threading.local):
@@ -45,6 +46,23 @@ def tell(tenant_id: UUID, customer_id: UUID | None) -> None:
     elif known is not None:
         known.add(customer_id)
     transaction.on_commit(_tell, robust=True)
+
+
+def require_told(row: Subscription) -> None:
+    """As `tell_of`, for what takes access away: once it is answered with success, it is in force.
+
+    Where access checks cannot be told, whoever asked gets Unavailable after the commit, and asks
+    again: so call this when there is nothing left to change, too.
+    """
+    transaction.on_commit(partial(_require_told, row.tenant_id, row.customer_id))
+
+
+def _require_told(tenant_id: UUID, customer_id: UUID) -> None:
+    if not _listener()(tenant_id, {customer_id}):
+        raise Unavailable("it is done, but access checks still have to hear of it: ask again")
+    waiting = _waiting.customers.get(tenant_id)
+    if waiting == {customer_id}:
+        del _waiting.customers[tenant_id]  # nothing is left to be told
 
 
 def _tell() -> None:

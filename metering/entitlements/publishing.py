@@ -43,18 +43,21 @@ _HOLD = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('EXPIRE', KEYS
 _UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
 
-def after_change(tenant_id: UUID, customer_ids: Collection[UUID] | None) -> None:
+def after_change(tenant_id: UUID, customer_ids: Collection[UUID] | None) -> bool:
     """Publish customers whose access a commit may have changed; None: the worker does all of them.
 
-    Without Redis nothing is published, and nothing fails: the sync makes up for it.
+    Without Redis nothing is published, and nothing fails: the sync makes up for it. Returns whether
+    what was asked for is done.
     """
     if customer_ids is None:
         enqueue("metering.sync_access", tenant_id=str(tenant_id))
-        return
+        return True
     try:
         publish_customers(tenant_id, customer_ids, now=timezone.now())
     except RedisError as error:
         log.warning("access_not_published", tenant=str(tenant_id), error=str(error))
+        return False
+    return True
 
 
 def after_clock(tenant_id: UUID) -> None:
