@@ -94,12 +94,17 @@ def _spent(
 
 
 def coupon_facts(
-    tenant_id: UUID, periods: Sequence[SubscriptionPeriod], at: datetime
+    tenant_id: UUID,
+    periods: Sequence[SubscriptionPeriod],
+    at: datetime,
+    *,
+    adjusted: Collection[UUID] = (),
 ) -> Mapping[UUID, tuple[CouponFact, ...]]:
     """By period, the coupons that hold for it, in order of redemption; five statements at most.
 
-    A coupon for one invoice goes to the earliest period that may have it. An amount is granted once
-    per period: what the opening invoice of the period took off is left out.
+    A coupon for one invoice goes to the earliest period that may have it, and to none that is only
+    `adjusted`. An amount is granted once per period: what the opening invoice of the period took
+    off is left out.
     """
     subscriptions = {period.subscription_id for period in periods}
     granted = _granted(tenant_id, periods)
@@ -112,6 +117,7 @@ def coupon_facts(
             coupon
             for coupon in coupons.get(period.subscription_id, ())
             if coupon.holds_for(period.start_at, period.end_at)
+            and not (coupon.is_once and period.pk in adjusted)
             and coupon.redemption_id not in spent
         ]
         spent |= {coupon.redemption_id for coupon in held if coupon.is_once}

@@ -1,16 +1,18 @@
-"""Late usage counts towards minimum and maximum of a contract's term, as its period does."""
+"""What was agreed, and usage that comes late: terms of contracts, and coupons."""
 
 from decimal import Decimal
 
 import pytest
 
 from billing.invariants import broken_truths
+from billing.models import CouponUse
 from tests.billing.test_late_usage import (
     APRIL,
     MAY,
     PER_CALL,
     accept_all,
     bill,
+    end_subscription,
     fresh_process,
     months,
     no_wakes,
@@ -18,7 +20,14 @@ from tests.billing.test_late_usage import (
     seller,
     things,
 )
-from tests.factories import MONTH_START, ContractFactory
+from tests.factories import (
+    MONTH_START,
+    ContractFactory,
+    CouponFactory,
+    CouponRedemptionFactory,
+    RatePlanVersionFactory,
+    SubscriptionFactory,
+)
 
 __all__ = ["fresh_process", "months", "no_wakes", "seller"]
 pytestmark = pytest.mark.django_db
@@ -48,3 +57,31 @@ def test_usage_that_comes_late_changes_nothing_of_a_term(seller, queued, agreed,
     (april,) = bill(seller.tenant, MAY)
     assert march.total + april.total == asked
     assert broken_truths(tenant_id=seller.tenant.id, full=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("discount", "asked"),
+    [({}, "27.9000"), ({"discount_type": "FIXED_AMOUNT", "discount_value": 10}, "21.0000")],
+    ids=["percentage", "amount"],
+)
+def test_a_coupon_for_one_invoice_is_not_spent_on_late_usage_alone(seller, queued, discount, asked):
+    """It waits for an invoice of a period, here of another subscription in the same run."""
+    over = sell(seller, PER_CALL)
+    kind = {"discount_type": "PERCENTAGE", "discount_value": 10}
+    coupon = CouponFactory(tenant=seller.tenant, currency="USD", **kind | discount)
+    CouponRedemptionFactory(coupon=coupon, customer=over.customer, redeemed_at=MONTH_START)
+    end_subscription(seller)
+    bill(seller.tenant, APRIL)
+    version = RatePlanVersionFactory(tenant=seller.tenant, published=True, base_fee=Decimal(31))
+    SubscriptionFactory(
+        tenant=seller.tenant,
+        customer=over.customer,
+        versions=[version],
+        start_at=APRIL,
+        months=1,
+    )
+    seller.count(things(1, 100))
+    accept_all(seller.tenant)
+    made = {one.kind: str(one.total) for one in bill(seller.tenant, MAY)}
+    assert made == {"ADJUSTMENT": "2.0000", "PERIOD": asked}
+    assert CouponUse.objects.count() == 1
