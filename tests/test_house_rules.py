@@ -145,3 +145,20 @@ def makes_a_float(node: ast.AST) -> bool:
             return True
         case _:
             return False
+
+
+def test_what_may_fail_after_a_commit_has_a_name():
+    """Django tells of what went wrong by its name; without one, telling goes wrong as well."""
+    assert not [
+        place
+        for module in MODULES
+        for place in module.places(node for node in module.nodes if is_nameless_after_commit(node))
+    ]
+
+
+def is_nameless_after_commit(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr="on_commit"), args=[ast.Call()], keywords=keywords):
+            return any(keyword.arg == "robust" for keyword in keywords)
+        case _:
+            return False
