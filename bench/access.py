@@ -143,7 +143,8 @@ class Bench:
             together.append(percentile(latencies, 0.99))
             tails.append((statistics.median(latencies), percentile(gets, 0.99)))
         asked, bare = (statistics.median(column) for column in zip(*behind, strict=True))
-        report.add(first, alone, f"p50 {asked:.3f} ms, Redis GET {bare:.3f} ms")
+        ratio = f"{asked / bare:.1f} times a Redis GET of {bare:.3f} ms"
+        report.add(first, alone, f"p50 {asked:.3f} ms, {ratio}")
         middle, tail = (statistics.median(column) for column in zip(*tails, strict=True))
         report.add(second, together, f"p50 {middle:.2f} ms; p99 of a Redis GET {tail:.2f} ms")
 
