@@ -28,7 +28,8 @@ TARGETS = {
     "paces": Target("allowances judged", 10, 3, at_most=True, unit=" s"),
     "health": Target("health of all units", 5, 2, at_most=True, unit=" s"),
     "revenue": Target("live revenue of the tenant", 10, 2, at_most=True, unit=" s"),
-    "by_customer": Target("live revenue by customer", 15, 3, at_most=True, unit=" s"),
+    "by_customer": Target("live revenue by customer", 3, 1, at_most=True, unit=" s"),
+    "asked_again": Target("live revenue asked again", 0.05, 0.01, at_most=True, unit=" s"),
 }
 _MORE = """
     CREATE TEMP TABLE people AS
@@ -92,6 +93,7 @@ from metering.monitors.health import take_health
 from metering.monitors.pacing import find_paces
 from metering.selectors.revenue import live_revenue
 from metering.selectors.revenue_groups import GroupBy
+from metering.selectors.revenue_kept import revenue_told
 tenant, told = Tenant.objects.get(), MonitorSettings()
 hour = datetime.fromisoformat("{hour}")
 now = hour + timedelta(hours=1)
@@ -102,8 +104,10 @@ looks = dict(
     paces=lambda: find_paces(tenant=tenant, settings=told, now=now),
     health=lambda: take_health(tenant=tenant, now=now, at=now),
     revenue=lambda: len(live_revenue(tenant=tenant, now=now, by=GroupBy.TENANT).rows),
-    by_customer=lambda: len(live_revenue(tenant=tenant, now=now, by=GroupBy.CUSTOMER).rows),
+    by_customer=lambda: live_revenue(tenant=tenant, now=now, by=GroupBy.CUSTOMER).total,
+    asked_again=lambda: len(revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT).rows),
 )
+revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT)
 found = dict()
 for name, look in looks.items():
     began, used = time.perf_counter(), time.process_time()

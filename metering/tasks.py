@@ -6,9 +6,12 @@ from celery import shared_task
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
+from aforo.tenancy.models import Tenant
 from metering.entitlements import publishing
 from metering.ingest.unit_use import take_uses
 from metering.monitors import summing, watch
+from metering.selectors import revenue_kept
+from metering.selectors.revenue_groups import GroupBy
 from metering.services import (
     activity,
     drafted_units,
@@ -115,6 +118,18 @@ def evaluate_margins(tenant_id: str | None = None, *, everybody: bool = False) -
         margins.evaluate_tenant(tenant_id=UUID(tenant_id), now=timezone.now())
     else:
         margins.evaluate_due(tenant_id=UUID(tenant_id), now=timezone.now())
+
+
+@shared_task(name="metering.take_revenue", autoretry_for=HEALS, max_retries=1, expires=30)
+def take_revenue(tenant_id: str, by: str, most: int, customer_id: str | None = None) -> None:
+    """May run twice: it looks, and keeps what it found for a while."""
+    revenue_kept.take_revenue(
+        tenant=Tenant.objects.get(pk=tenant_id),
+        now=timezone.now(),
+        by=GroupBy(by),
+        customer_id=UUID(customer_id) if customer_id else None,
+        most=most,
+    )
 
 
 @shared_task(name="metering.sum_usage", autoretry_for=HEALS, retry_backoff=True, expires=30)

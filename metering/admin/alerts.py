@@ -85,6 +85,7 @@ class AlertAdmin(ReadOnlyAdmin):
         "numbers",
         "chart",
         "events",
+        "costs",
         "raised_at",
         "last_seen_at",
         "occurrences",
@@ -93,7 +94,7 @@ class AlertAdmin(ReadOnlyAdmin):
         "acknowledged_by",
         "reason",
     )
-    readonly_fields = ("importance", "status", "numbers", "chart", "events")
+    readonly_fields = ("importance", "status", "numbers", "chart", "events", "costs")
     actions = ("acknowledge",)
 
     def get_urls(self) -> list[URLPattern]:
@@ -137,6 +138,15 @@ class AlertAdmin(ReadOnlyAdmin):
             found["firstId"],
             found["lastId"],
         )
+
+    @display(description="reported costs")
+    def costs(self, alert: Alert) -> SafeString | str:
+        found: Mapping[str, Any] = alert.evidence.get("costs") or {}
+        if not found:
+            return ""
+        page = reverse("admin:metering_costevent_change", args=[found["lastId"]])
+        said = '<a class="font-semibold" href="{}">The latest</a> of {} since the periods began'
+        return format_html(said, page, f"{found['count']:,}")
 
     def has_acknowledge_permission(self, request: HttpRequest) -> bool:
         return self.may_write(request)

@@ -35,7 +35,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
     tenant, now = chosen(request, tenants), timezone.now()
     by = _chosen_group(request)
     whole = revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT)
-    groups = revenue_told(tenant=tenant, now=now, by=by)
+    groups = revenue_told(tenant=tenant, now=now, by=by, most=MOST_ROWS)
     context = about | {
         "tenant": tenant,
         "tenants": tenants,
@@ -49,7 +49,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
         "by": by.value,
         "groups": [(one.value, name) for one, name in _GROUPS.items()],
         "table": _table(groups),
-        "left_out": max(0, len(groups.rows) - MOST_ROWS),
+        "left_out": groups.total - len(groups.rows),
     }
     return TemplateResponse(request, "metering/revenue.html", context)
 
@@ -109,6 +109,6 @@ def _table(found: LiveRevenue) -> dict[str, list[Any]]:
                 _money(row, "last_period"),
                 _projected(row),
             ]
-            for row in found.rows[:MOST_ROWS]
+            for row in found.rows
         ],
     }

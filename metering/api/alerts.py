@@ -30,8 +30,8 @@ class AlertSerializer(WireModelSerializer):
     customer_id = serializers.CharField(source="customer.external_id", default=None)
     unit = serializers.CharField(source="unit.name", default=None)
     evidence = serializers.JSONField(
-        help_text="`numbers` by name, `events` as {firstId, lastId, count}, `chart` as"
-        " {labels, values}; what a kind does not have is absent"
+        help_text="`numbers` by name, `events` as {firstId, lastId, count}, `costs` as {lastId,"
+        " count}, `chart` as {labels, values}; what a kind does not have is absent"
     )
 
     class Meta:

@@ -15,12 +15,12 @@ from aforo.errors import NotFound, Unreadable
 from aforo.money import plain
 from catalog.models import Customer
 from catalog.selectors.listings import customer_called
-from metering.selectors.revenue import HOUR, LiveRevenue, Revenue
+from metering.selectors.revenue import HOUR, MOST_GROUPS, LiveRevenue, Revenue
 from metering.selectors.revenue_groups import GroupBy
 from metering.selectors.revenue_kept import revenue_told
 
 STALE_AFTER = 30  # seconds
-MOST_GROUPS, GROUPS = 1_000, 100
+GROUPS = 100  # unless more are asked for
 
 
 class TodayRevenue(WireSerializer):
@@ -81,14 +81,15 @@ class LiveRevenueView(TenantAPIView):
     )
     def get(self, request: Request) -> Response:
         by = self._group_by(request.query_params.get("groupBy", GroupBy.TENANT))
+        limit = self._limit(request.query_params.get("limit", str(GROUPS)))
         found = revenue_told(
             tenant=self.tenant,
             now=timezone.now(),
             by=by,
             customer_id=self._customer(request.query_params.get("customerId")),
+            most=limit,
         )
-        limit = self._limit(request.query_params.get("limit", str(GROUPS)))
-        return entity_response(told_revenue(found, by, self.tenant.time_zone, limit))
+        return entity_response(told_revenue(found, by, self.tenant.time_zone))
 
     def _group_by(self, name: str) -> GroupBy:
         try:
@@ -111,15 +112,15 @@ class LiveRevenueView(TenantAPIView):
         return int(text)
 
 
-def told_revenue(found: LiveRevenue, by: GroupBy, time_zone: str, limit: int) -> dict[str, Any]:
+def told_revenue(found: LiveRevenue, by: GroupBy, time_zone: str) -> dict[str, Any]:
     """Live revenue as it is answered."""
     return {
         "asOf": found.as_of,
         "staleAfter": STALE_AFTER,
         "timeZone": time_zone,
         "groupBy": by.value,
-        "totalGroups": len(found.rows),
-        "groups": [_told(row, found) for row in found.rows[:limit]],
+        "totalGroups": found.total,
+        "groups": [_told(row, found) for row in found.rows],
     }
 
 

@@ -28,6 +28,12 @@ _DAYS = """
     JOIN daily_usage d ON d.tenant_id = %(tenant)s AND d.day = shown.at::date
         AND d.subscription_id = p.subscription_id AND d.unit_id = p.unit_id
 """
+# Of all customers together: read when a unit has just fallen silent.
+_UNITS = """
+    SELECT unit_id, day, sum(quantity), min(first_event_id), max(last_event_id), sum(event_count)
+    FROM daily_usage
+    WHERE tenant_id = %s AND day >= %s AND day <= %s AND unit_id = ANY(%s) GROUP BY 1, 2
+"""
 
 
 def hours_before(tenant_id: UUID, pairs: Collection[Pair], *, last: datetime) -> dict[Pair, Chart]:
@@ -46,6 +52,32 @@ def days_before(
     found = _found(_DAYS, tenant_id, pairs, shown[0], last)
     labels = [f"{day:%m-%d}" for day in shown]
     return {pair: _chart(labels, shown, found[pair]) for pair in pairs}
+
+
+def units_before(
+    tenant_id: UUID, unit_ids: Collection[UUID], *, last: date, days: int
+) -> dict[UUID, dict[str, object]]:
+    """`chart` and `events` of so many days up to `last`, of all customers, by unit with usage."""
+    if not unit_ids:
+        return {}
+    shown = [last - timedelta(days=number) for number in range(days - 1, -1, -1)]
+    quantities: defaultdict[UUID, dict[date, Decimal]] = defaultdict(dict)
+    events: dict[UUID, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_UNITS, (tenant_id, shown[0], last, list(unit_ids)))
+        for unit_id, day, quantity, first, final, count in cursor.fetchall():
+            quantities[unit_id][day] = quantity
+            sofar = events.get(unit_id, {"firstId": first, "lastId": final, "count": 0})
+            events[unit_id] = {
+                "firstId": min(first, sofar["firstId"]),
+                "lastId": max(final, sofar["lastId"]),
+                "count": sofar["count"] + int(count),
+            }
+    labels = [f"{day:%m-%d}" for day in shown]
+    return {
+        unit_id: {"chart": _chart(labels, shown, found), "events": events[unit_id]}
+        for unit_id, found in quantities.items()
+    }
 
 
 def _found(

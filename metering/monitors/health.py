@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,10 +14,12 @@ from aforo.money import ZERO, plain
 from aforo.tenancy.models import Tenant
 from catalog.models import UnitPrice
 from catalog.pricing import InvalidTerms, parse_terms
-from metering.models import AlertKind, Severity, UnitHealth
+from metering.models import Alert, AlertKind, Severity, UnitHealth
+from metering.monitors.charts import units_before
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 SILENT = timedelta(hours=24)
+CHART_DAYS = 14
 UnitKey = tuple[UUID, UUID | None]  # unit and plan version
 _UNITS = """
     SELECT u.id, u.name, a.last_event_at
@@ -200,11 +202,30 @@ def _tell_silent(
     kind = AlertKind.UNIT_NO_DATA
     awake = [str(unit_id) for unit_id in groups[False]]
     recover_alerts(tenant_id=tenant_id, kind=kind, subjects=awake, now=at)
-    findings = [_silence(tenant_id, unit_id, *units[unit_id]) for unit_id in groups[True]]
+    told = _told(tenant_id)
+    fresh = [unit_id for unit_id in groups[True] if str(unit_id) not in told]
+    seen = units_before(tenant_id, fresh, last=at.astimezone(UTC).date(), days=CHART_DAYS)
+    findings = [
+        _silence(tenant_id, unit_id, *units[unit_id], seen.get(unit_id, {}))
+        for unit_id in groups[True]
+    ]
     raise_alerts(findings, now=at)
 
 
-def _silence(tenant_id: UUID, unit_id: UUID, name: str, seen_at: datetime | None) -> Finding:
+def _told(tenant_id: UUID) -> set[str]:
+    rows = Alert.objects.for_tenant(tenant_id).filter(
+        kind=AlertKind.UNIT_NO_DATA, state=Alert.State.OPEN
+    )
+    return set(rows.values_list("subject", flat=True))
+
+
+def _silence(
+    tenant_id: UUID,
+    unit_id: UUID,
+    name: str,
+    seen_at: datetime | None,
+    evidence: Mapping[str, object],
+) -> Finding:
     seen = seen_at.isoformat() if seen_at else ""
     return Finding(
         tenant_id=tenant_id,
@@ -213,5 +234,5 @@ def _silence(tenant_id: UUID, unit_id: UUID, name: str, seen_at: datetime | None
         title=f"{name}: no event for 24 hours",
         severity=Severity.INFO,
         unit_id=unit_id,
-        evidence={"numbers": {"lastEventAt": seen}},
+        evidence={"numbers": {"lastEventAt": seen}, **evidence},
     )

@@ -5,7 +5,7 @@ part of it. Days begin in the tenant's time zone, periods are those of each subs
 and the day in which another point of time lies count by their share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,28 +18,40 @@ from django.db import connection
 from aforo.money import EXACT, ZERO, divide
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
-from metering.selectors.revenue_groups import GROUPINGS, GroupBy, Grouping
+from metering.selectors.revenue_groups import GROUPINGS, GroupBy, only_some
 from metering.selectors.revenue_projection import projections
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SPARKLINE_HOURS = 24
 _SECOND = timedelta(seconds=1)
-_OF_CUSTOMER = "(%(customer)s::uuid IS NULL OR s.customer_id = %(customer)s)"
+MOST_GROUPS = 1_000
+# Groups by what their running periods have brought in, those without any last. A period that ended
+# since yesterday is there for what it brought in today. Statements after this one are about its
+# groups alone where there are more customers than are told.
+_PERIOD = """
+    WITH adjusted AS (
+        SELECT a.running_total_id, sum(a.amount) AS amount
+        FROM subscription_periods p
+        JOIN running_totals m ON m.period_id = p.id
+        JOIN rating_adjustments a ON a.running_total_id = m.id
+        WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
+        GROUP BY 1)
+    SELECT {told}, coalesce(sum(m.revenue + coalesce(a.amount, 0))
+                            FILTER (WHERE p.end_at > %(now)s), 0) AS revenue,
+           count(*) OVER ()
+    FROM subscription_periods p
+    JOIN subscriptions s ON s.id = p.subscription_id
+    {of_units} JOIN running_totals m ON m.period_id = p.id
+    LEFT JOIN adjusted a ON a.running_total_id = m.id {joins}
+    WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(since)s {only}
+    GROUP BY 1, 2, 3
+    ORDER BY s.currency <> %(own)s, s.currency, revenue DESC, 2, 1 LIMIT %(most)s
+"""
 _HOURS = """
     SELECT {told}, m.hour, sum(m.revenue)
     FROM hourly_usage m JOIN subscriptions s ON s.id = m.subscription_id {joins}
-    WHERE m.tenant_id = %(tenant)s AND m.hour >= %(since)s AND m.hour <= %(now)s AND {of_customer}
+    WHERE m.tenant_id = %(tenant)s AND m.hour = ANY(%(hours)s) {only_usage}
     GROUP BY 1, 2, 3, 4
-"""
-_PERIOD = """
-    SELECT {told}, sum(m.revenue + coalesce((SELECT sum(a.amount) FROM rating_adjustments a
-                                             WHERE a.running_total_id = m.id), 0))
-    FROM subscription_periods p
-    JOIN subscriptions s ON s.id = p.subscription_id
-    JOIN running_totals m ON m.period_id = p.id {joins}
-    WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
-      AND {of_customer}
-    GROUP BY 1, 2, 3
 """
 # The period before, up to the same point: days that lie partly in it count by their share.
 _LAST = """
@@ -47,23 +59,29 @@ _LAST = """
         SELECT q.subscription_id, q.start_at AS since,
                least(q.end_at, q.start_at + (%(now)s - p.start_at)) AS until
         FROM subscription_periods p
+        JOIN subscriptions s ON s.id = p.subscription_id
         JOIN subscription_periods q
           ON q.subscription_id = p.subscription_id AND q.end_at = p.start_at
-        WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s)
-    SELECT {told}, sum(round(
-        m.revenue * (extract(epoch FROM least(b.until, e.day_end) - greatest(b.since, e.day_start))
-                     / 86400), 12))
-    FROM before b
-    JOIN daily_usage m ON m.subscription_id = b.subscription_id
-    JOIN subscriptions s ON s.id = b.subscription_id {joins}
-    CROSS JOIN LATERAL (SELECT m.day::timestamp AT TIME ZONE 'UTC' AS day_start,
-                               (m.day + 1)::timestamp AT TIME ZONE 'UTC' AS day_end) AS e
-    WHERE m.tenant_id = %(tenant)s
-      AND m.day >= (SELECT (min(since) AT TIME ZONE 'UTC')::date FROM before)
-      AND m.day <= (SELECT (max(until) AT TIME ZONE 'UTC')::date FROM before)
-      AND e.day_start < b.until AND e.day_end > b.since AND {of_customer}
+        WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s {only}),
+    days AS (
+        SELECT b.subscription_id, d.day,
+               extract(epoch FROM least(b.until, d.ends) - greatest(b.since, d.starts)) / 86400
+                   AS share
+        FROM before b CROSS JOIN LATERAL (
+            SELECT n::date AS day, n AT TIME ZONE 'UTC' AS starts,
+                   (n + interval '1 day') AT TIME ZONE 'UTC' AS ends
+            FROM generate_series(date_trunc('day', b.since AT TIME ZONE 'UTC'),
+                                 b.until AT TIME ZONE 'UTC', interval '1 day') AS n) AS d
+        WHERE d.starts < b.until)
+    SELECT {told}, sum(CASE WHEN d.share = 1 THEN m.revenue
+                            ELSE round(m.revenue * d.share, 12) END)
+    FROM days d
+    JOIN daily_usage m ON m.tenant_id = %(tenant)s AND m.day = d.day
+                      AND m.subscription_id = d.subscription_id
+    JOIN subscriptions s ON s.id = d.subscription_id {joins}
     GROUP BY 1, 2, 3
 """
+_SUBSCRIPTIONS = "SELECT id FROM subscriptions WHERE tenant_id = %s AND customer_id = ANY(%s)"
 
 
 @dataclass(slots=True)
@@ -84,36 +102,84 @@ class Revenue:
 
 @dataclass(frozen=True, slots=True)
 class LiveRevenue:
-    """Groups by what they bring in this period, the largest first; on the tenant's clock."""
+    """Groups by what they bring in this period, the largest first; on the tenant's clock.
+
+    `total` is how many there are, of which `rows` has the first.
+    """
 
     as_of: datetime
     first_hour: datetime
     rows: list[Revenue]
+    total: int
 
 
 def live_revenue(
-    *, tenant: Tenant, now: datetime, by: GroupBy, customer_id: UUID | None = None
+    *,
+    tenant: Tenant,
+    now: datetime,
+    by: GroupBy,
+    customer_id: UUID | None = None,
+    most: int = MOST_GROUPS,
 ) -> LiveRevenue:
     """What usage brings in when everybody's clock shows `now`; of one customer, if one is named."""
     at = clock.at(tenant, now).astimezone(UTC)
     midnight = at.astimezone(ZoneInfo(tenant.time_zone)).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    spans, grouping, rows = _Spans(at, midnight), GROUPINGS[by], _Rows()
-    about = {"tenant": tenant.pk, "now": at, "since": spans.since, "customer": customer_id}
-    for *group, hour, revenue in _read(_HOURS, grouping, about):
-        spans.add(rows.of(*group), hour, revenue)
-    for *group, revenue in _read(_PERIOD, grouping, about):
-        row = rows.of(*group)
-        row.period = EXACT.add(row.period, revenue)
-    for *group, revenue in _read(_LAST, grouping, about):
-        row = rows.of(*group)
-        row.last_period = EXACT.add(row.last_period, revenue)
-    for *group, amount, is_bound in projections(grouping, about):
-        row = rows.of(*group)
-        row.projection = EXACT.add(row.projection, amount)
-        row.is_upper_bound |= is_bound
-    return LiveRevenue(at, spans.first_hour, rows.sorted(tenant.currency))
+    spans, asking = _Spans(at, midnight), _Asking(tenant, by, at)
+    if customer_id is not None:
+        asking.narrow([customer_id])
+    rows, total = asking.groups(since=spans.since, most=most)
+    if total > most and by == GroupBy.CUSTOMER:
+        asking.narrow([UUID(row.key) for row in rows.all])
+    for *group, hour, revenue in asking.read(_HOURS, hours=spans.hours):
+        if row := rows.of(*group):
+            spans.add(row, hour, revenue)
+    for *group, revenue in asking.read(_LAST):
+        if row := rows.of(*group):
+            row.last_period = EXACT.add(row.last_period, revenue)
+    for *group, amount, is_bound in projections(asking.grouping, asking.about):
+        if row := rows.of(*group):
+            row.projection = EXACT.add(row.projection, amount)
+            row.is_upper_bound |= is_bound
+    found = rows.sorted(tenant.currency)
+    return LiveRevenue(at, spans.first_hour, found[:most], max(total, len(found)))
+
+
+class _Asking:
+    """Statements about a tenant's groups, of some subscriptions or of all."""
+
+    def __init__(self, tenant: Tenant, by: GroupBy, at: datetime) -> None:
+        self.grouping = GROUPINGS[by]
+        self._is_of_units = by in {GroupBy.METRIC, GroupBy.PRODUCT}
+        self.about: dict[str, Any] = {"tenant": tenant.pk, "now": at, "own": tenant.currency}
+
+    def narrow(self, customer_ids: Sequence[UUID]) -> None:
+        """From now on these customers alone: few enough to be looked up one by one."""
+        with connection.cursor() as cursor:
+            cursor.execute(_SUBSCRIPTIONS, (self.about["tenant"], list(customer_ids)))
+            self.about["subscriptions"] = [pk for (pk,) in cursor.fetchall()]
+
+    def groups(self, *, since: datetime, most: int) -> tuple["_Rows", int]:
+        """The largest groups with what their periods brought in, and how many there are."""
+        found = self.read(_PERIOD, since=since, most=most)
+        total = found[0][-1] if found else 0
+        rows = _Rows(is_open=total <= most)
+        for *group, revenue, _ in found:
+            rows.add(*group).period = revenue
+        return rows, total
+
+    def read(self, statement: str, **more: object) -> list[tuple[Any, ...]]:
+        query = statement.format(
+            told=f"{self.grouping.key}, {self.grouping.label}, s.currency",
+            joins=self.grouping.joins,
+            of_units="" if self._is_of_units else "LEFT",
+            only=only_some(self.about, "s.id"),
+            only_usage=only_some(self.about, "m.subscription_id"),
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(query, self.about | more)
+            return list(cursor.fetchall())
 
 
 class _Spans:
@@ -126,6 +192,16 @@ class _Spans:
         this_hour = at.replace(minute=0, second=0, microsecond=0)
         self.first_hour = this_hour - (SPARKLINE_HOURS - 1) * HOUR
         self.since = min(self._yesterday - HOUR, self.first_hour)
+        self.hours = list(self._wanted(this_hour))
+
+    def _wanted(self, last: datetime) -> Iterator[datetime]:
+        """The hours that are in any of them: indexes are asked for these alone."""
+        hour = self.since.replace(minute=0, second=0, microsecond=0)
+        while hour <= last:
+            is_today = hour >= self.first_hour or hour + HOUR > self._midnight
+            if is_today or (hour < self._same_point and hour + HOUR > self._yesterday):
+                yield hour
+            hour += HOUR
 
     def add(self, row: Revenue, hour: datetime, revenue: Decimal) -> None:
         if hour >= self.first_hour:
@@ -150,13 +226,24 @@ def _share(revenue: Decimal, hour: datetime, since: datetime, until: datetime) -
 
 
 class _Rows:
-    """The rows of groups, made when there is something to say of them."""
+    """The rows of groups. Where not all of them are told, others are not made."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_open: bool) -> None:
+        self._is_open = is_open
         self._rows: dict[tuple[str, str], Revenue] = {}
 
-    def of(self, key: str, label: str, currency: str) -> Revenue:
+    @property
+    def all(self) -> Iterable[Revenue]:
+        return self._rows.values()
+
+    def add(self, key: str, label: str, currency: str) -> Revenue:
         return self._rows.setdefault((key, currency), Revenue(key, label, currency))
+
+    def of(self, key: str, label: str, currency: str) -> Revenue | None:
+        """None for a group that is not told."""
+        if self._is_open:
+            return self.add(key, label, currency)
+        return self._rows.get((key, currency))
 
     def sorted(self, currency: str) -> list[Revenue]:
         """The tenant's own currency first, whoever brings in most first."""
@@ -165,14 +252,3 @@ class _Rows:
             return (row.currency != currency, row.currency, -row.period, row.label)
 
         return sorted(self._rows.values(), key=order)
-
-
-def _read(statement: str, grouping: Grouping, about: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    query = statement.format(
-        told=f"{grouping.key}, {grouping.label}, s.currency",
-        joins=grouping.joins,
-        of_customer=_OF_CUSTOMER,
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(query, about)
-        return list(cursor.fetchall())

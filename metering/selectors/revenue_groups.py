@@ -1,5 +1,6 @@
 """What live revenue is told by: whom usage of a unit under a subscription is counted for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +27,11 @@ class Grouping:
     key: str
     label: str
     joins: str = ""
+
+
+def only_some(about: Mapping[str, object], column: str) -> str:
+    """The condition that keeps a statement to the subscriptions that it is about, if not to all."""
+    return f"AND {column} = ANY(%(subscriptions)s)" if "subscriptions" in about else ""
 
 
 _MONTH = "to_char(s.start_at AT TIME ZONE s.time_zone, 'YYYY-MM')"

@@ -11,7 +11,7 @@ from aforo.money import EXACT, ZERO, divide
 from catalog.pricing import InvalidTerms, Terms
 from catalog.selectors.prices import prices_of_totals
 from metering.selectors.paces import COLUMNS, YOUNGEST, Total, pace_of
-from metering.selectors.revenue_groups import Grouping
+from metering.selectors.revenue_groups import Grouping, only_some
 
 _SAME = Decimal("0.000001")  # what is nearer than this differs by rounding alone
 # A plain price per unit is a straight line: the share of time is all there is to know.
@@ -30,7 +30,6 @@ _OPEN = """
 _RUNNING = """
     WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
       AND p.kind = 'REGULAR' AND m.position > 0
-      AND (%(customer)s::uuid IS NULL OR s.customer_id = %(customer)s)
 """
 _DRAWN_ON = """
     CASE WHEN u.aggregation IN ('COUNT', 'SUM', 'UNIQUE') AND NOT u.recurring
@@ -59,7 +58,7 @@ def projections(grouping: Grouping, about: Mapping[str, Any]) -> list[Projected]
     """
     about = {**about, "youngest": YOUNGEST}
     told = f"{grouping.key}, {grouping.label}, s.currency"
-    tables = f"{_OPEN} {grouping.joins} {_RUNNING}"
+    tables = f"{_OPEN} {grouping.joins} {_RUNNING} {only_some(about, 's.id')}"
     with connection.cursor() as cursor:
         lines = f"SELECT {told}, sum({_DRAWN_ON}) {tables} AND {_STRAIGHT} GROUP BY 1, 2, 3"
         cursor.execute(lines, about)

@@ -12,6 +12,7 @@ from aforo.outbox.services import publish_many
 from catalog.models import Customer
 from metering.margin.answers import enforced, message_of
 from metering.margin.arithmetic import Level, Margin, Thresholds
+from metering.margin.evidence import Sources
 from metering.margin.judging import RELEASED, Judged
 from metering.models import AlertKind, GuardDecision, MarginGuard, MarginState, Severity
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
@@ -109,7 +110,11 @@ def tell(tenant_id: UUID, crossings: Sequence[Crossing], *, now: datetime) -> No
     customers = Customer.objects.for_tenant(tenant_id).in_bulk(
         {crossing.customer_id for crossing in crossings}
     )
-    raise_alerts([one for crossing in crossings for one in _findings(crossing, customers)], now=now)
+    fallen = [one for one in crossings if one.after.rank > one.before.rank]
+    if fallen:
+        sources = Sources(tenant_id, {one.customer_id for one in fallen}, now=now)
+        found = (one for crossing in fallen for one in _findings(crossing, customers, sources))
+        raise_alerts(list(found), now=now)
     _recover(tenant_id, crossings, customers, now=now)
 
 
@@ -135,7 +140,9 @@ def _between(low: Level, high: Level) -> Iterator[Level]:
     return (level for level in Level if low.rank < level.rank <= high.rank)
 
 
-def _findings(crossing: Crossing, customers: dict[UUID, Customer]) -> Iterator[Finding]:
+def _findings(
+    crossing: Crossing, customers: dict[UUID, Customer], sources: Sources
+) -> Iterator[Finding]:
     guard, customer = crossing.guard, customers[crossing.customer_id]
     for level in _between(crossing.before, crossing.after):
         told = TOLD[enforced(guard, level)]
@@ -149,7 +156,7 @@ def _findings(crossing: Crossing, customers: dict[UUID, Customer]) -> Iterator[F
             severity=told.severity,
             customer_id=customer.pk,
             unit_id=guard.unit_id,
-            evidence={"numbers": payload},
+            evidence={"numbers": payload, **sources.of(customer.pk, guard.unit_id)},
             fact=told.fact,
             payload=payload,
         )

@@ -16,6 +16,7 @@ from metering.entitlements.state import MarginState as Answer
 from metering.margin import nudges
 from metering.models import (
     Alert,
+    CostEvent,
     CustomerTag,
     GuardCount,
     GuardDecision,
@@ -23,6 +24,7 @@ from metering.models import (
     MarginChannel,
     MarginGuard,
     MarginState,
+    UsageEvent,
 )
 from metering.services import margins
 from tests.factories import CostEventFactory, WebhookEndpointFactory
@@ -95,6 +97,12 @@ def test_the_three_levels_and_the_way_back(seller, guard, look):
     assert told.message == "a margin of 19 % is below 20 %"
     assert facts() == [("margin.warning", "L1_ALERT")]
     assert alerts() == ["MARGIN_WARNING"]
+    ids = UsageEvent.objects.order_by("id").values_list("pk", flat=True)
+    assert Alert.objects.get().evidence["events"] == {
+        "firstId": ids[0],
+        "lastId": ids[499],
+        "count": 500,
+    }
     assert look() == 0  # once
 
     spend(seller, "0.95")  # 9.05
@@ -168,6 +176,9 @@ def test_what_is_told_has_its_numbers(seller, guard, look):
         "marginPercent": None, "floorPercent": "0",
     }  # fmt: skip
     assert message.payload["title"].endswith("a cost of 1.5 USD without any revenue")
+    evidence = Alert.objects.get(kind="MARGIN_BLOCKED").evidence
+    assert evidence["costs"] == {"lastId": str(CostEvent.objects.get().pk), "count": 1}
+    assert "events" not in evidence
     told = answer(seller)
     assert told.level == "NONE"
     assert told.by_metric["tokens"].level == "L3_BLOCK"

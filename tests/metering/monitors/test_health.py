@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from metering.models import Alert, UnitActivity, UnitHealth
+from metering.models import Alert, UnitActivity, UnitHealth, UsageEvent
 from metering.monitors.health import take_health
+from metering.monitors.summing import sum_usage
 from tests.factories import BillableUnitFactory
 from tests.metering.conftest import NOW, subscribe
 from tests.metering.events import event
@@ -52,6 +53,9 @@ def test_a_unit_that_falls_silent_is_told_until_it_is_back(seller):
     take(seller)
     unit = health_of(seller, "calls").unit
     assert not Alert.objects.exists()  # it never had an event
+    seller.count(event(1), event(2))
+    UnitActivity.objects.all().delete()
+    sum_usage()
 
     seen = UnitActivity(unit_id=unit.pk, tenant_id=seller.tenant.pk)
     for hours, status, alerts in ((23, "HEALTHY", 0), (25, "NO_DATA", 1), (1, "HEALTHY", 0)):
@@ -60,6 +64,10 @@ def test_a_unit_that_falls_silent_is_told_until_it_is_back(seller):
         take(seller)
         assert health_of(seller, "calls").status == status
         assert Alert.objects.filter(kind="UNIT_NO_DATA", state="OPEN").count() == alerts
+    found = Alert.objects.get().evidence
+    ids = list(UsageEvent.objects.order_by("id").values_list("pk", flat=True))
+    assert found["events"] == {"firstId": ids[0], "lastId": ids[-1], "count": 2}
+    assert (found["chart"]["labels"][-1], found["chart"]["values"][-1]) == ("03-15", 2)
 
 
 def test_taking_it_twice_leaves_one_row_per_unit_and_plan(seller):

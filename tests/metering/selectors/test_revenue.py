@@ -7,8 +7,10 @@ import pytest
 
 from metering.models import RunningTotal
 from metering.monitors.summing import sum_usage
+from metering.selectors import revenue_kept
 from metering.selectors.revenue import live_revenue
 from metering.selectors.revenue_groups import GroupBy
+from metering.selectors.revenue_kept import revenue_told
 from tests.factories import (
     BillableUnitFactory,
     CustomerFactory,
@@ -157,6 +159,50 @@ def test_groups_add_up_to_the_whole(tenant):
     assert periods(GroupBy.TAG) == [("", 33)]
     assert sum(period for _, period in periods(GroupBy.OFFERING)) == 33
     assert periods(GroupBy.METRIC, customer_id=first.pk) == [("out", 10), ("in", 1)]
+
+
+def test_of_many_customers_the_largest_are_told(tenant):
+    """Each statement after the first is about these alone, and says the same of them."""
+    unit = BillableUnitFactory(tenant=tenant)
+    version = RatePlanVersionFactory(
+        tenant=tenant, prices={unit: {"model": "PER_UNIT", "rate": "1"}}, published=True
+    )
+    for number in range(4):
+        customer = CustomerFactory(tenant=tenant, external_id=f"c{number}")
+        subscription = SubscriptionFactory(
+            tenant=tenant, customer=customer, versions=[version], months=2
+        )
+        used(subscription, unit, MARCH, [1] * 31 * 24, revenue="1")
+        used(subscription, unit, AT.replace(minute=0), [number + 1], revenue="1")
+        if number:
+            total(subscription, unit, number, str(number * 10))
+    whole = told(tenant, GroupBy.CUSTOMER)
+    assert [(row.label, row.period) for row in whole] == [
+        ("c3", 30),
+        ("c2", 20),
+        ("c1", 10),
+        ("c0", 0),
+    ]
+    some = live_revenue(tenant=tenant, now=AT, by=GroupBy.CUSTOMER, most=2)
+    assert (some.rows, some.total) == (whole[:2], 4)
+    assert [row.today for row in some.rows] == [4, 3]
+    assert {row.last_period for row in whole} == {Decimal("246.5")}
+
+
+def test_what_is_a_little_old_is_told_while_a_worker_looks(tenant, monkeypatch):
+    asked = []
+    monkeypatch.setattr(revenue_kept, "enqueue", lambda name, **said: asked.append((name, said)))
+
+    def at(seconds):
+        now = AT + timedelta(seconds=seconds)
+        monkeypatch.setattr(revenue_kept.time, "time", now.timestamp)
+        return revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT).as_of
+
+    assert [at(seconds) for seconds in (0, 10, 60, 61)] == [AT] * 4
+    about = {"by": "tenant", "customer_id": None, "tenant_id": str(tenant.pk), "most": 1_000}
+    assert asked == [("metering.take_revenue", about)]
+    assert at(91) == AT + timedelta(seconds=91)
+    assert at(0) == AT  # another clock
 
 
 def test_currencies_are_never_added_up(tenant):
