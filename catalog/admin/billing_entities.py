@@ -14,26 +14,7 @@ from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
 from catalog.models import BillingEntity
 from catalog.services import billing_entities
 
-ENTITY_FIELDS = (
-    "code",
-    "display_name",
-    "legal_name",
-    "currency",
-    "time_zone",
-    "country",
-    "region",
-    "address",
-    "tax_number",
-    "tax_engine",
-    "tax_url",
-    "tax_inclusive",
-    "invoice_prefix",
-    "payment_terms_days",
-    "grace_days",
-    "accent_color",
-    "footer",
-    "is_default",
-)
+ENTITY_FIELDS = ("code", "currency", *billing_entities.EDITABLE, "is_default")
 
 
 class BillingEntityForm(forms.ModelForm):

@@ -15,6 +15,7 @@ from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from catalog.models import BillingEntity
 from catalog.selectors.billing_entities import billing_entities
 from catalog.services.billing_entities import (
+    EDITABLE,
     create_entity,
     edit_entity,
     rotate_tax_secret,
@@ -79,24 +80,10 @@ class BillingEntitySerializer(WireModelSerializer):
         fields = (
             "id",
             "code",
-            "display_name",
-            "legal_name",
             "currency",
-            "time_zone",
-            "country",
-            "region",
-            "address",
-            "tax_number",
-            "tax_engine",
-            "tax_url",
-            "tax_inclusive",
+            *EDITABLE,
             "has_tax_secret",
             "has_logo",
-            "invoice_prefix",
-            "payment_terms_days",
-            "grace_days",
-            "accent_color",
-            "footer",
             "is_default",
             "created_at",
         )

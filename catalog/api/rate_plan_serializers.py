@@ -13,21 +13,9 @@ from catalog.api.metric_config_shapes import MODEL_NAMES, MetricConfig, MetricCo
 from catalog.api.metric_configs import config_of
 from catalog.models import RatePlan, RatePlanVersion
 from catalog.services.version_currencies import CurrencyFees
+from catalog.services.version_terms import VERSION_FIELDS
 
 DRAFT = RatePlanVersion.Status.DRAFT
-FEE_NAMES = (
-    "base_fee",
-    "base_fee_timing",
-    "setup_fee",
-    "minimum_spend",
-    "maximum_spend",
-    "discount_percent",
-    "discount_amount",
-    "proration",
-    "dimension_key",
-    "dimension_pricing",
-    "credits_allowed",
-)
 TIMINGS = RatePlanVersion.BaseFeeTiming.choices
 PRORATIONS = RatePlanVersion.Proration.choices
 
@@ -114,7 +102,7 @@ class VersionSerializer(WireModelSerializer):
             "number",
             "status",
             "published_at",
-            *FEE_NAMES,
+            *VERSION_FIELDS,
             "currencies",
             "metric_configs",
         )
@@ -158,7 +146,7 @@ class RatePlanSerializer(WireModelSerializer):
         answer: dict[str, Any] = super().to_representation(plan)
         shown = _shown(plan)
         prices = {} if shown is None else VersionSerializer(shown).data
-        fees = {on_the_wire(name): prices.get(on_the_wire(name)) for name in FEE_NAMES}
+        fees = {on_the_wire(name): prices.get(on_the_wire(name)) for name in VERSION_FIELDS}
         lists = {name: prices.get(name, []) for name in ("currencies", "metricConfigs")}
         return answer | fees | lists
 

@@ -19,7 +19,6 @@ from catalog.api.fields import found_all
 from catalog.api.metric_configs import price_drafts
 from catalog.api.rate_plan_serializers import (
     DRAFT,
-    FEE_NAMES,
     NewRatePlan,
     RatePlanEdits,
     RatePlanSerializer,
@@ -28,6 +27,7 @@ from catalog.models import RatePlan, RatePlanVersion
 from catalog.selectors import listings
 from catalog.selectors.current import draft_of, latest_published
 from catalog.services import rate_plans
+from catalog.services.version_terms import VERSION_FIELDS
 
 
 class RatePlanFilter(filters.FilterSet):
@@ -90,7 +90,7 @@ class RatePlanDetail(RatePlanView, TenantDetailView):
         owners = products_of(self, asked)
         configs = asked.pop("metric_configs", None)
         currencies = asked.pop("currencies", None)
-        fees = {name: asked.pop(name) for name in FEE_NAMES if name in asked}
+        fees = {name: asked.pop(name) for name in VERSION_FIELDS if name in asked}
         with transaction.atomic():
             rate_plans.edit_plan(plan=plan, edits=asked, products=owners, actor=self.actor, now=now)
             if fees or configs is not None or currencies is not None:

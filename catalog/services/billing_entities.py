@@ -15,30 +15,29 @@ from catalog.models import BillingEntity
 from catalog.selectors.current import default_entity
 from catalog.services import changes
 
-EDITABLE = frozenset(
-    {
-        "display_name",
-        "legal_name",
-        "time_zone",
-        "country",
-        "address",
-        "tax_number",
-        "invoice_prefix",
-        "payment_terms_days",
-        "region",
-        "tax_engine",
-        "tax_url",
-        "tax_inclusive",
-        "grace_days",
-        "accent_color",
-        "footer",
-    }
+EDITABLE = (
+    "display_name",
+    "legal_name",
+    "time_zone",
+    "country",
+    "region",
+    "address",
+    "tax_number",
+    "tax_engine",
+    "tax_url",
+    "tax_inclusive",
+    "invoice_prefix",
+    "payment_terms_days",
+    "grace_days",
+    "accent_color",
+    "footer",
 )
+"""What may be changed of an entity, in the order in which it is shown."""
 LARGEST_LOGO = 200_000  # bytes, in each PDF of its invoices
 _PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"<svg", b"<?xml")
 _PURPOSE = "tax engine secret"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
-_SHOWN = EDITABLE | {"code", "currency", "is_default"}
+_SHOWN = ("code", "currency", *EDITABLE, "is_default")
 
 
 @transaction.atomic

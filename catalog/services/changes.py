@@ -1,6 +1,6 @@
 """What every change of the catalog has in common: checked, audited, and made known to caches."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
@@ -46,6 +46,22 @@ def record(
     )
     bump_catalog(row.tenant_id)
     tell_of(row)
+
+
+@contextmanager
+def recorded(
+    row: TenantOwned,
+    shown: Callable[[], Mapping[str, object]],
+    *,
+    action: str,
+    actor: Actor,
+    now: datetime,
+    reason: str = "",
+) -> Iterator[None]:
+    """Note on a locked row what is done inside: what `shown` says before it, and after."""
+    before = shown()
+    yield
+    record(row, action=action, actor=actor, now=now, before=before, after=shown(), reason=reason)
 
 
 def state_of(row: TenantOwned, fields: Collection[str]) -> dict[str, object]:

@@ -1,14 +1,13 @@
 """Pausing: no period exists until the resume, so nothing is counted and nothing is owed."""
 
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Subscription
 from catalog.services import changes, lifecycle, periods
-
-_SHOWN = ("state", "trial_end_at", "auto_convert")
 
 
 @transaction.atomic
@@ -22,16 +21,22 @@ def pause_subscription(
     locked = lifecycle.locked(subscription)
     if not lifecycle.is_change(locked.state, Subscription.State.PAUSED):
         return locked
-    before = changes.state_of(locked, _SHOWN)
     running = periods.running_period(locked, now)
     periods.require_no_turn_soon(running, now)
     end = periods.cut_at(running, now) if running else now
-    periods.cut_periods(subscription=locked, end=end, now=now)
-    if locked.trial_end_at is not None and end < locked.trial_end_at:
-        locked.trial_end_at = end
-        locked.save(update_fields=["trial_end_at"])
-    lifecycle.enter(locked, Subscription.State.PAUSED, actor=actor, now=now, reason=reason)
-    _record(locked, "SUBSCRIPTION_PAUSED", before, reason, actor=actor, now=now)
+    with changes.recorded(
+        locked,
+        partial(_shown, locked),
+        action="SUBSCRIPTION_PAUSED",
+        actor=actor,
+        now=now,
+        reason=reason,
+    ):
+        periods.cut_periods(subscription=locked, end=end, now=now)
+        if locked.trial_end_at is not None and end < locked.trial_end_at:
+            locked.trial_end_at = end
+            locked.save(update_fields=["trial_end_at"])
+        lifecycle.enter(locked, Subscription.State.PAUSED, actor=actor, now=now, reason=reason)
     return locked
 
 
@@ -48,31 +53,21 @@ def resume_subscription(
     if not is_paused:
         lifecycle.is_change(locked.state, Subscription.State.ACTIVE)
         return locked
-    before = changes.state_of(locked, _SHOWN)
-    locked.auto_convert = True
-    locked.save(update_fields=["auto_convert"])
-    lifecycle.enter(locked, Subscription.State.ACTIVE, actor=actor, now=now, reason=reason)
-    start = max(now, periods.last_end(locked) or now)
-    periods.continue_periods(subscription=locked, start=start, until=now + periods.AHEAD)
-    _record(locked, "SUBSCRIPTION_RESUMED", before, reason, actor=actor, now=now)
+    with changes.recorded(
+        locked,
+        partial(_shown, locked),
+        action="SUBSCRIPTION_RESUMED",
+        actor=actor,
+        now=now,
+        reason=reason,
+    ):
+        locked.auto_convert = True
+        locked.save(update_fields=["auto_convert"])
+        lifecycle.enter(locked, Subscription.State.ACTIVE, actor=actor, now=now, reason=reason)
+        start = max(now, periods.last_end(locked) or now)
+        periods.continue_periods(subscription=locked, start=start, until=now + periods.AHEAD)
     return locked
 
 
-def _record(
-    subscription: Subscription,
-    action: str,
-    before: dict[str, object],
-    reason: str,
-    *,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    changes.record(
-        subscription,
-        action=action,
-        actor=actor,
-        now=now,
-        before=before,
-        after=changes.state_of(subscription, _SHOWN),
-        reason=reason,
-    )
+def _shown(subscription: Subscription) -> dict[str, object]:
+    return changes.state_of(subscription, ("state", "trial_end_at", "auto_convert"))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -68,22 +69,28 @@ def change_offering(
     versions = sales.versions_on_sale(offering)
     sales.require_priced_in(versions, locked.currency)
     sales.require_no_twin(locked, offering)
-    before = _shown(locked)
     running = periods.running_period(locked, now)
     effective_at = _effective_at(locked, running, when=when, now=now)
     unused = _unused_fees(locked, running if prorate else None, effective_at)
     is_at_once = effective_at <= now + periods.FORETOLD or running is None
-    if is_at_once:
-        locked.offering, locked.next_offering, locked.next_offering_at = offering, None, None
-    else:
-        locked.next_offering, locked.next_offering_at = offering, effective_at
-    locked.save(update_fields=["offering", "next_offering", "next_offering_at"])
-    _pin(locked, versions, running, at=effective_at, prorate=prorate)
-    if is_at_once:
-        phase = lifecycle.phase_of(locked, actor=actor, at=now, reason=reason)
-        phase.save(force_insert=True)
-    lifecycle.tell(fact, locked, now=now)
-    _record(locked, before, "SUBSCRIPTION_OFFERING_CHANGED", reason, actor=actor, now=now)
+    with changes.recorded(
+        locked,
+        partial(_shown, locked),
+        action="SUBSCRIPTION_OFFERING_CHANGED",
+        actor=actor,
+        now=now,
+        reason=reason,
+    ):
+        if is_at_once:
+            locked.offering, locked.next_offering, locked.next_offering_at = offering, None, None
+        else:
+            locked.next_offering, locked.next_offering_at = offering, effective_at
+        locked.save(update_fields=["offering", "next_offering", "next_offering_at"])
+        _pin(locked, versions, running, at=effective_at, prorate=prorate)
+        if is_at_once:
+            phase = lifecycle.phase_of(locked, actor=actor, at=now, reason=reason)
+            phase.save(force_insert=True)
+        lifecycle.tell(fact, locked, now=now)
     return PlanChange(locked, effective_at, unused)
 
 
@@ -111,11 +118,17 @@ def move_to_version(
     running = periods.running_period(locked, now)
     effective_at = _effective_at(locked, running, when=when, now=now)
     versions = _replaced(locked, version, at=effective_at)
-    before = _shown(locked)
     unused = _unused_fees(locked, running if prorate else None, effective_at)
-    _pin(locked, versions, running, at=effective_at, prorate=prorate)
-    lifecycle.tell("subscription.moved_to_version", locked, now=now)
-    _record(locked, before, "SUBSCRIPTION_MOVED_TO_VERSION", reason, actor=actor, now=now)
+    with changes.recorded(
+        locked,
+        partial(_shown, locked),
+        action="SUBSCRIPTION_MOVED_TO_VERSION",
+        actor=actor,
+        now=now,
+        reason=reason,
+    ):
+        _pin(locked, versions, running, at=effective_at, prorate=prorate)
+        lifecycle.tell("subscription.moved_to_version", locked, now=now)
     return PlanChange(locked, effective_at, unused)
 
 
@@ -232,23 +245,3 @@ def _shown(subscription: Subscription) -> dict[str, object]:
         "next_offering": str(subscription.next_offering or ""),
         "versions": [str(plan.version) for plan in versions],
     }
-
-
-def _record(
-    subscription: Subscription,
-    before: dict[str, object],
-    action: str,
-    reason: str,
-    *,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    changes.record(
-        subscription,
-        action=action,
-        actor=actor,
-        now=now,
-        before=before,
-        after=_shown(subscription),
-        reason=reason,
-    )

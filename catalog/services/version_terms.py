@@ -11,17 +11,22 @@ from catalog.pricing import InvalidTerms
 from catalog.pricing.wire import WireObject
 from catalog.services import changes
 
-FEES = frozenset(
-    {
-        "base_fee",
-        "setup_fee",
-        "minimum_spend",
-        "maximum_spend",
-        "discount_percent",
-        "discount_amount",
-    }
+VERSION_FIELDS = (
+    "base_fee",
+    "base_fee_timing",
+    "setup_fee",
+    "minimum_spend",
+    "maximum_spend",
+    "discount_percent",
+    "discount_amount",
+    "proration",
+    "dimension_key",
+    "dimension_pricing",
+    "credits_allowed",
 )
-VERSION_EDITABLE = FEES | {
+"""What can be said of a version beside its prices, in the order in which it is shown."""
+VERSION_EDITABLE = frozenset(VERSION_FIELDS)
+FEES = VERSION_EDITABLE - {
     "base_fee_timing",
     "proration",
     "dimension_key",
