@@ -46,6 +46,8 @@ app.conf.beat_schedule = {
     "watch-webhook-sources": {"task": "webhooks.watch_sources", "schedule": 60.0},
     "forget-pushes": {"task": "webhooks.forget_pushes", "schedule": 3600.0},
     "reseal-webhook-secrets": {"task": "webhooks.reseal_secrets", "schedule": 3600.0},
+    "keep-tokens": {"task": "tenancy.keep_tokens", "schedule": 30.0},
+    "write-gateway-policies": {"task": "catalog.write_gateway_policies", "schedule": 30.0},
     "note-key-use": {"task": "tenancy.note_key_use", "schedule": 60.0},
     "forget-old-answers": {"task": "api.forget_old_answers", "schedule": 3600.0},
     "retire-old-months": {"task": "metering.retire_old_months", "schedule": 86_400.0},

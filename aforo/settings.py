@@ -227,6 +227,7 @@ SPECTACULAR_SETTINGS = {
         "metering.api.document_access.add_access",
         "metering.api.document_compat.add_foreign_doors",
         "webhooks.api.document.add_webhook",
+        "catalog.api.document_tokens.add_tokens",
         "aforo.api.schema.complete",
     ],
 }

@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 from aforo import health
 from aforo.api import problems
 from aforo.api.endpoints.token_check import token_check
+from catalog.api import oauth
 from metering.api.metrics import metrics
 
 _FOR_ALL = {"authentication_classes": [], "permission_classes": [AllowAny]}
@@ -25,6 +26,9 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(**_FOR_ALL), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(**_FOR_ALL)),
     path("internal/v1/auth/token-check", token_check),
+    path("oauth/token", oauth.token),
+    path("oauth/revoke", oauth.revoke),
+    path(".well-known/jwks.json", oauth.jwks),
     path("api/v1/", include("aforo.api.urls")),
     path("api/v1/", include("catalog.api.urls")),
     path("api/v1/", include("billing.api.urls")),

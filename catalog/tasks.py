@@ -1,10 +1,13 @@
 """Periodic work of the catalog. Every task may run twice."""
 
+from contextlib import suppress
+
 from celery import shared_task
 from django.db import OperationalError
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from catalog.services import advancing, contract_renewals, periods
+from catalog.services import advancing, contract_renewals, gateway_policies, periods
 
 
 @shared_task(
@@ -47,3 +50,11 @@ def renew_contracts() -> int:
 def advance_subscriptions() -> int:
     """Let starts, ends of trials, changes of plan and ends take effect; those that did not yet."""
     return advancing.advance_all(now=timezone.now())
+
+
+@shared_task(name="catalog.write_gateway_policies", time_limit=60, soft_time_limit=50, expires=30)
+def write_gateway_policies() -> int:
+    """Write limits of keys for gateways; again overwrites. Redis away: they end by themselves."""
+    with suppress(RedisError):
+        return gateway_policies.write_policies()
+    return 0

@@ -1,5 +1,8 @@
 """Whether a token or a key was revoked: asked by gateways that check signatures by themselves."""
 
+from contextlib import suppress
+from uuid import UUID
+
 import redis
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -8,24 +11,32 @@ from aforo import valkey
 from aforo.api.internal import internal_only
 from aforo.api.problems import NotAllowed, problem_response
 from aforo.errors import Refused
-from aforo.tenancy.models import ApiKey
+from aforo.tenancy.blocklist import blocked_client, blocked_token
+from aforo.tenancy.models import ApiKey, BlockedToken
 
 
 @internal_only
 def token_check(request: HttpRequest) -> HttpResponse:
-    """`?jti=` and `?keyId=`, either or both: `{"revoked": true}` when one of them opens nothing."""
+    """`?jti=` and `?keyId=`, either or both: `{"revoked": true}` when one of them opens nothing.
+
+    Redis, where anybody may block a token, is asked first; what it lost PostgreSQL has.
+    """
     if request.method != "GET":
         return problem_response(NotAllowed("a check is asked for by GET"))
     token, key = request.GET.get("jti", ""), request.GET.get("keyId", "")
     if not token and not key:
         return problem_response(Refused("name a token by jti or a key by keyId"))
-    revoked = _is_blocked(token, key) or (bool(key) and not _is_open(key))
+    revoked = (
+        _is_blocked(token, key)
+        or (bool(key) and not _is_open(key))
+        or (bool(token) and _was_taken_back(token))
+    )
     return JsonResponse({"revoked": revoked})
 
 
 def _is_blocked(token: str, key: str) -> bool:
-    """Blocked in Redis, where whoever issues tokens writes it; away means nobody is."""
-    names = [f"jti:blocked:{token}"] * bool(token) + [f"jti:client:{key}"] * bool(key)
+    """Blocked in Redis; away means nobody is."""
+    names = [blocked_token(token)] * bool(token) + [blocked_client(key)] * bool(key)
     try:
         return bool(valkey.client().exists(*names))
     except redis.RedisError:
@@ -39,3 +50,10 @@ def _is_open(key: str) -> bool:
         return open_keys.exists()
     except ValidationError:
         return False
+
+
+def _was_taken_back(token: str) -> bool:
+    with suppress(ValueError):
+        blocked = BlockedToken.objects.filter(pk=UUID(token))  # any tenant: by its id
+        return blocked.exists()
+    return False

@@ -5,5 +5,15 @@ from aforo.tenancy.models.audit import AuditEntry
 from aforo.tenancy.models.members import Member
 from aforo.tenancy.models.owned import TenantOwned, TenantQuerySet
 from aforo.tenancy.models.tenants import Tenant
+from aforo.tenancy.models.tokens import BlockedToken, TokenKey
 
-__all__ = ["ApiKey", "AuditEntry", "Member", "Tenant", "TenantOwned", "TenantQuerySet"]
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "BlockedToken",
+    "Member",
+    "Tenant",
+    "TenantOwned",
+    "TenantQuerySet",
+    "TokenKey",
+]

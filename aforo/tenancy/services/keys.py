@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -9,7 +10,7 @@ from redis.exceptions import RedisError
 
 from aforo import valkey
 from aforo.errors import Forbidden, Refused, Unavailable
-from aforo.tenancy import plaintext
+from aforo.tenancy import blocklist, plaintext
 from aforo.tenancy.key_entries import REVOCATIONS, REVOKED, entry_of
 from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.models.members import Role
@@ -115,7 +116,7 @@ def revoke_key(*, key: ApiKey, actor: Actor, now: datetime, reason: str = "") ->
             changes=audit.differences({"revoked_at": None}, {"revoked_at": now}),
             reason=reason,
         )
-    transaction.on_commit(partial(_forget_key, bytes(locked.digest)))
+    transaction.on_commit(partial(_forget_key, locked.pk, bytes(locked.digest)))
     return locked
 
 
@@ -128,21 +129,23 @@ def mark_revoked(*, now: datetime) -> int:
     revoked = ApiKey.objects.filter(kind=ApiKey.Kind.METERING)  # any tenant: a sweep
     own_clock = Q(tenant__clock_frozen_at__isnull=False) | ~Q(tenant__clock_offset=timedelta(0))
     rows = revoked.filter(Q(revoked_at__gt=now - LATELY) | Q(revoked_at__isnull=False) & own_clock)
-    digests = list(rows.order_by().values_list("digest", flat=True))
-    for start in range(0, len(digests), MARKS_PER_CALL):
+    found = list(rows.order_by().values_list("pk", "digest"))
+    for start in range(0, len(found), MARKS_PER_CALL):
         pipeline = valkey.client().pipeline(transaction=False)
-        for digest in digests[start : start + MARKS_PER_CALL]:
+        for key_id, digest in found[start : start + MARKS_PER_CALL]:
+            pipeline.set(blocklist.blocked_client(key_id), 1, ex=blocklist.SECONDS)
             pipeline.set(entry_of(bytes(digest)), REVOKED, ex=REVOKED_SECONDS, xx=True)
             pipeline.publish(REVOCATIONS, bytes(digest).hex())
         pipeline.execute()
-    return len(digests)
+    return len(found)
 
 
-def _forget_key(digest: bytes) -> None:
+def _forget_key(key_id: UUID, digest: bytes) -> None:
     """Leave a mark: whoever has read the key before would else write its entry anew."""
     try:
         with valkey.client().pipeline(transaction=False) as pipe:
             pipe.set(entry_of(digest), REVOKED, ex=REVOKED_SECONDS)
+            pipe.set(blocklist.blocked_client(key_id), 1, ex=blocklist.SECONDS)
             pipe.publish(REVOCATIONS, digest.hex())
             pipe.execute()
     except RedisError as error:
