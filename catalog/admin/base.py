@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from django.contrib import messages
 from django.db import models
-from django.db.models import Model, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
@@ -17,10 +17,11 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWid
 from aforo.errors import AforoError, Forbidden
 from aforo.money import plain
 from aforo.tenancy import clock
-from aforo.tenancy.admin_base import TenantScopedAdmin, actor_of
+from aforo.tenancy.admin_base import TenantScopedAdmin, actor_of, tenants_of
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog.admin.codes import ChoosesCodes
+from catalog.models import Customer
 
 
 class Doer(TypedDict):
@@ -28,6 +29,12 @@ class Doer(TypedDict):
 
     actor: Actor
     now: datetime
+
+
+def tenants_to_choose(request: HttpRequest) -> QuerySet[Tenant]:
+    """The tenants that whoever asks may see, those that have customers first."""
+    customers = Customer.objects.filter(tenant=OuterRef("pk"))  # any tenant
+    return tenants_of(request).order_by(Exists(customers).desc(), "slug")
 
 
 def changed_fields(form: ModelForm) -> dict[str, Any]:

@@ -14,10 +14,16 @@ from unfold.widgets import INPUT_CLASSES
 
 from aforo.errors import AforoError
 from aforo.money import plain
-from aforo.tenancy.admin_base import TenantFilter, become, role_in, tenants_of
+from aforo.tenancy.admin_base import TenantFilter, become, role_in
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.roles import CATALOG_WRITERS, WRITERS
-from catalog.admin.base import CatalogAdmin, Doer, changed_fields, fields_of
+from catalog.admin.base import (
+    CatalogAdmin,
+    Doer,
+    changed_fields,
+    fields_of,
+    tenants_to_choose,
+)
 from catalog.models import Feature, FeatureOverride, PlanFeature, RatePlan
 from catalog.services import features
 from catalog.services.changes import refused
@@ -76,7 +82,7 @@ class FeatureAdmin(CatalogAdmin):
 
     def matrix(self, request: HttpRequest) -> HttpResponse:
         """A row per feature, a column per plan; what is typed holds for everybody at once."""
-        tenants = tenants_of(request)
+        tenants = tenants_to_choose(request)
         chosen = request.GET.get("tenant")
         tenant = (tenants.filter(slug=chosen) if chosen else tenants).first()
         if tenant is None:

@@ -7,7 +7,6 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -16,9 +15,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.money import round_to_minor
-from aforo.tenancy.admin_base import is_superuser, tenants_of
+from aforo.tenancy.admin_base import is_superuser
 from aforo.tenancy.models import Tenant
-from catalog.models import Customer
+from catalog.admin.base import tenants_to_choose
 from metering.ingest.acknowledgements import Latency, health_of, in_milliseconds, latency_of
 from metering.ingest.live import Step
 from metering.selectors.ingestion import Health, Ingestion, Minute, ingestion
@@ -109,8 +108,7 @@ def own_tenants(request: HttpRequest) -> list[Tenant]:
 
     PermissionDenied where others may, and they may not.
     """
-    customers = Customer.objects.filter(tenant=OuterRef("pk"))
-    tenants = list(tenants_of(request).order_by(Exists(customers).desc(), "slug"))
+    tenants = list(tenants_to_choose(request))
     if not tenants and not is_superuser(request):
         raise PermissionDenied
     return tenants

@@ -60,7 +60,7 @@ def test_plans_get_features_and_lose_them(client, tenant):
     unit = BillableUnitFactory(tenant=tenant)
     FeatureFactory(tenant=tenant, key="calls", kind="LIMIT", unit=unit)
     FeatureFactory(tenant=tenant, key="tier", kind="VALUE")
-    url = f"/api/v1/rate-plans/{plan.id}/features"
+    url = f"/api/v1/rateplans/{plan.id}/features"
     put = client.put(f"{url}/calls", {"limit": 1000})
     assert put.status_code == 200, put.json()
     assert put.json()["limit"] == "1000"
@@ -101,7 +101,7 @@ def test_a_subscription_has_otherwise_for_a_while(client, tenant):
 def test_roles_that_may_not_change_the_catalog_grant_nothing(tenant):
     granted = PlanFeatureFactory(tenant=tenant)
     client = operator_client(tenant, role="BILLING_ADMIN")
-    url = f"/api/v1/rate-plans/{granted.rate_plan_id}/features/{granted.feature.key}"
+    url = f"/api/v1/rateplans/{granted.rate_plan_id}/features/{granted.feature.key}"
     assert client.delete(url).status_code == 403
     assert client.post(URL, {"key": "sso"}).status_code == 403
     assert PlanFeature.objects.for_tenant(tenant).exists()

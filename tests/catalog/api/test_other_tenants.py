@@ -31,8 +31,9 @@ def ids():
     return {
         "products": ProductFactory(tenant=tenant).id,
         "metrics": BillableUnitFactory(tenant=tenant).id,
-        "rateplans": RatePlanVersionFactory(tenant=tenant).rate_plan_id,
-        "rate-plans": PlanFeatureFactory(tenant=tenant).rate_plan_id,
+        "rateplans": PlanFeatureFactory(
+            tenant=tenant, rate_plan=RatePlanVersionFactory(tenant=tenant).rate_plan
+        ).rate_plan_id,
         "features": FeatureFactory(tenant=tenant).id,
         "offerings": subscription.offering_id,
         "billing-entities": subscription.billing_entity_id,
