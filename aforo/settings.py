@@ -71,7 +71,10 @@ MIDDLEWARE = [
     "aforo.api.middleware.ExpectedErrors",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
-HOT_ROUTES = ["metering.api.urls.HOT_ROUTES"]  # mappings of routes to plain views
+HOT_ROUTES = [  # mappings of routes to plain views
+    "metering.api.urls.HOT_ROUTES",
+    "webhooks.api.urls.HOT_ROUTES",
+]
 HOT_MIDDLEWARE = [  # of the above, all that these routes need
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",

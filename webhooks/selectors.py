@@ -1,7 +1,5 @@
 """Questions about sources of pushed usage and about what they pushed."""
 
-from uuid import UUID
-
 from aforo.tenancy.models import Tenant, TenantQuerySet
 from webhooks.models import WebhookDelivery, WebhookSource
 
@@ -17,7 +15,7 @@ def webhook_deliveries(*, tenant: Tenant) -> TenantQuerySet:
     return WebhookDelivery.objects.for_tenant(tenant).order_by("-id")
 
 
-def open_source(source_id: UUID) -> WebhookSource | None:
-    """The source with this id and its tenant, if it may push; it is all that says whose it is."""
+def open_sources() -> TenantQuerySet:
+    """Sources that may push, whosever they are, with their tenants."""
     sources = WebhookSource.objects.select_related("tenant")  # any tenant: the row decides which
-    return sources.filter(pk=source_id, is_active=True, archived_at=None).first()
+    return sources.filter(is_active=True, archived_at=None)

@@ -4,7 +4,8 @@ The same views at the same paths, in a sixth of the time that all of the middlew
 other path and every other method goes the usual way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -12,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.module_loading import import_string
 from django_prometheus.middleware import Metrics
 from structlog.contextvars import bound_contextvars
@@ -32,7 +34,7 @@ class HotRoutes:
 
     def __init__(self, get_response: View) -> None:
         self.get_response = get_response
-        self._views = _views()
+        self._views, self._patterns = _views(), _patterns()
         self._metrics = Metrics.get_instance()
         self._answer = RequestIds(self._told)
         self._inner: Any = convert_exception_to_response(self._asked)
@@ -40,8 +42,21 @@ class HotRoutes:
             self._inner = convert_exception_to_response(import_string(name)(self._inner))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        is_hot = request.method == "POST" and request.path_info in self._views
-        return self._answer(request) if is_hot else self.get_response(request)
+        view = self._view_at(request.path_info) if request.method == "POST" else None
+        if view is None:
+            return self.get_response(request)
+        request.hot_view = view  # type: ignore[attr-defined]
+        return self._answer(request)
+
+    def _view_at(self, path: str) -> tuple[str, View] | None:
+        """The route and the view of a path; None for paths that go the usual way."""
+        if path in self._views:
+            return path[1:], self._views[path]
+        for start, pattern in self._patterns:
+            found = pattern.resolve(path[1:]) if path.startswith(start) else None
+            if found is not None:
+                return found.route, partial(found.func, **found.kwargs)
+        return None
 
     def _told(self, request: HttpRequest) -> HttpResponse:
         """The answer of what stands within, counted, and logged when it is an error."""
@@ -54,21 +69,23 @@ class HotRoutes:
                 log.warning("request_finished", code=response.status_code, request=asked)
         # The server closes an answer when it has gone out, as Django's own handler relies upon.
         response._resource_closers.extend(later)  # type: ignore[attr-defined]  # noqa: SLF001
-        self._count(request.path_info, response.status_code, perf_counter() - began)
+        route, _ = request.hot_view  # type: ignore[attr-defined]
+        self._count(route, response.status_code, perf_counter() - began)
         return response
 
     def _asked(self, request: HttpRequest) -> HttpResponse:
+        view: View = request.hot_view[1]  # type: ignore[attr-defined]
         try:
-            return self._views[request.path_info](request)
+            return view(request)
         except Exception as error:
             expected = expected_error(error)
             if expected is None:
                 raise
             return problem_response(expected)
 
-    def _count(self, path: str, status: int, seconds: float) -> None:
+    def _count(self, route: str, status: int, seconds: float) -> None:
         """Under the names that django-prometheus gives what it counts of all other routes."""
-        metrics, route = self._metrics, path[1:]
+        metrics = self._metrics
         metrics.responses_by_status_view_method.labels(status, route, "POST").inc()
         metrics.requests_latency_by_view_method.labels(route, "POST").observe(seconds)
 
@@ -87,7 +104,18 @@ def after_answer(request: HttpRequest, call: Callable[[], None]) -> None:
 
 def _views() -> dict[str, View]:
     """Views by path, from mappings of routes as `urls` spells them."""
-    routes: dict[str, View] = {}
+    return {f"/{route}": view for route, view in _routes() if "<" not in route}
+
+
+def _patterns() -> list[tuple[str, URLPattern]]:
+    """Routes with parts that vary, behind what their paths begin with."""
+    return [
+        (f"/{route.partition('<')[0]}", path(route, view))
+        for route, view in _routes()
+        if "<" in route
+    ]
+
+
+def _routes() -> Iterator[tuple[str, Callable[..., HttpResponse]]]:
     for name in settings.HOT_ROUTES:
-        routes |= import_string(name)
-    return {f"/{route}": view for route, view in routes.items()}
+        yield from import_string(name).items()

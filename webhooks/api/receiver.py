@@ -1,5 +1,6 @@
 """Where sources push to: no key, the address and the signature say who it is."""
 
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -7,12 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
+from aforo.api.hot_routes import after_answer
 from aforo.api.problems import problem_response
 from aforo.errors import AforoError
 from aforo.tenancy.requests import address_of
 from metering.api.ingest import body_of, not_allowed
 from webhooks.models import WebhookSource
-from webhooks.services.deliveries import Received, receive
+from webhooks.services.deliveries import Received, ask_for_mapping, receive
 from webhooks.services.pushes import Push
 
 
@@ -32,9 +34,11 @@ def webhook(request: HttpRequest, source_id: UUID) -> HttpResponse:
             now=timezone.now(),
             query=request.META.get("QUERY_STRING", ""),
         )
-        return answer(receive(source_id=source_id, push=push))
+        received = receive(source_id=source_id, push=push)
     except AforoError as error:
         return problem_response(error)
+    after_answer(request, partial(ask_for_mapping, received))
+    return answer(received)
 
 
 def answer(received: Received) -> HttpResponse:

@@ -12,8 +12,9 @@ from webhooks.api.previews import WebhookSourcePreview
 from webhooks.api.receiver import webhook
 from webhooks.api.sources import WebhookSourceDetail, WebhookSourceRotation, WebhookSources
 
+HOT_ROUTES = {"v1/ingest/webhook/<uuid:source_id>": webhook}
 urlpatterns = [
-    path("v1/ingest/webhook/<uuid:source_id>", webhook),
+    *(path(route, view) for route, view in HOT_ROUTES.items()),
     path("api/v1/webhook-sources", WebhookSources.as_view()),
     path("api/v1/webhook-sources/<uuid:id>", WebhookSourceDetail.as_view()),
     path("api/v1/webhook-sources/<uuid:id>/rotate", WebhookSourceRotation.as_view()),

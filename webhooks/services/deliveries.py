@@ -6,10 +6,9 @@ from uuid import UUID, uuid5
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 
 from aforo.api.rates import RATES, RateExceeded
-from aforo.errors import AforoError, NotFound, TooMany, Unauthenticated
+from aforo.errors import AforoError, TooMany, Unauthenticated, Unavailable
 from aforo.queue import enqueue
 from webhooks.inbound import memory
 from webhooks.inbound.documents import document_of
@@ -18,13 +17,15 @@ from webhooks.inbound.providers import PROVIDERS
 from webhooks.inbound.providers.slack import CHALLENGE
 from webhooks.inbound.signatures import BadSignature, Scheme, Signed, Stale
 from webhooks.models import WebhookSource
-from webhooks.selectors import open_source
+from webhooks.services import known
+from webhooks.services.known import KnownSource
 from webhooks.services.pushes import Push, Verdict, keep, kept
 from webhooks.services.secrets import secrets_of
 
 MAPPING = "webhooks.map_delivery"
 REFUSED_KEPT = 60  # a minute and source: nobody without the secret may fill our disk
 REFUSED_BYTES = 64 * 1024  # of a payload that nobody signed
+_READINGS = 3  # of a source that is changed while it pushes
 log = structlog.get_logger(__name__)
 
 
@@ -38,40 +39,63 @@ class Received:
     challenge: str = ""
 
 
+class _Changed(Exception):
+    """The source is not as it was read any more, or may not be: nothing is decided yet."""
+
+
 def receive(*, source_id: UUID, push: Push) -> Received:
     """Keep what a source pushes: when this returns, it can neither be lost nor be forgotten.
 
     Raises NotFound (404), Unauthenticated (401), TooMany (429), or Unreadable (400) for what is
     signed and no JSON. Everything but the first is kept as it came, as far as its size allows.
     """
-    source = open_source(source_id)
-    if source is None:
-        raise NotFound(f"there is no webhook source {source_id}")
+    for _ in range(_READINGS):
+        try:
+            return _received(known.source_of(source_id), push)
+        except _Changed:
+            known.forget(source_id)
+    raise Unavailable("the source is being changed")
+
+
+def ask_for_mapping(received: Received) -> None:
+    """Ask for the events of a push that was kept; one that nobody asks for is found by a sweep."""
+    if received.verdict == Verdict.RECEIVED:
+        enqueue(MAPPING, delivery_id=str(received.delivery_id))
+
+
+def _received(source: KnownSource, push: Push) -> Received:
+    row = source.row
     _require_signed(source, push)
-    _require_rate(source)
-    kind = push.headers.get("Content-Type", "")
+    _require_rate(row)
+    kind, provider = push.headers.get("Content-Type", ""), PROVIDERS[row.provider]
     try:
-        cut = PROVIDERS[source.provider].credentials
-        document, payload = document_of(push.body, content_type=kind, cut=cut)
+        document, payload = document_of(push.body, content_type=kind, cut=provider.credentials)
     except AforoError as error:
-        keep(source, push, Verdict.UNREADABLE, kept(push.body), detail=error.detail)
+        _keep(source, push, Verdict.UNREADABLE, kept(push.body), detail=error.detail)
         raise
-    return _received(source, push, kept(document), payload)
-
-
-def _received(source: WebhookSource, push: Push, document: bytes, payload: object) -> Received:
-    said = _said(source, push, payload)
+    document, said, challenge = kept(document), _said(row, push, payload), ""
     if said.event_type == CHALLENGE and isinstance(payload, dict):
-        delivery_id = keep(source, push, Verdict.FILTERED, document, said=said)
-        challenge = str(payload.get("challenge", ""))
-        return Received(delivery_id, source.provider, Verdict.FILTERED, challenge)
-    is_known = memory.is_remembered(memory.name_of(source.pk, document, said.event_id))
-    verdict = Verdict.DUPLICATE if is_known else Verdict.RECEIVED
-    with transaction.atomic():
-        delivery_id = keep(source, push, verdict, document, said=said)
-        if not is_known:
-            enqueue(MAPPING, delivery_id=str(delivery_id))
-    return Received(delivery_id, source.provider, verdict)
+        verdict, challenge = Verdict.FILTERED, str(payload.get("challenge", ""))
+    else:
+        is_known = memory.is_remembered(memory.name_of(row.pk, document, said.event_id))
+        verdict = Verdict.DUPLICATE if is_known else Verdict.RECEIVED
+    delivery_id = _keep(source, push, verdict, document, said=said)
+    return Received(delivery_id, row.provider, verdict, challenge)
+
+
+def _keep(
+    source: KnownSource,
+    push: Push,
+    verdict: Verdict,
+    payload: bytes,
+    *,
+    said: Headers | None = None,
+    detail: str = "",
+) -> UUID:
+    delivery_id = keep(source, push, verdict, payload, said=said, detail=detail)
+    if delivery_id is None:
+        raise _Changed
+    return delivery_id
 
 
 def _said(source: WebhookSource, push: Push, payload: object) -> Headers:
@@ -87,12 +111,15 @@ def _said(source: WebhookSource, push: Push, payload: object) -> Headers:
     return Headers(event_id=event_id, event_type=kind)
 
 
-def _require_signed(source: WebhookSource, push: Push) -> None:
-    """Raise Unauthenticated, and keep what was pushed, unless a secret signed it just now."""
+def _require_signed(source: KnownSource, push: Push) -> None:
+    """Raise Unauthenticated, and keep what was pushed, unless a secret signed it just now.
+
+    Before that the source is read again: its secret may just have been given.
+    """
     flaw: BadSignature | Stale = BadSignature("the source has no secret yet")
-    verify = PROVIDERS[source.provider].verify
-    signed = _signed(source, push)
-    for secret in secrets_of(source, now=push.now):
+    verify = PROVIDERS[source.row.provider].verify
+    signed = _signed(source.row, push)
+    for secret in secrets_of(source.row, now=push.now):
         try:
             verify(signed, secret)
         except Stale as error:
@@ -102,6 +129,8 @@ def _require_signed(source: WebhookSource, push: Push) -> None:
             flaw = error
         else:
             return
+    if not source.is_fresh:
+        raise _Changed
     _refuse(source, push, flaw)
 
 
@@ -126,13 +155,13 @@ def address_of(source_id: UUID) -> str:
     return f"{settings.SITE_URL.rstrip('/')}/v1/ingest/webhook/{source_id}"
 
 
-def _refuse(source: WebhookSource, push: Push, flaw: BadSignature | Stale) -> NoReturn:
+def _refuse(source: KnownSource, push: Push, flaw: BadSignature | Stale) -> NoReturn:
     verdict = Verdict.STALE if isinstance(flaw, Stale) else Verdict.BAD_SIGNATURE
-    log.warning("webhook_refused", source=str(source.pk), verdict=verdict.value)
-    refused = RATES.add(uuid5(source.pk, "refused"), REFUSED_KEPT, 1)
+    log.warning("webhook_refused", source=str(source.row.pk), verdict=verdict.value)
+    refused = RATES.add(uuid5(source.row.pk, "refused"), REFUSED_KEPT, 1)
     if refused is not None and refused.used <= REFUSED_KEPT:
         payload = kept(push.body[:REFUSED_BYTES])
-        keep(source, push, verdict, payload, detail=str(flaw))
+        _keep(source, push, verdict, payload, detail=str(flaw))
     raise Unauthenticated(str(flaw), code=verdict.value)
 
 

@@ -8,12 +8,23 @@ from uuid import UUID
 import lz4.frame
 
 from aforo.ids import new_id
-from aforo.tenancy import clock
 from metering.ingest import normalising
+from metering.ingest.connection import hot_cursor
 from webhooks.inbound.mapping import Headers
-from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.models import WebhookDelivery
+from webhooks.services.known import VERSION_SQL, KnownSource
 
 Verdict = WebhookDelivery.Verdict
+
+_KEEP = f"""
+    INSERT INTO webhook_deliveries (id, tenant_id, source_id, verdict, detail, arrived_at,
+        received_at, address, event_type, provider_key, event_key, event_count, size, payload)
+    SELECT %s, s.tenant_id, s.id, %s, %s, %s::timestamptz,
+        coalesce(t.clock_frozen_at, %s::timestamptz + t.clock_offset), %s::inet, %s, %s, '', 0,
+        %s, %s
+    FROM webhook_sources s JOIN tenants t ON t.id = s.tenant_id
+    WHERE s.id = %s AND {VERSION_SQL} = %s
+"""  # noqa: S608 - our own constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +49,36 @@ def payload_of(delivery: WebhookDelivery) -> bytes:
 
 
 def keep(
-    source: WebhookSource,
+    source: KnownSource,
     push: Push,
     verdict: WebhookDelivery.Verdict,
     payload: bytes,
     *,
     said: Headers | None = None,
     detail: str = "",
-) -> UUID:
-    """Keep a push with its payload; the id of its row."""
+) -> UUID | None:
+    """Keep a push with its payload, by one statement that is on disk when it returns.
+
+    The id of its row; None when the source is not as it was read any more, and nothing is kept.
+    """
     said = said or Headers()
     delivery_id = new_id()
-    WebhookDelivery.objects.create(
-        id=delivery_id,
-        tenant_id=source.tenant_id,
-        source=source,
-        verdict=verdict,
-        detail=detail,
-        arrived_at=push.now,
-        received_at=clock.at(source.tenant, push.now),
-        address=push.address,
-        event_type=said.event_type[:400],
-        provider_key=said.event_id[:400],
-        size=len(push.body),
-        payload=lz4.frame.compress(payload),
-    )
-    return delivery_id
+    with hot_cursor() as cursor:
+        cursor.execute(
+            _KEEP,
+            (
+                delivery_id,
+                verdict.value,
+                detail,
+                push.now,
+                push.now,
+                push.address,
+                said.event_type[:400],
+                said.event_id[:400],
+                len(push.body),
+                lz4.frame.compress(payload),
+                source.row.pk,
+                source.version,
+            ),
+        )
+        return delivery_id if cursor.rowcount else None

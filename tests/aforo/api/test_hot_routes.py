@@ -38,13 +38,21 @@ def fail(request):
 
 
 @csrf_exempt
+def named(request, thing):
+    return HttpResponse(f"{type(thing).__name__} {thing}", content_type="text/plain")
+
+
+@csrf_exempt
 def later(request):
     after_answer(request, lambda: done.append("later"))
     done.append("view")
     return HttpResponse()
 
 
-ROUTES = {"v1/echo": echo, "v1/later": later} | {f"v1/fail/{name}": fail for name in ERRORS}
+VARIES = "v1/things/<uuid:thing>"
+ROUTES = {"v1/echo": echo, "v1/later": later, VARIES: named} | {
+    f"v1/fail/{name}": fail for name in ERRORS
+}
 urlpatterns = [path(route, view) for route, view in ROUTES.items()]
 handler500 = "aforo.api.problems.answer_server_error"
 handler404 = "aforo.api.problems.answer_not_found"
@@ -90,6 +98,25 @@ def test_both_ways_answer_the_same(method, data):
     hot, usual = answers(method, "/v1/echo", data=data)
     assert hot == usual
     assert hot[0] == 202
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+@pytest.mark.parametrize(
+    ("thing", "status"),
+    [("0197a0c2-1f00-7a22-b5b1-0a1b2c3d4e5f", 200), ("none", 404), ("", 404), ("a/b", 404)],
+)
+def test_a_route_may_have_parts_that_vary(method, thing, status):
+    hot, usual = answers(method, f"/v1/things/{thing}")
+    assert hot == usual
+    assert hot[0] == status
+
+
+def test_a_route_that_varies_is_counted_as_one():
+    labels = {"view": VARIES, "method": "POST", "status": "200"}
+    name = "django_http_responses_total_by_status_view_method_total"
+    before = REGISTRY.get_sample_value(name, labels) or 0
+    client(hot=True).post("/v1/things/0197a0c2-1f00-7a22-b5b1-0a1b2c3d4e5f")
+    assert REGISTRY.get_sample_value(name, labels) == before + 1
 
 
 @pytest.mark.parametrize("name", ERRORS)

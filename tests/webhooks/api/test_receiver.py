@@ -1,17 +1,24 @@
 """Pushes over HTTP: proven, mapped, counted once, kept as they came."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import lz4.frame
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from aforo import valkey
+from aforo.tenancy.models import Tenant
+from aforo.tenancy.services.actors import Actor
+from metering.ingest.connection import _HotCursor
 from metering.models import DeadLetter, InboxBatch, UsageEvent
 from tests.factories import TenantFactory, WebhookSourceFactory
 from tests.metering.events import codes, outcomes
 from tests.webhooks.conftest import map_all, verdicts
 from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.services.secrets import rotate_secret
 
 PAYLOAD = {
     "customer_id": "cust_1",
@@ -20,6 +27,7 @@ PAYLOAD = {
     "event_timestamp": "2026-03-15T11:00:00Z",
     "id": "evt_1",
 }
+DAY = timedelta(days=1)
 NATIVE = {
     "customerId": "cust_1",
     "metricName": "tokens",
@@ -54,11 +62,57 @@ def test_a_push_is_counted_for_the_tenant_of_its_source(sender, seller, asked_fo
     assert delivery.event_key == event.idempotency_key
 
 
-@pytest.mark.parametrize("count", [1, 300])
-def test_the_door_asks_two_questions_whatever_is_pushed(sender, count, django_assert_num_queries):
-    payloads = [PAYLOAD | {"id": str(number)} for number in range(count)]
-    with django_assert_num_queries(4):  # the source, and the row between two of its savepoint
-        assert sender.push(payloads).status_code == 202
+def test_the_door_asks_for_a_source_once_and_keeps_each_push_by_one_statement(sender, monkeypatch):
+    sent = []
+    run = _HotCursor.execute
+    monkeypatch.setattr(_HotCursor, "execute", lambda *args: sent.append(1) or run(*args))
+    for count, asked in ((1, 1), (1, 0), (300, 0)):
+        payloads = [PAYLOAD | {"id": f"{count} {number}"} for number in range(count)]
+        with CaptureQueriesContext(connection) as others:
+            assert sender.push(payloads).status_code == 202
+        assert (len(others), sent) == (asked, [1])
+        sent.clear()
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({"is_active": False}, 404), ({"archived_at": timezone.now()}, 404), ({"name": "x"}, 202)],
+)
+def test_no_push_passes_by_a_source_as_it_was(sender, change, status):
+    """Each process remembers sources, and none is told when one changes."""
+    assert sender.push(PAYLOAD).status_code == 202
+    WebhookSource.objects.filter(pk=sender.source.pk).update(**change)
+    assert sender.push(PAYLOAD | {"id": "evt_2"}).status_code == status
+    assert len(verdicts()) == (2 if status == 202 else 1)
+
+
+def test_a_new_secret_passes_at_once_and_the_old_one_no_more(sender):
+    assert sender.push(PAYLOAD).status_code == 202
+    actor, now = Actor.system("test"), timezone.now()
+    rotate_secret(source=sender.source, actor=actor, now=now, secret="whsec_the_next_one")
+    assert sender.push(PAYLOAD).status_code == 401
+    assert sender.push(PAYLOAD, secret=b"whsec_the_next_one").status_code == 202
+
+
+def test_a_push_is_dated_by_the_clock_of_its_tenant_as_it_is(sender):
+    then = datetime(2031, 5, 1, tzinfo=UTC)
+    for clock in ({"clock_frozen_at": then}, {"clock_frozen_at": None, "clock_offset": DAY}):
+        Tenant.objects.filter(pk=sender.source.tenant_id).update(**clock)
+        assert sender.push(PAYLOAD).status_code == 202
+    frozen, ahead = WebhookDelivery.objects.order_by("id")
+    assert frozen.received_at == then
+    assert ahead.received_at == ahead.arrived_at + DAY
+
+
+def test_a_push_is_asked_for_when_its_answer_has_gone_out(sender, asked_for, monkeypatch):
+    """The broker may take its time, or be away: a sweep finds what nobody asked for."""
+    later = []
+    monkeypatch.setattr("webhooks.api.receiver.after_answer", lambda _, call: later.append(call))
+    assert sender.push(PAYLOAD).status_code == 202
+    assert asked_for == []
+    (ask,) = later
+    ask()
+    assert asked_for == [str(WebhookDelivery.objects.get().pk)]
 
 
 def test_a_repeat_is_dropped_from_memory_and_without_it_by_the_ledger(sender, seller, asked_for):
