@@ -37,7 +37,9 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
 
     A fixed amount is granted in full, also in a partial period, as far as there is something to
     take it off. One plan's discount never eats into what another plan's lines come to. Percentages
-    hold for late usage too; a fixed amount per period does not, it was granted in its own. What
+    hold for late usage too, also of plans that the period has no more; a fixed amount per period
+    does not, it was granted in its own. What is given back to a plan's fees is less by its
+    percentage, as what was asked for them was. What
     earlier invoices of the same period asked for is taken off last: they granted theirs.
     """
     late = _late_by_plan(draft)
@@ -61,6 +63,7 @@ def _in_order(facts: Facts) -> Iterator[Discount]:
         yield Discount(
             plan.name, plan.version_id, percent=plan.discount_percent, tax_code=plan.tax_code
         )
+    yield from _of_former_plans(facts)
     if facts.contract is not None:
         yield Discount(facts.contract.name, percent=facts.contract.discount_percent)
         yield Discount(facts.contract.name, amount=facts.contract.discount_amount)
@@ -74,9 +77,22 @@ def _in_order(facts: Facts) -> Iterator[Discount]:
         )
 
 
+def _of_former_plans(facts: Facts) -> Iterator[Discount]:
+    """Percentages on late usage, and on unused fees, of plans that the period does not have."""
+    known = {plan.version_id for plan in (*facts.plans, *facts.coming)}
+    for one in (*facts.late, *(paid.fee for paid in facts.unreturned)):
+        if one.version_id not in known and one.discount_percent:
+            known.add(one.version_id)
+            yield Discount(
+                one.plan_name, one.version_id, percent=one.discount_percent, tax_code=one.tax_code
+            )
+
+
 def _granting(draft: Draft, facts: Facts, discount: Discount, *, spared: Decimal) -> Draft:
     """Grant what is wanted as far as its lines, but for what is spared, come to it."""
     subtotal = draft.total(version_id=discount.version_id)
+    if subtotal < ZERO and discount.version_id is not None:
+        return _taking_back(draft, facts, discount, subtotal)
     wanted = discount.amount or _share(subtotal, discount.percent)
     if wanted <= ZERO:
         return draft
@@ -96,6 +112,21 @@ def _granting(draft: Draft, facts: Facts, discount: Discount, *, spared: Decimal
     if not line.amount.amount:
         return draft
     return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
+
+
+def _taking_back(draft: Draft, facts: Facts, discount: Discount, subtotal: Decimal) -> Draft:
+    """What a plan's lines give back was asked for with its percentage taken off."""
+    line = line_of(
+        discount.owner,
+        facts,
+        stage="Discount",
+        line_type=LineType.CHARGE,
+        subject=f"{discount.subject} on what is given back",
+        exact_amount=EXACT.minus(_share(subtotal, discount.percent)),
+        version_id=discount.version_id,
+        tax_code=discount.tax_code,
+    )
+    return draft.adding(line) if line.amount.amount else draft
 
 
 def _redeeming(draft: Draft, discount: Discount, amount: Decimal) -> Draft:

@@ -167,6 +167,7 @@ class LateFact:
     revenue: Decimal
     terms: Terms
     tax_code: str = ""
+    discount_percent: Decimal = ZERO  # of its plan
 
 
 @dataclass(frozen=True, slots=True)

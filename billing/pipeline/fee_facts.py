@@ -20,6 +20,7 @@ class FeeFact:
     unit_id: UUID | None = None
     by_days: bool = False
     tax_code: str = ""
+    discount_percent: Decimal = ZERO  # of its plan
 
 
 @dataclass(frozen=True, slots=True)

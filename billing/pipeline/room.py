@@ -68,9 +68,9 @@ def _granted_on_all(facts: Facts) -> Decimal:
     if facts.contract is not None:
         needed = EXACT.add(needed, facts.contract.discount_amount)
         needed = _grossed_up(needed, facts.contract.discount_percent)
-    plans = (*facts.plans, *facts.coming)
-    if needed and plans:
-        needed = _grossed_up(needed, max(plan.discount_percent for plan in plans))
+    fees = (paid.fee for paid in facts.unreturned)
+    percents = [one.discount_percent for one in (*facts.plans, *facts.coming, *facts.late, *fees)]
+    needed = _grossed_up(needed, max(percents, default=ZERO)) if needed else needed
     return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
 
 

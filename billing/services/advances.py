@@ -38,6 +38,7 @@ def _fees(contract: Contract) -> Iterator[FeeFact]:
                 subject="base fee",
                 amount=plan.base_fee,
                 by_days=plan.by_days,
+                discount_percent=plan.discount_percent,
                 tax_code=plan.tax_code,
             )
         for price in contract.prices:
@@ -49,6 +50,7 @@ def _fees(contract: Contract) -> Iterator[FeeFact]:
                     amount=price.terms.charge(ZERO),
                     unit_id=price.unit_id,
                     by_days=plan.by_days,
+                    discount_percent=plan.discount_percent,
                     tax_code=price.tax_code or plan.tax_code,
                 )
 

@@ -104,6 +104,7 @@ def _fact(total: LockedTotal, books: _Books) -> LateFact:
         revenue=total.late_revenue,
         terms=scaled(total.terms(price.terms), period, version),
         tax_code=price.tax_code or version.rate_plan.tax_code,
+        discount_percent=version.discount_percent,
     )
 
 

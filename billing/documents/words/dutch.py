@@ -83,6 +83,7 @@ WORDS: Final = {
     "share_days": "{line}, {part} van {whole} dagen",
     "share_seconds": "{line}, {part} van {whole} seconden",
     "discount_percent": "{owner}: korting van {percent}",
+    "discount_given_back": "{owner}: korting van {percent} op wat wordt terugbetaald",
     "discount_amount": "{owner}: korting",
     "coupon_percent": "Kortingscode {code}: korting van {percent}",
     "coupon_amount": "Kortingscode {code}: korting",

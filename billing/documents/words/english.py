@@ -82,6 +82,7 @@ WORDS: Final = {
     "share_days": "{line}, {part} of {whole} days",
     "share_seconds": "{line}, {part} of {whole} seconds",
     "discount_percent": "{owner}: discount of {percent}",
+    "discount_given_back": "{owner}: discount of {percent} on what is given back",
     "discount_amount": "{owner}: discount",
     "coupon_percent": "coupon {code}: discount of {percent}",
     "coupon_amount": "coupon {code}: discount",

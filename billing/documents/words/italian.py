@@ -85,6 +85,7 @@ WORDS: Final = {
     "share_days": "{line}, {part} di {whole} giorni",
     "share_seconds": "{line}, {part} di {whole} secondi",
     "discount_percent": "{owner}: sconto del {percent}",
+    "discount_given_back": "{owner}: sconto del {percent} su quanto rimborsato",
     "discount_amount": "{owner}: sconto",
     "coupon_percent": "Buono {code}: sconto del {percent}",
     "coupon_amount": "Buono {code}: sconto",

@@ -80,6 +80,7 @@ WORDS: Final = {
     "share_days": "{line}、{whole} 日中 {part} 日",
     "share_seconds": "{line}、{whole} 秒中 {part} 秒",
     "discount_percent": "{owner}：{percent} 値引き",
+    "discount_given_back": "{owner}：返還分に対する {percent} 値引き",
     "discount_amount": "{owner}：値引き",
     "coupon_percent": "クーポン {code}：{percent} 値引き",
     "coupon_amount": "クーポン {code}：値引き",

@@ -86,6 +86,7 @@ WORDS: Final = {
     "share_days": "{line}, {part} de {whole} días",
     "share_seconds": "{line}, {part} de {whole} segundos",
     "discount_percent": "{owner}: descuento del {percent}",
+    "discount_given_back": "{owner}: descuento del {percent} sobre lo que se devuelve",
     "discount_amount": "{owner}: descuento",
     "coupon_percent": "Cupón {code}: descuento del {percent}",
     "coupon_amount": "Cupón {code}: descuento",

@@ -80,7 +80,7 @@ def _document_line(line):
 
 
 def written_lines():
-    """Lines of every type, as ten invoices have them."""
+    """Lines of every type, as a dozen invoices have them."""
     usage = (usage_fact("5"),)
     flat = replace(usage_fact("0", FLAT, number=2), is_paid=True)
     rolled = usage_fact("3", ROLLS, rollover=Decimal(2), grants=(grant(2),), expires_at=MAY)
@@ -105,6 +105,7 @@ def written_lines():
             usage=(usage_fact("9000"),),
             paid=(paid(unused="9"), paid(unused="7", measure="seconds")),
         ),
+        facts(plan(1, discount_percent=10), plan(2, base_fee=90), paid=(paid(unused="9"),)),
         facts(usage=(flat, rolled), advance=advance(fee(by_days=True), days=Decimal(10))),
         facts(late=(late(0, 5),), advance=advance(seconds=MONTH / 3)),
     ]

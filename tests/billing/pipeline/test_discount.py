@@ -1,5 +1,7 @@
 """Discount: percentage first, fixed amount next, never more than there is."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -13,9 +15,11 @@ from tests.billing.pipeline.build import (
     coupon,
     facts,
     fee,
+    paid,
     plan,
     shown,
     spent,
+    usage_fact,
 )
 from tests.billing.pipeline.test_late_usage import late
 
@@ -43,7 +47,7 @@ PERCENT, FIXED = "Plan 1: discount of 10 %", "Plan 1: discount"
             [("Plan 1: discount of 100 %", "-7.00 USD")],
         ),
         ({"discount_percent": "10", "discount_amount": "5"}, ("0",), []),
-        ({"discount_percent": "10", "discount_amount": "5"}, ("-3",), []),
+        ({"discount_amount": "5"}, ("-3",), []),
         ({"discount_percent": "10"}, ("0.05",), []),
         ({"discount_percent": "10"}, ("0.15",), [(PERCENT, "-0.02 USD")]),
         ({"discount_amount": "0.015"}, ("1",), [(FIXED, "-0.02 USD")]),
@@ -138,3 +142,44 @@ def test_an_opening_invoice_has_percentages_and_coupons_but_no_discount_of_its_p
         (PERCENT, "-10.00 USD"),
         ("coupon SAVE1: discount", "-5.00 USD"),
     ]
+
+
+def given_back(unused, **fields):
+    """A fee of 30 of a plan with 10 % off, so 27 were asked for; so many of 30 days unused."""
+    one = paid("30", unused=unused)
+    return replace(one, fee=replace(one.fee, discount_percent=Decimal(10)), **fields)
+
+
+@pytest.mark.parametrize(
+    ("own_usage", "lines"),
+    [
+        ("100", [("Plan 1: discount of 10 %", "-8.00")]),
+        ("0", [("Plan 1: discount of 10 % on what is given back", "2.00")]),
+        ("5", [("Plan 1: discount of 10 % on what is given back", "1.50")]),
+    ],
+)
+def test_what_is_given_back_of_a_fee_is_what_was_asked_for(own_usage, lines):
+    """18 of 27, whatever else the plan's lines come to; other plans pay no part of it."""
+    given = facts(
+        plan(1, discount_percent="10", base_fee="30", in_advance=True),
+        plan(2, base_fee="60"),
+        paid=(given_back("20"),),
+        usage=[usage_fact(own_usage, {"model": "PER_UNIT", "rate": "1"})],
+    )
+    draft = run(given).draft
+    assert [
+        (line.description, str(line.amount.amount))
+        for line in draft.lines
+        if line.stage == "Discount"
+    ] == lines
+    assert draft.total() == 60 + Decimal(own_usage) * Decimal("0.9") - 18
+
+
+def test_a_plan_that_is_no_more_discounts_its_late_usage_and_its_unused_fees():
+    march, april = (datetime(2024, month, 1, tzinfo=UTC) for month in (3, 4))
+    old = replace(late(0, 20), discount_percent=Decimal(10))
+    alone = facts(plan(2), late=(old,))
+    (line, discount) = run(alone).draft.lines
+    assert discount.amount.amount == -(line.amount.amount / 10)
+    refunded = facts(plan(2, base_fee="60"), unreturned=(given_back("20", covers=(march, april)),))
+    assert run(refunded).draft.total() == 60 - 18
