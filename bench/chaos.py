@@ -1,21 +1,22 @@
-"""Everything is killed at random moments while events are sent; none is lost, none counted twice.
+"""Everything is killed at random moments while it is used; nothing is lost, doubled or untrue.
 
     python bench/chaos.py --seconds 120 --seed 7
 
-Starts an installation of its own (`aforo up`), sends known traffic through it (`aforo probe`), and
-kills web, stream, worker, Beat, Valkey and PostgreSQL with `kill -9`, each with all of its
-processes. The last line is what the probe found in the books:
+Starts an installation of its own (`aforo up`), kills web, stream, worker, Beat, Valkey and
+PostgreSQL with `kill -9`, each with all of its processes, and meanwhile
 
-    kills=... received=... counted=... duplicates=... dead=... lost=0 doubled=0
+- sends known events through it (`aforo probe`), and reads the books;
+- revokes keys and cancels subscriptions, and asks whether they may still call;
+- pushes signed webhooks, and looks for each in the ledger;
+- takes the facts that are published, and compares them with those that were.
 
-Exit 0 only if every truth held. Same seed: the same parts in the same order, after the same pauses.
-Needs /proc (Linux).
+The last line is what was found. Exit 0 only if every truth held. Same seed: the same parts in the
+same order, after the same pauses. Needs /proc (Linux).
 """
 
 import argparse
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,94 +25,55 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from killing import kill, moments
+from outside import Outside, outside
+
 AFORO = str(Path(sys.executable).with_name("aforo"))
-PARTS = {  # by the words of their command line
-    "web": ("granian", "wsgi"),
-    "stream": ("granian", "asgi"),
-    "worker": ("celery", "worker"),
-    "beat": ("celery", "beat"),
-    "valkey": ("valkey-server",),
-    "postgres": ("postgres", "-D"),
-}
-STEADY = 5.5  # seconds: what falls over again sooner counts as broken, and the fifth time ends it
 PATIENCE = 150  # seconds that a client waits for an answer
+HANGS = 2.5  # seconds: whoever asks Valkey meanwhile waits until its own patience is over
 
 
 def main() -> int:
     options = _options()
-    chosen = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="aforo-chaos-") as folder, _installation(folder) as up:
         probe = _probe(folder, options)
-        kills = 0
-        next((line for line in probe.stdout or () if line.startswith("sending")), "")
-        for part in _moments(chosen, options, probe):
-            kills += _killed(up, part)
-            print(f"{kills:3} kill -9 {part}", flush=True)
-        report, _ = probe.communicate()
+        with outside(Path(folder), seed=options.seed, patience=PATIENCE) as others:
+            next((line for line in probe.stdout or () if line.startswith("sending")), "")
+            with others.at_it():
+                kills = _kill(up, probe, options)
+            report, _ = probe.communicate()
+            figures = _figures(others)
     lines = report.strip().splitlines()
-    figures = lines[-1] if lines and lines[-1].startswith("received=") else "no figures"
-    print(f"kills={kills} {figures}")
-    return probe.returncode
+    counted = lines[-1] if lines and lines[-1].startswith("received=") else "no figures"
+    print(
+        f"kills={kills} {counted} " + " ".join(f"{key}={value}" for key, value in figures.items())
+    )
+    return probe.returncode or others.is_wrong(figures)
 
 
-def _moments(
-    chosen: random.Random, options: argparse.Namespace, probe: "subprocess.Popen[str]"
-) -> Iterator[str]:
-    """A part to kill now and then, until the time or the number is used up.
-
-    Never one of the last two: those are still coming back.
-    """
-    ends = time.monotonic() + options.seconds
-    killed: list[str] = []
-    while (options.kills is None or len(killed) < options.kills) and probe.poll() is None:
-        pause = chosen.uniform(0.5, 1.5) * options.pause
-        if time.monotonic() + pause > ends:
-            return
-        time.sleep(pause)
-        killed.append(chosen.choice(sorted(PARTS.keys() - killed[-2:])))
-        yield killed[-1]
-
-
-def _killed(up: int, part: str) -> int:
-    """Kill the part once it has run steadily; 1 when it was killed, 0 when it was away too long."""
-    deadline = time.monotonic() + 4 * STEADY
-    while time.monotonic() < deadline:
-        for pid in _tree(up):
-            if _is(pid, part) and _age(pid) > STEADY:
-                os.killpg(os.getpgid(pid), signal.SIGKILL)
-                return 1
-        time.sleep(0.05)
-    return 0
+def _kill(up: int, probe: "subprocess.Popen[str]", options: argparse.Namespace) -> int:
+    """Kill now and then until it is time; how many were killed. Each second Valkey hangs before."""
+    kills, valkeys, ends = 0, 0, time.monotonic() + options.seconds
+    for part in moments(
+        random.Random(options.seed),
+        seconds=options.seconds,
+        pause=options.pause,
+        most=options.kills,
+        is_over=lambda: probe.poll() is not None,
+    ):
+        valkeys += part == "valkey"
+        kills += kill(up, part, hangs=HANGS if part == "valkey" and valkeys % 2 else 0)
+        print(f"{kills:3} kill -9 {part}", flush=True)
+    while probe.poll() is None and time.monotonic() < ends:
+        time.sleep(0.2)
+    return kills
 
 
-def _tree(root: int) -> Iterator[int]:
-    """The processes below `root`, parents first."""
-    try:
-        children = Path(f"/proc/{root}/task").glob("*/children")
-        found = [int(pid) for file in children for pid in file.read_text().split()]
-    except OSError:
-        return
-    for pid in found:
-        yield pid
-        yield from _tree(pid)
-
-
-def _is(pid: int, part: str) -> bool:
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return False
-    return all(word in command for word in PARTS[part])
-
-
-def _age(pid: int) -> float:
-    """Seconds since it was started; 0 when it has ended."""
-    try:
-        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
-    except (OSError, IndexError):
-        return 0.0
-    return uptime - started / os.sysconf("SC_CLK_TCK")
+def _figures(others: Outside) -> dict[str, int]:
+    figures = others.figures()
+    for line in others.shown():
+        print(line, flush=True)
+    return figures
 
 
 @contextmanager
@@ -145,9 +107,10 @@ def _probe(folder: str, options: argparse.Namespace) -> "subprocess.Popen[str]":
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without anybody else's servers."""
+    """Ours, without anybody else's servers; our endpoint is on this machine."""
     servers = {"DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "DJANGO_SETTINGS_MODULE"}
-    return {name: value for name, value in os.environ.items() if name not in servers}
+    ours = {name: value for name, value in os.environ.items() if name not in servers}
+    return ours | {"AFORO_PRIVATE_DESTINATIONS": "true"}
 
 
 def _options() -> argparse.Namespace:
