@@ -1,6 +1,7 @@
 """Alerts in the admin: their evidence as numbers and a chart, and the reason they were seen to."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -42,6 +43,21 @@ CHART_OPTIONS = json.dumps(
         },
     }
 )
+
+
+_FIRST = ("currency", "revenue", "cost", "marginPercent", "floorPercent", "level", "before")
+_CAPITAL = re.compile(r"(?=[A-Z])")
+
+
+def spoken(numbers: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Numbers of evidence as people read them: in words, without ids and what is not there."""
+    rank = {name: place for place, name in enumerate(_FIRST)}
+    names = sorted(numbers, key=lambda name: (rank.get(name, len(rank)), name))
+    return [
+        (" ".join(_CAPITAL.split(name)).lower(), numbers[name])
+        for name in names
+        if numbers[name] is not None and not (name.endswith("Id") and name != "customerId")
+    ]
 
 
 @admin.register(Alert)
@@ -112,10 +128,8 @@ class AlertAdmin(ReadOnlyAdmin):
 
     @display(description="numbers")
     def numbers(self, alert: Alert) -> SafeString:
-        rows = (alert.evidence.get("numbers") or {}).items()
-        return format_html_join(
-            "", '<p><span class="font-semibold">{}</span>: {}</p>', ((n, v) for n, v in rows)
-        )
+        rows = spoken(alert.evidence.get("numbers") or {})
+        return format_html_join("", '<p><span class="font-semibold">{}</span>: {}</p>', rows)
 
     @display(description="chart")
     def chart(self, alert: Alert) -> str:

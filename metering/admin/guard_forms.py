@@ -42,7 +42,10 @@ def _channels(label: str) -> forms.MultipleChoiceField:
 class RehearsalWidget(forms.HiddenInput):
     """Shows a rehearsal, and holds the hash of what was rehearsed."""
 
-    told: SafeString | str = "Shown when you save."
+    told: SafeString | str = (
+        "Save, and this place shows what the guard would have done over the last 30 days; nothing"
+        " is stored yet. Save once more to put it in force."
+    )
     input_type = "hidden"
 
     @property

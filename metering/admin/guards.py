@@ -42,7 +42,13 @@ class MarginGuardAdmin(CatalogAdmin):
         (None, {"fields": ("tenant", "code", "name", "is_active")}),
         (
             "Whom it looks at",
-            {"fields": ("unit", "scope", "rate_plan", "customer", "cohort", "cohort_value")},
+            {
+                "fields": ("unit", "scope", "rate_plan", "customer", "cohort", "cohort_value"),
+                "description": (
+                    "Each customer in the scope is judged alone. Fill in what belongs to the scope "
+                    "and leave the rest empty: a rate plan, a customer, or a cohort and its value."
+                ),
+            },
         ),
         (
             "What it does",
@@ -75,12 +81,12 @@ class MarginGuardAdmin(CatalogAdmin):
         named = guard.rate_plan or guard.customer or guard.cohort_value
         return f"{guard.get_scope_display()}{f': {named}' if named else ''}"
 
-    @display(description="levels")
+    @display(description="warns / throttles / blocks below")
     def levels(self, guard: MarginGuard) -> str:
         levels = (guard.warn_below, guard.throttle_below, guard.block_below)
         return " / ".join(map(plain, levels)) + " %"
 
-    @display(description="holds", ordering="held_now")
+    @display(description="customers held", ordering="held_now")
     def held(self, guard: MarginGuard) -> int:
         return int(getattr(guard, "held_now", 0))
 

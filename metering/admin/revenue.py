@@ -48,7 +48,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
         "chart_options": CHART_OPTIONS,
         "by": by.value,
         "groups": [(one.value, name) for one, name in _GROUPS.items()],
-        "table": _table(groups),
+        "table": _table(by, groups),
         "left_out": groups.total - len(groups.rows),
     }
     return TemplateResponse(request, "metering/revenue.html", context)
@@ -97,12 +97,13 @@ def _chart(row: Revenue, found: LiveRevenue) -> str:
     return json.dumps({"labels": [f"{hour:%H:00}" for hour in hours], "datasets": [line]})
 
 
-def _table(found: LiveRevenue) -> dict[str, list[Any]]:
+def _table(by: GroupBy, found: LiveRevenue) -> dict[str, list[Any]]:
+    figures = ["Today", "Yesterday by now", "This period", "Last by now", "Projection"]
     return {
-        "headers": ["", "Today", "Yesterday by now", "This period", "Last by now", "Projection"],
+        "headers": [_GROUPS[by], *figures],
         "rows": [
             [
-                row.label or "none",
+                row.label or "(none)",
                 _money(row, "today"),
                 _money(row, "yesterday"),
                 _money(row, "period"),

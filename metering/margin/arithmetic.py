@@ -64,7 +64,7 @@ class Margin:
         """The percentage for people: towards less, so that 19.999 is not shown as 20."""
         percent = self.percent
         if percent is None:
-            return "none"
+            return "no revenue"
         with localcontext(prec=100):
             return f"{plain(percent.quantize(_CENT, ROUND_FLOOR))} %"
 

@@ -57,7 +57,10 @@ class MarginRow:
 
 @dataclass(frozen=True, slots=True)
 class MarginView:
-    """Groups with the least profit first, and reported costs that no subscription matches."""
+    """Groups by currency, the tenant's own first, and in each the least profit first.
+
+    `unmatched`: how much of the costs is in currencies that their customers do not pay in.
+    """
 
     rows: Sequence[MarginRow]
     unmatched: Mapping[str, Decimal]
@@ -80,7 +83,16 @@ def margins(
     unmatched: defaultdict[str, Decimal] = defaultdict(Decimal)
     for (_, currency), amount in found.unmatched.items():
         unmatched[currency] = EXACT.add(unmatched[currency], amount)
-    rows.sort(key=lambda row: (row.currency, row.margin.profit, row.label, row.key))
+    own = tenant.currency
+    rows.sort(
+        key=lambda row: (
+            row.currency != own,
+            row.currency,
+            row.margin.profit,
+            row.label,
+            row.key,
+        )
+    )
     return MarginView(rows, dict(sorted(unmatched.items())))
 
 

@@ -223,6 +223,7 @@ class MarginState(TenantOwned):
 
     class Meta:
         db_table = "margin_states"
+        verbose_name = "guarded customer"
         ordering = ("guard", "customer")
         constraints = (
             models.UniqueConstraint(

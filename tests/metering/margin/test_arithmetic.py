@@ -47,7 +47,7 @@ def test_worked_margins(revenue, cost, percent, level, reason):
 def test_a_margin_is_never_shown_as_more_than_it_is(cost, shown):
     margin = Margin(Decimal(100), Decimal(cost))
     assert margin.shown == (shown or f"-{10**40 - 100} %")
-    assert Margin(Decimal(0), Decimal(cost)).shown == "none"
+    assert Margin(Decimal(0), Decimal(cost)).shown == "no revenue"
 
 
 def test_a_segment_with_a_floor_keeps_the_distances():

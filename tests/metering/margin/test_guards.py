@@ -9,6 +9,7 @@ from django.urls import reverse
 from aforo.tenancy.models import AuditEntry
 from aforo.tenancy.models.members import Role
 from catalog.models import Customer, RatePlan, RatePlanVersion
+from metering.admin.alerts import spoken
 from metering.models import Alert, CustomerTag, GuardFloor, MarginGuard, MarginState
 from metering.services import margins
 from tests.catalog.admin.test_admin import browser_of
@@ -285,9 +286,16 @@ def test_the_page_of_margins_tells_them_by_group(seller, operator):
     page = browser.get(url).content.decode()
     for said in ("cust_1", "2.00 USD", "1.80 USD", "0.20 USD", "10 %", "3 EUR"):
         assert said in page
+    assert page.index("Margin in USD") < page.index("Margin in EUR") < page.index("no revenue")
     for by in ("metric", "product", "plan", "startMonth", "tag", "nonsense"):
         assert browser.get(url, {"by": by}).status_code == 200
     assert browser.get(url, {"tenant": TenantFactory().slug}).status_code == 404
+
+
+def test_numbers_of_alerts_are_told_in_words():
+    numbers = {"guardId": "0197", "metric": None, "marginPercent": "9", "before": "NONE"}
+    told = spoken(numbers | {"customerId": "cust_1"})
+    assert told == [("margin percent", "9"), ("before", "NONE"), ("customer id", "cust_1")]
 
 
 def test_tags_are_written_and_taken_away_in_the_admin(seller):
