@@ -37,6 +37,8 @@ def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
     _write(_KEEP, _KEPT, settled)
     failed = [row for row in changed if row.state == State.PENDING and row.subject]
     _write(_HOLD_BACK, ("endpoint_id", "subject", "next_attempt_at"), failed)
+    again = [row for row in changed if row.finished_at and row.subject and row.attempt_count > 1]
+    _write(_LET_GO, ("endpoint_id", "subject", "finished_at"), again)
 
 
 _SAVED = (
@@ -89,6 +91,13 @@ _HOLD_BACK = """
     FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS failed (endpoint_id, subject, at)
     WHERE later.endpoint_id = failed.endpoint_id AND later.subject = failed.subject
       AND later.state = 'PENDING' AND later.next_attempt_at < failed.at
+"""
+# What was held back only for what is over now, which may be sooner than it was to be.
+_LET_GO = """
+    UPDATE outbound_deliveries later SET next_attempt_at = over.at
+    FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS over (endpoint_id, subject, at)
+    WHERE later.endpoint_id = over.endpoint_id AND later.subject = over.subject
+      AND later.state = 'PENDING' AND later.retry_step = 0 AND later.next_attempt_at > over.at
 """
 
 

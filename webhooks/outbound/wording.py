@@ -1,6 +1,7 @@
 """What is sent: a fact as JSON for programs, and as a few lines for people."""
 
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 from uuid import UUID
 
@@ -33,14 +34,15 @@ def standard_body(message: OutboxMessage) -> bytes:
 
 def slack_body(message: OutboxMessage) -> bytes:
     """What Slack and those like it show as one message."""
-    return _encoder.encode({"text": f"*{headline(message)}*\n{lines(message)}"})
+    text = f"*{headline(message)}*\n{lines(message)}"
+    return _encoder.encode({"text": escape(text, quote=False)})  # it has markup of its own
 
 
 def headline(message: OutboxMessage) -> str:
     """One line that says what happened."""
     payload = message.payload
     if message.fact == "alert.fired":
-        return f"{payload['severity']}: {payload['name']}"
+        return " ".join(f"{payload['severity']}: {payload['name']}".split())
     return f"Aforo: {message.fact}"
 
 

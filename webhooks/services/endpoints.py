@@ -51,9 +51,9 @@ def create_endpoint(
 def change_endpoint(
     *, endpoint: WebhookEndpoint, edits: Mapping[str, object], actor: Actor, now: datetime
 ) -> WebhookEndpoint:
-    """Change some of `EDITABLE`. Switched on, it gets what waits; its failures are forgotten.
+    """Change some of `EDITABLE`. Switched on, its failures are forgotten.
 
-    At another address nothing has asked to be let alone.
+    Switched on or at another address it gets what waits, at once.
     """
     locked = _locked(endpoint)
     before = _state(locked)
@@ -64,8 +64,9 @@ def change_endpoint(
     if after != before:
         if locked.is_active and not before["is_active"]:
             _forget_failures(locked)
-        if locked.url != before["url"]:
+        if locked.is_active and (not before["is_active"] or locked.url != before["url"]):
             locked.resting_until = None
+            _hurry(locked, now)
         locked.save(update_fields=[*sorted(EDITABLE), *_FAILURES])
         changes = audit.differences(before, after)
         _note(locked, "WEBHOOK_ENDPOINT_CHANGED", changes, actor=actor, now=now)
@@ -129,6 +130,13 @@ _FAILURES = ("disabled_at", "disabled_reason", "failing_since", "failures", "res
 def _forget_failures(endpoint: WebhookEndpoint) -> None:
     endpoint.disabled_at, endpoint.disabled_reason = None, ""
     endpoint.failing_since, endpoint.failures, endpoint.resting_until = None, 0, None
+
+
+def _hurry(endpoint: WebhookEndpoint, now: datetime) -> None:
+    waiting = OutboundDelivery.objects.for_tenant(endpoint.tenant_id).filter(
+        endpoint=endpoint, state=OutboundDelivery.State.PENDING
+    )
+    waiting.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
 
 
 def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:

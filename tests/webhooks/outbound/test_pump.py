@@ -12,13 +12,17 @@ from standardwebhooks.webhooks import Webhook
 
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
-from tests.factories import MemberFactory, UserFactory, WebhookEndpointFactory
+from aforo.tenancy.services.actors import Actor
+from tests.factories import NOW, MemberFactory, UserFactory, WebhookEndpointFactory
 from tests.threads import in_threads
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 from webhooks.outbound import owners, pump, recording
 from webhooks.outbound.pump import carry_out
 from webhooks.outbound.schedule import PAUSES
+from webhooks.outbound.wording import headline, slack_body
+from webhooks.services.endpoints import change_endpoint
 from webhooks.services.endpoints import test_endpoint as try_endpoint
+from webhooks.services.redeliveries import redeliver
 
 DAY = timedelta(days=1)
 
@@ -96,6 +100,44 @@ def test_later_news_of_a_subject_wait_and_others_do_not(endpoint, receiver, tell
     clock.ahead += timedelta(minutes=1)
     carry_out(now=clock)
     assert numbers(receiver) == [0, 2, 0, 1, 3]
+
+
+def test_what_was_held_back_goes_once_what_it_waited_for_was_taken(endpoint, receiver, tell, clock):
+    receiver.answers["/a"] = [500] * 8
+    tell(1, subject="s")
+    for _ in range(8):
+        carry_out(now=clock)
+        clock.ahead += DAY / 2
+    tell(2, subject="s")
+    carry_out(now=clock)
+    assert numbers(receiver) == [1] * 9 + [2]
+    receiver.answers["/a"] = [500] * 3
+    tell(3, subject="s")
+    carry_out(now=clock)
+    tell(4, subject="s")
+    clock.ahead += timedelta(seconds=10)
+    carry_out(now=clock)  # 3 fails again, and 4 is held back with it
+    first = OutboundDelivery.objects.get(message__payload__threshold=3)
+    receiver.answers["/a"] = []
+    redeliver(delivery=first, actor=Actor.system("tests"), now=clock())
+    carry_out(now=clock)
+    assert numbers(receiver)[-2:] == [3, 4]
+
+
+def test_an_endpoint_that_is_switched_on_or_moved_gets_what_waits_at_once(
+    endpoint, receiver, tell, clock
+):
+    receiver.answers["/a"] = [500] * 2
+    tell(1)
+    for edits in ({"is_active": False}, {"is_active": True}):
+        carry_out(now=clock)
+        change_endpoint(endpoint=endpoint, edits=edits, actor=Actor.system("t"), now=clock())
+    carry_out(now=clock)
+    assert numbers(receiver) == [1, 1]
+    edits = {"url": f"{receiver.url}/b"}
+    change_endpoint(endpoint=endpoint, edits=edits, actor=Actor.system("t"), now=clock())
+    carry_out(now=clock)
+    assert numbers(receiver, "/b") == [1]
 
 
 def test_who_asks_to_be_let_alone_is_sent_nothing_meanwhile_but_a_test(
@@ -220,6 +262,15 @@ def test_slack_and_mailboxes_get_lines_for_people(tenant, receiver, tell, clock)
     (letter,) = mail.outbox
     assert (letter.subject, letter.body) == (headline, "threshold: 7")
     assert set(OutboundDelivery.objects.values_list("state", flat=True)) == {"DELIVERED"}
+
+
+def test_what_others_wrote_is_no_markup_and_no_header(tenant):
+    payload = {"severity": "INFO", "name": "a\r\nBcc: x@y.example <!channel>", "customerId": "R&D"}
+    message = OutboxMessage(tenant=tenant, fact="alert.fired", payload=payload, created_at=NOW)
+    assert headline(message) == "INFO: a Bcc: x@y.example <!channel>"
+    text = json.loads(slack_body(message))["text"]
+    assert text.startswith("*INFO: a Bcc: x@y.example &lt;!channel&gt;*\n")
+    assert text.endswith("customerId: R&amp;D")
 
 
 def test_nothing_is_sent_to_private_addresses(tenant, receiver, tell, clock, settings):
