@@ -9,7 +9,7 @@ from aforo.tenancy.models import Tenant
 from billing.invariants.violations import Scope, Violation
 from metering.entitlements.drift import drifted
 
-SAMPLE = 500  # customers of a tenant
+SAMPLE = 100  # customers of a tenant
 
 
 def quotas_off_their_totals(scope: Scope) -> Iterator[Violation]:

@@ -20,6 +20,7 @@ TRUTH = "quotas that gateways go by are those of the totals"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(drift, "TELLING_SECONDS", 0.0)
+    monkeypatch.setattr(drift, "MOST_LOOKS", 5)
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def used(seller, gateway):
 
 def found(tenant):
     tenant = Tenant.objects.get(pk=tenant.pk)
-    return [one[2:] for one in drift.drifted(tenant, now=NOW)]
+    return [one[2:4] for one in drift.drifted(tenant, now=NOW)]
 
 
 def test_a_tampered_quota_is_told_and_repaired_by_the_next_sync(seller, gateway, used):
@@ -44,11 +45,12 @@ def test_a_tampered_quota_is_told_and_repaired_by_the_next_sync(seller, gateway,
     key = state.key_of(seller.tenant.pk, "cust_1")
     right = hash_of(seller.tenant)[used]
     version = right.partition(b" ")[0].decode()
-    for wrong, told in ((f"{version} 2 0", Decimal(2)), ("9:9 x", None), (None, Decimal(0))):
-        if wrong is None:
-            valkey.client().hdel(key, used)
-        else:
-            valkey.client().hset(key, used, wrong)
+    for wrong, told in (
+        (f"{version} 2 0", Decimal(2)),
+        ("x y", None),
+        (f"{version} 0 0", Decimal(0)),
+    ):
+        valkey.client().hset(key, used, wrong)
         assert found(seller.tenant) == [(Decimal(3), told)]
         (violation,) = broken_truths(tenant_id=seller.tenant.pk)[TRUTH]
         assert violation.found == f"{told} in Redis, 3 counted"
@@ -69,12 +71,24 @@ def test_what_waits_in_the_inbox_is_all_that_redis_does_not_know(
     assert found(seller.tenant) == []
 
 
-def test_a_drain_that_tells_between_the_two_looks_is_in_order(seller, used, monkeypatch):
-    key = state.key_of(seller.tenant.pk, "cust_1")
-    right = hash_of(seller.tenant)[used]
-    valkey.client().hset(key, used, "1:2 2 0")
-    monkeypatch.setattr(drift.time, "sleep", lambda _: valkey.client().hset(key, used, right))
+@pytest.mark.parametrize("held", ["1:2 2 0", None])
+def test_what_is_behind_has_until_a_sync_has_passed(seller, gateway, used, monkeypatch, held):
+    key, pauses = state.key_of(seller.tenant.pk, "cust_1"), []
+
+    def pause(_):
+        pauses.append(1)
+        if len(pauses) == 3:
+            gateway.sync()
+
+    def fall_behind():
+        valkey.client().hset(key, used, held) if held else valkey.client().hdel(key, used)
+
+    monkeypatch.setattr(drift.time, "sleep", pause)
+    fall_behind()
     assert found(seller.tenant) == []
+    assert len(pauses) == 3
+    fall_behind()  # and no sync comes
+    assert found(seller.tenant) == [(Decimal(3), Decimal(2 if held else 0))]
 
 
 def test_nothing_is_said_of_what_no_sync_has_written_and_no_redis_is_no_proof(
