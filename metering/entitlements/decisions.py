@@ -146,7 +146,7 @@ def feature_access(held: Held, key: str, *, at: float, quantity: Decimal = ZERO)
             return _granted(held, span, grant, quantity=quantity)
         if key in span.units and key not in span.features:
             verdict = _limited(held, span, key, _limits_of(span, key, at), quantity=quantity)
-            return _under(held.margin_of(span.units[key].metric), verdict)
+            return _under(held.margin_of(key), verdict)
     first = spans[0]
     return Verdict(Reason.FEATURE_NOT_IN_PLAN, first.plan, span=first, margin=held.margin)
 
@@ -192,9 +192,8 @@ def _spans(held: Held, at: float) -> tuple[list[Span], Verdict | None]:
 def _granted(held: Held, span: Span, grant: Granted, *, quantity: Decimal) -> Verdict:
     if grant.unit is None:
         return _under(held.margin, Verdict(Reason.OK, span.plan, granted=grant, span=span))
-    quota = span.units.get(grant.unit)
     verdict = _limited(held, span, grant.unit, [grant], quantity=quantity)
-    return _under(held.margin_of(quota.metric if quota else grant.unit), verdict)
+    return _under(held.margin_of(grant.unit), verdict)
 
 
 def _limited(

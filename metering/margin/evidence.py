@@ -1,5 +1,6 @@
 """What lies behind a margin: the usage events and reported costs of its running periods."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -42,17 +43,16 @@ class Sources:
         about: dict[str, Any] = {"tenant": tenant_id, "customers": list(customers), "now": now}
         with connection.cursor() as cursor:
             cursor.execute(_EVENTS, about)
-            self._events = {(one, unit): ends for one, unit, *ends in cursor.fetchall()}
+            self._events: defaultdict[UUID, list[tuple[Any, ...]]] = defaultdict(list)
+            for customer_id, *ends in cursor.fetchall():
+                self._events[customer_id].append(tuple(ends))
             cursor.execute(_COSTS, about)
             self._costs = {one: (last, count) for one, last, count in cursor.fetchall()}
 
     def of(self, customer_id: UUID, unit_id: UUID | None) -> dict[str, Mapping[str, object]]:
         """As evidence of an alert: `events` and `costs`, where there are any."""
-        ends = [
-            found
-            for (customer, unit), found in self._events.items()
-            if customer == customer_id and unit_id in {None, unit}
-        ]
+        found = self._events.get(customer_id, ())
+        ends = [counted for unit, *counted in found if unit_id in {None, unit}]
         told: dict[str, Mapping[str, object]] = {}
         if ends:
             firsts, lasts, counts = zip(*ends, strict=True)

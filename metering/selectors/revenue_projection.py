@@ -1,15 +1,16 @@
 """What running periods will bring in: usage goes on as it went so far, priced by its own terms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import connection
 
 from aforo.money import EXACT, ZERO, divide
 from catalog.pricing import InvalidTerms, Terms
-from catalog.selectors.prices import prices_of_totals
+from catalog.selectors.prices import PeriodPrice, PriceKey, prices_of_totals
 from metering.selectors.paces import COLUMNS, YOUNGEST, Total, pace_of
 from metering.selectors.revenue_groups import Grouping, only_some
 
@@ -20,6 +21,10 @@ _STRAIGHT = """
         SELECT FROM unit_prices x
         WHERE x.version_id = m.plan_version_id AND x.unit_id = m.unit_id
           AND (x.terms - 'model' - 'rate') <> '{}'::jsonb)
+"""
+# Whole periods without a contract share the price of their plan in their currency.
+_SHARED = """
+    p.contract_phase_id IS NULL AND p.whole_start_at = p.start_at AND p.whole_end_at IS NULL
 """
 _OPEN = """
     FROM subscription_periods p
@@ -49,6 +54,19 @@ class Projected(NamedTuple):
     is_upper_bound: bool = False
 
 
+class _Open(NamedTuple):
+    """A total of a running period, and the group that it counts for."""
+
+    key: str
+    label: str
+    is_shared: bool
+    total: Total
+
+    @property
+    def price(self) -> PriceKey:
+        return self.total.period_id, self.total.version_id, self.total.unit_id
+
+
 def projections(grouping: Grouping, about: Mapping[str, Any]) -> list[Projected]:
     """What usage of the running periods will come to at their ends; several rows for a group.
 
@@ -63,25 +81,47 @@ def projections(grouping: Grouping, about: Mapping[str, Any]) -> list[Projected]
         lines = f"SELECT {told}, sum({_DRAWN_ON}) {tables} AND {_STRAIGHT} GROUP BY 1, 2, 3"
         cursor.execute(lines, about)
         found = [Projected(*row) for row in cursor.fetchall()]
-        curves = f"SELECT {told}, {COLUMNS} {tables} AND NOT ({_STRAIGHT})"
+        curves = f"SELECT {told}, {_SHARED}, {COLUMNS} {tables} AND NOT ({_STRAIGHT})"
         cursor.execute(curves, about)
-        rows = [(row[0], row[1], Total(*row[3:])) for row in cursor.fetchall()]
+        rows = [_Open(row[0], row[1], row[3], Total(*row[4:])) for row in cursor.fetchall()]
     return found + _priced(rows, about)
 
 
-def _priced(rows: Sequence[tuple[str, str, Total]], about: Mapping[str, Any]) -> list[Projected]:
-    keys = {(one.period_id, one.version_id, one.unit_id) for _, _, one in rows}
-    prices = prices_of_totals(about["tenant"], keys) if keys else {}
-    found = []
-    for key, label, one in rows:
-        price = prices[one.period_id, one.version_id, one.unit_id]
-        try:
-            terms = price.terms.of_dimension(one.dimension) if price else None
-        except InvalidTerms:
-            terms = None
-        amount, is_bound = _projected(one, terms, about["now"])
-        found.append(Projected(key, label, one.currency, amount, is_bound))
-    return found
+def _priced(rows: Sequence[_Open], about: Mapping[str, Any]) -> list[Projected]:
+    terms = _terms(rows, about["tenant"])
+    return [
+        Projected(
+            one.key,
+            one.label,
+            one.total.currency,
+            *_projected(one.total, own, about["now"]),
+        )
+        for one, own in zip(rows, terms, strict=True)
+    ]
+
+
+def _terms(rows: Sequence[_Open], tenant_id: UUID) -> Iterator[Terms | None]:
+    """The terms of each total; one price is read for all that share it."""
+    firsts: dict[tuple[UUID, UUID, str], PriceKey] = {}
+    keys = []
+    for one in rows:
+        total = one.total
+        shared = (total.version_id, total.unit_id, total.currency)
+        keys.append(firsts.setdefault(shared, one.price) if one.is_shared else one.price)
+    prices = prices_of_totals(tenant_id, set(keys)) if keys else {}
+    known: dict[tuple[PriceKey, str], Terms | None] = {}
+    for one, key in zip(rows, keys, strict=True):
+        dimension = one.total.dimension
+        if (key, dimension) not in known:
+            known[key, dimension] = _of_dimension(prices[key], dimension)
+        yield known[key, dimension]
+
+
+def _of_dimension(price: PeriodPrice | None, dimension: str) -> Terms | None:
+    try:
+        return price.terms.of_dimension(dimension) if price else None
+    except InvalidTerms:
+        return None
 
 
 def _projected(total: Total, terms: Terms | None, now: datetime) -> tuple[Decimal, bool]:

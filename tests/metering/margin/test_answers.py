@@ -2,11 +2,14 @@
 
 from decimal import Decimal
 
+import msgspec
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from aforo import valkey
 from catalog.models import BillableUnit
+from metering.entitlements.decisions import Held, feature_access, quota_check
+from metering.entitlements.standing import Quota, Span, Standing, encode
 from metering.entitlements.state import MARGIN, MarginState, Version, key_of, put_margin
 from metering.margin.answers import stored_answers
 from metering.models import MarginGuard
@@ -85,3 +88,20 @@ def test_numbers_that_stand_are_not_written_again(seller, guard, look):
     with CaptureQueriesContext(connection) as captured:
         look()
     assert not [q for q in captured if 'UPDATE "margin_states"' in q["sql"]]
+
+
+def test_a_unit_is_not_blocked_for_another_that_counts_the_same_metric():
+    units = {name: Quota(name, "api.calls") for name in ("cheap", "dear")}
+    span = Span("p", 0, 10, "Pro", {}, units)
+    blocked = MarginState("L3_BLOCK")
+    held = Held(
+        {
+            b"s": b"1:1 " + encode(Standing("id", "cust_1", (span,))),
+            b"m": b"1:1 "
+            + msgspec.json.encode(MarginState(by_metric={"dear": blocked, "api.calls": blocked})),
+        }
+    )
+    assert feature_access(held, "cheap", at=1).reason.value == "OK"
+    assert feature_access(held, "dear", at=1).reason.value == "MARGIN_BLOCKED"
+    asked = quota_check(held, "api.calls", at=1, quantity=Decimal(1))
+    assert asked.reason.value == "MARGIN_BLOCKED"
