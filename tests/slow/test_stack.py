@@ -204,6 +204,7 @@ def test_a_stack_with_a_broken_part_says_why_and_stops(start_stack, monkeypatch,
 
 @pytest.mark.usefixtures("own_servers")
 def test_up_shows_where_to_go_and_ends_at_the_first_of_two_interrupts(folder):
+    give_migrated_cluster(folder)
     with Up(folder) as up:
         shown = up.lines_until_ready()
         everything = descendants(up.process.pid)
