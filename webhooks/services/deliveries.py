@@ -47,7 +47,7 @@ def receive(*, source_id: UUID, push: Push) -> Received:
     """Keep what a source pushes: when this returns, it can neither be lost nor be forgotten.
 
     Raises NotFound (404), Unauthenticated (401), TooMany (429), or Unreadable (400) for what is
-    signed and no JSON. Everything but the first is kept as it came, as far as its size allows.
+    signed and no JSON. What is signed is kept, and of the rest enough to help its sender.
     """
     for _ in range(_READINGS):
         try:
