@@ -2,14 +2,20 @@
 
 import hashlib
 import json
+from datetime import timedelta
 
 import pytest
 
 from aforo import valkey
+from aforo.tenancy.models import BlockedToken, TokenKey
+from aforo.tenancy.tasks import keep_tokens
 from catalog.models import SubscriptionKey
 from catalog.services.gateway_policies import write_policies
+from catalog.tasks import write_gateway_policies
 from tests.factories import NOW, ApiKeyFactory, RatePlanVersionFactory, SubscriptionFactory
+from tests.metering.conftest import redis_down
 
+__all__ = ["redis_down"]
 pytestmark = pytest.mark.django_db
 
 
@@ -52,3 +58,11 @@ def test_limits_of_open_keys_are_there_for_ninety_seconds(django_assert_num_quer
     }
     said = valkey.client().get(f"ratelimit:policy:{key.tenant_id}:{digests[1]}")
     assert json.loads(said)["ratePlanId"] is None
+
+
+def test_without_redis_the_sweeps_wait_for_the_next_time(redis_down):
+    key = ApiKeyFactory(rate_limit=5)
+    fields = {"until": NOW + timedelta(days=36_500), "created_at": NOW}
+    BlockedToken.objects.create(tenant=key.tenant, **fields)
+    assert (write_gateway_policies(), keep_tokens()) == (0, 0)
+    assert TokenKey.objects.count() == 1
