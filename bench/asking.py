@@ -17,6 +17,7 @@ from patient import TIMEOUT, Patient, taken
 
 FEATURE = "access"
 SHOWN = 20  # wrong answers that are printed
+AWAY = 0.2  # seconds until somebody is asked again who was not there
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Asker:
             answer = self._ask(one)
         except httpx.TransportError:
             access.counts["unanswered"] += 1
+            time.sleep(AWAY)
             return True
         what = access.judge(one, begun, answer)
         access.counts[what] += 1

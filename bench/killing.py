@@ -41,19 +41,17 @@ def moments(
         yield killed[-1]
 
 
-def kill(up: int, part: str, *, hangs: float = 0) -> int:
+def kill(up: int, part: str, *, before: Callable[[int], None]) -> int:
     """Kill the part once it has run steadily; 1 when it was killed, 0 when it was away too long.
 
-    With `hangs` it stands still for so many seconds before: worse than being away.
+    `before` is told its process group, at the last moment.
     """
     deadline = time.monotonic() + 4 * STEADY
     while time.monotonic() < deadline:
         for pid in _tree(up):
             if _is(pid, part) and _age(pid) > STEADY:
                 group = os.getpgid(pid)
-                if hangs:
-                    os.killpg(group, signal.SIGSTOP)
-                    time.sleep(hangs)
+                before(group)
                 os.killpg(group, signal.SIGKILL)
                 return 1
         time.sleep(0.05)
