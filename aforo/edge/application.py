@@ -138,7 +138,9 @@ class Edge:
 def _call(environ: dict[str, Any], request_id: str) -> Call:
     def header(name: str) -> str:
         value: str = environ.get("HTTP_" + name.upper().replace("-", "_"), "")
-        return value
+        if value.isascii():
+            return value
+        return value.encode("latin-1", "replace").decode(errors="replace")  # as WSGI spells bytes
 
     return Call(header, request_id)
 

@@ -6,7 +6,6 @@ bodies of refusals are for whoever called the gateway: they say nothing of margi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any
@@ -25,6 +24,7 @@ from metering.api.access_verdicts import (
     note,
     note_throttled,
 )
+from metering.entitlements import answers
 from metering.entitlements.decisions import Reason, Verdict
 from metering.entitlements.reading import Asking, Seen
 
@@ -108,8 +108,8 @@ class Authorizer:
         headers = verdict.headers(seen.at) | age_headers(seen)
         more: dict[str, object] = {}
         if verdict.reason is Reason.QUOTA_EXCEEDED:
-            more = {"limit": verdict.limit, "currentUsage": verdict.used}
-            more["resetsAt"] = _moment(verdict.reset_at)
+            told = answers.quota(verdict, seen)
+            more = {name: told[name] for name in ("limit", "currentUsage", "resetsAt")}
         retry = verdict.retry_seconds(seen.at)
         return Answer(status, headers, self._body(code, message, retry, **more))
 
@@ -149,9 +149,3 @@ def _verdict(seen: Seen, customer: str, feature: str, metric: str) -> Verdict:
 def _weight(verdict: Verdict) -> tuple[bool, bool, bool]:
     """The one that denies, else the one under a guard, else the one that is nearly used up."""
     return (verdict.allowed, verdict.margin.level == "NONE", not verdict.is_near)
-
-
-def _moment(at: float | None) -> str | None:
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, tz=UTC).isoformat().replace("+00:00", "Z")

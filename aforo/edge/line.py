@@ -33,7 +33,7 @@ class Line(threading.local):
             url,
             socket_timeout=SECONDS,
             socket_connect_timeout=SECONDS,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, supported_errors=(Refused,)),  # a server that came back
             single_connection_client=True,
         )
         self._look = self._client.register_script(LOOK)

@@ -4,6 +4,7 @@ Times are those of a monotonic clock, in seconds.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -42,5 +43,6 @@ class Memory:
 def remember(known: dict[Any, Read[Value]], name: object, read: Read[Value]) -> None:
     """Keep what was read; the oldest goes when there is too much."""
     if name not in known and len(known) >= MOST_REMEMBERED:
-        known.pop(next(iter(known)), None)
+        with suppress(RuntimeError):  # another thread was faster, and has made room
+            known.pop(next(iter(known)), None)
     known[name] = read

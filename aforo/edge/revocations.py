@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from aforo.edge.memory import Memory
-from aforo.tenancy.key_entries import REVOCATIONS
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOCATIONS
 
 BEAT_SECONDS = 0.5  # between questions whether the line still holds
 SILENT_SECONDS = 2.0  # without an answer to them: nothing is heard any more
@@ -62,6 +62,7 @@ class Revocations:
             if time.monotonic() - asked_at >= BEAT_SECONDS:
                 asked_at = time.monotonic()
                 heard.ping()
+                self._client.exists(ENTRIES_WHOLE)  # a replica without its master refuses this
             message = heard.get_message(timeout=BEAT_SECONDS)
             if message is not None:
                 self._take(message)

@@ -6,10 +6,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from aforo.tenancy.services.actors import Actor
-from catalog.models import BillableUnit, RatePlan, Subscription
+from catalog.models import BillableUnit, Customer, RatePlan, Subscription
 from catalog.services.subscription_keys import issue_subscription_key
 from metering.services.key_entries import publish_entries
-from tests.factories import CustomerFactory
+from tests.factories import CustomerAliasFactory, CustomerFactory
 from tests.metering.conftest import NOW
 from tests.metering.entitlements.conftest import feature_of
 from tests.metering.events import event
@@ -25,13 +25,18 @@ def limited(seller):
     feature_of(seller.tenant, plan, "sso")
 
 
-def test_what_is_in_the_plan_passes_and_what_is_not_is_forbidden(limited, beside):
+def test_what_is_in_the_plan_passes_and_what_is_not_is_forbidden(limited, gateway, beside):
+    CustomerAliasFactory(customer=Customer.objects.get(), label="jürgen")
+    gateway.sync()
     edge = beside()
     assert edge.authorize(x_aforo_feature="sso")[0] == 200
     status, _, answer = edge.authorize(x_aforo_feature="gpu")
     assert (status, answer["error"]["code"]) == (403, "FEATURE_NOT_IN_PLAN")
     assert edge.authorize(x_aforo_feature="sso", x_aforo_metric="calls")[0] == 200
     assert edge.authorize(x_aforo_feature="gpu", x_aforo_metric="calls")[0] == 403
+    spelled = "jürgen".encode().decode("latin-1")  # as web servers hand over what is no ASCII
+    assert edge.authorize(spelled, x_aforo_feature="sso")[0] == 200
+    assert edge.authorize("j\xff", x_aforo_feature="sso")[0] == 403
     assert edge.authorize("nobody")[2]["error"]["code"] == "CUSTOMER_UNKNOWN"
     constant = beside(feature="gpu")
     assert (constant.authorize()[0], constant.authorize(x_aforo_feature="sso")[0]) == (403, 200)
