@@ -59,7 +59,9 @@ def require_told(row: Subscription) -> None:
 
 def _require_told(tenant_id: UUID, customer_id: UUID) -> None:
     if not _listener()(tenant_id, {customer_id}):
-        raise Unavailable("it is done, but access checks still have to hear of it: ask again")
+        raise Unavailable(
+            "it is done, but access checks have not heard of it: ask again, or wait for the sync"
+        )
     waiting = _waiting.customers.get(tenant_id)
     if waiting == {customer_id}:
         del _waiting.customers[tenant_id]  # nothing is left to be told

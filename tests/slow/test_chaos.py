@@ -35,5 +35,5 @@ def test_twenty_kills_lose_nothing_double_nothing_and_let_nobody_in():
     figures = {name: int(figure) for name, figure in re.findall(r"(\w+)=(\d+)", last)}
     assert {name: figures[name] for name in NEVER} == dict.fromkeys(NEVER, 0)
     assert figures["kills"] == KILLS
-    assert figures["counted"] > 3_000
+    assert figures["counted"] > 1_000
     assert min(figures[name] for name in ("yes", "no", "pushes", "facts", "closed")) > 8
