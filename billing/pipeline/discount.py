@@ -6,10 +6,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import EXACT, ZERO, Money, plain
-from billing.pipeline.draft import Draft, LineType
+from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.earlier import take_off_earlier
 from billing.pipeline.facts import Facts
 from billing.pipeline.lines import line_of
+from billing.pipeline.room import former_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class Discount:
     """A percentage, or an amount, off the lines of one plan or (None) off all that is left.
 
     `per_period` amounts are granted in their own period and leave late usage of others alone.
+    One that is not `of_period` is of the next period's fees alone, one that is not `of_next` of
+    all but those.
     """
 
     owner: str
@@ -26,6 +29,8 @@ class Discount:
     per_period: bool = True
     redemption_id: UUID | None = None
     tax_code: str = ""
+    of_period: bool = True
+    of_next: bool = True
 
     @property
     def subject(self) -> str:
@@ -39,18 +44,21 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
     take it off. One plan's discount never eats into what another plan's lines come to. Percentages
     hold for late usage too, also of plans that the period has no more; a fixed amount per period
     does not, it was granted in its own. What is given back to a plan's fees is less by its
-    percentage, as what was asked for them was. What
-    earlier invoices of the same period asked for is taken off last: they granted theirs.
+    percentage, as what was asked for them was. What earlier invoices of the same period asked for
+    is taken off last: they granted theirs.
     """
-    late = _late_by_plan(draft)
+    late = _by_plan(line for line in draft.lines if line.late)
+    ahead = _by_plan(line for line in draft.lines if _is_ahead(line, facts))
     for discount in _in_order(facts):
         if facts.is_opening and discount.per_period and discount.amount:
             continue  # it comes with the invoice of the period
         spared = ZERO
         if discount.per_period and discount.amount:
             spared = _sum_of(late, discount.version_id)
-        draft = _granting(draft, facts, discount, spared=max(ZERO, spared))
-        late = _reduced(late, discount, facts)
+        base = _base(draft, discount, ahead)
+        draft = _granting(draft, facts, discount, base=base, spared=max(ZERO, spared))
+        late = _reduced(late, discount, facts) if discount.of_period else late
+        ahead = _reduced(ahead, discount, facts) if discount.of_next else ahead
     return take_off_earlier(draft, facts)
 
 
@@ -74,13 +82,15 @@ def _in_order(facts: Facts) -> Iterator[Discount]:
             amount=ZERO if coupon.percent else coupon.amount,
             per_period=False,
             redemption_id=coupon.redemption_id,
+            of_period=coupon.of_period,
+            of_next=coupon.of_next,
         )
 
 
 def _of_former_plans(facts: Facts) -> Iterator[Discount]:
     """Percentages on late usage, and on unused fees, of plans that the period does not have."""
     known = {plan.version_id for plan in (*facts.plans, *facts.coming)}
-    for one in (*facts.late, *(paid.fee for paid in facts.unreturned)):
+    for one in former_of(facts):
         if one.version_id not in known and one.discount_percent:
             known.add(one.version_id)
             yield Discount(
@@ -88,15 +98,30 @@ def _of_former_plans(facts: Facts) -> Iterator[Discount]:
             )
 
 
-def _granting(draft: Draft, facts: Facts, discount: Discount, *, spared: Decimal) -> Draft:
-    """Grant what is wanted as far as its lines, but for what is spared, come to it."""
+def _base(draft: Draft, discount: Discount, ahead: dict[UUID | None, Decimal]) -> Decimal:
+    """What the lines come to that the discount is of."""
     subtotal = draft.total(version_id=discount.version_id)
-    if subtotal < ZERO and discount.version_id is not None:
-        return _taking_back(draft, facts, discount, subtotal)
-    wanted = discount.amount or _share(subtotal, discount.percent)
+    if discount.of_period and discount.of_next:
+        return subtotal
+    fees = min(subtotal, _sum_of(ahead, discount.version_id))
+    return EXACT.subtract(subtotal, fees) if discount.of_period else fees
+
+
+def _is_ahead(line: Line, facts: Facts) -> bool:
+    """Whether it is a fee of the next period."""
+    return line.covers is not None and line.covers[0] >= facts.period_end
+
+
+def _granting(
+    draft: Draft, facts: Facts, discount: Discount, *, base: Decimal, spared: Decimal
+) -> Draft:
+    """Grant what is wanted as far as its lines, but for what is spared, come to it."""
+    if base < ZERO and discount.version_id is not None:
+        return _taking_back(draft, facts, discount, base)
+    wanted = discount.amount or _share(base, discount.percent)
     if wanted <= ZERO:
         return draft
-    left = max(ZERO, min(draft.total(), EXACT.subtract(subtotal, spared)))
+    left = max(ZERO, min(draft.total(), EXACT.subtract(base, spared)))
     line = line_of(
         discount.owner,
         facts,
@@ -114,7 +139,7 @@ def _granting(draft: Draft, facts: Facts, discount: Discount, *, spared: Decimal
     return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
 
 
-def _taking_back(draft: Draft, facts: Facts, discount: Discount, subtotal: Decimal) -> Draft:
+def _taking_back(draft: Draft, facts: Facts, discount: Discount, base: Decimal) -> Draft:
     """What a plan's lines give back was asked for with its percentage taken off."""
     line = line_of(
         discount.owner,
@@ -122,7 +147,7 @@ def _taking_back(draft: Draft, facts: Facts, discount: Discount, subtotal: Decim
         stage="Discount",
         line_type=LineType.CHARGE,
         subject=f"{discount.subject} on what is given back",
-        exact_amount=EXACT.minus(_share(subtotal, discount.percent)),
+        exact_amount=EXACT.minus(_share(base, discount.percent)),
         version_id=discount.version_id,
         tax_code=discount.tax_code,
     )
@@ -139,31 +164,30 @@ def _share(amount: Decimal, percent: Decimal) -> Decimal:
     return EXACT.multiply(amount, EXACT.scaleb(percent, -2))
 
 
-def _late_by_plan(draft: Draft) -> dict[UUID | None, Decimal]:
-    """What lines of earlier periods come to, by plan."""
-    late: dict[UUID | None, Decimal] = {}
-    for line in draft.lines:
-        if line.late is not None:
-            known = late.get(line.version_id, ZERO)
-            late[line.version_id] = EXACT.add(known, line.amount.amount)
-    return late
+def _by_plan(lines: Iterator[Line]) -> dict[UUID | None, Decimal]:
+    """What they come to, by plan."""
+    found: dict[UUID | None, Decimal] = {}
+    for line in lines:
+        known = found.get(line.version_id, ZERO)
+        found[line.version_id] = EXACT.add(known, line.amount.amount)
+    return found
 
 
-def _sum_of(late: dict[UUID | None, Decimal], version_id: UUID | None) -> Decimal:
+def _sum_of(amounts: dict[UUID | None, Decimal], version_id: UUID | None) -> Decimal:
     if version_id is not None:
-        return late.get(version_id, ZERO)
+        return amounts.get(version_id, ZERO)
     total = ZERO
-    for amount in late.values():
+    for amount in amounts.values():
         total = EXACT.add(total, amount)
     return total
 
 
 def _reduced(
-    late: dict[UUID | None, Decimal], discount: Discount, facts: Facts
+    amounts: dict[UUID | None, Decimal], discount: Discount, facts: Facts
 ) -> dict[UUID | None, Decimal]:
-    """What a percentage leaves of late lines."""
-    if not discount.percent or not late:
-        return late
+    """What a percentage leaves of them."""
+    if not discount.percent or not amounts:
+        return amounts
     return {
         version_id: (
             Money(EXACT.subtract(amount, _share(amount, discount.percent)), facts.currency)
@@ -172,5 +196,5 @@ def _reduced(
             if discount.version_id in {None, version_id}
             else amount
         )
-        for version_id, amount in late.items()
+        for version_id, amount in amounts.items()
     }

@@ -53,12 +53,17 @@ class ContractFact:
 
 @dataclass(frozen=True, slots=True)
 class CouponFact:
-    """A redeemed coupon: a percentage, or an amount in the invoice's currency."""
+    """A redeemed coupon: a percentage, or an amount in the invoice's currency.
+
+    A percentage may be of this period alone, or of the next one's fees in advance alone.
+    """
 
     redemption_id: UUID
     code: str
     percent: Decimal = ZERO
     amount: Decimal = ZERO
+    of_period: bool = True
+    of_next: bool = True
 
 
 @dataclass(frozen=True, slots=True)

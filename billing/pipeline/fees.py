@@ -13,6 +13,7 @@ from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.facts import Facts, PlanFact
 from billing.pipeline.fee_facts import AdvanceFact, FeeFact, PaidFact
 from billing.pipeline.lines import line_of, plan_line
+from billing.pipeline.room import room_for_refund
 
 
 def fees_of(plan: PlanFact, facts: Facts) -> Iterator[Line]:
@@ -49,14 +50,15 @@ def fees_in_advance(facts: Facts) -> Iterator[Line]:
 def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
     """Give back what was paid for time that the period did not live to see.
 
-    Also what earlier invoices had no room for. As far as there are lines to take it off: no invoice
-    is below zero. The rest is noted, and waits for the next invoice of the subscription.
+    Also what earlier invoices had no room for. As far as there are lines to take it off once all
+    discounts, and what was asked for already, are taken off them: those would be lost. The rest is
+    noted, and waits for the next invoice of the subscription.
     """
     for paid in () if facts.is_opening else (*facts.unreturned, *facts.paid):
         wanted = EXACT.subtract(paid.unused.of(paid.amount), paid.given_back)
         if wanted <= ZERO:
             continue
-        left = max(ZERO, draft.total())
+        left = room_for_refund(paid.fee, draft, facts)
         line = _fee_line(
             paid.fee,
             facts,

@@ -9,7 +9,8 @@ from decimal import Decimal
 from aforo.money import EXACT, ZERO, divide
 from billing.pipeline.commitments import Commitment, commitments_in
 from billing.pipeline.draft import Draft, Line
-from billing.pipeline.facts import Facts, PlanFact
+from billing.pipeline.facts import Facts, LateFact, PlanFact
+from billing.pipeline.fee_facts import FeeFact
 
 HUNDRED = Decimal(100)
 
@@ -19,12 +20,35 @@ def room_for(line: Line, draft: Draft, facts: Facts) -> Decimal:
 
     Lines are seen as the Commit stage will leave them. Below zero where discounts take all.
     """
-    rooms = [EXACT.subtract(_coming(draft, facts), _granted_on_all(facts))]
+    rooms = [EXACT.subtract(_coming(draft, facts), _taken_off_all(facts))]
     for plan in facts.plans:
         if plan.version_id == line.version_id:
             own = _of_plan(plan, draft, facts)
             rooms.append(EXACT.subtract(own, _before_percent(plan)))
     return min(rooms)
+
+
+def room_for_refund(fee: FeeFact, draft: Draft, facts: Facts) -> Decimal:
+    """How much of a fee, before its plan's percentage, all lines leave room to give back.
+
+    Other plans' percentages are of their own lines, whatever is given back beside them.
+    """
+    percents = {one.version_id: one.discount_percent for one in former_of(facts)}
+    percents |= {plan.version_id: plan.discount_percent for plan in (*facts.plans, *facts.coming)}
+    of_plan = {plan.version_id: _of_plan(plan, draft, facts) for plan in facts.plans}
+    taken = _after_plans(facts)
+    for version_id, percent in percents.items():
+        lines = of_plan.get(version_id, draft.total(version_id=version_id))
+        taken = EXACT.add(taken, EXACT.multiply(lines, EXACT.scaleb(percent, -2)))
+    taken = EXACT.add(taken, _sum(plan.discount_amount for plan in facts.plans))
+    left = EXACT.subtract(_coming(draft, facts), taken)
+    return max(ZERO, min(draft.total(), _grossed_up(left, fee.discount_percent)))
+
+
+def former_of(facts: Facts) -> Iterator[LateFact | FeeFact]:
+    """What may be of a plan that the period has no more."""
+    yield from facts.late
+    yield from (paid.fee for paid in facts.unreturned)
 
 
 def _coming(draft: Draft, facts: Facts) -> Decimal:
@@ -59,19 +83,25 @@ def _held(own: Decimal, commitment: Commitment, draft: Draft) -> Decimal:
     return min(held, max(ZERO, EXACT.subtract(limit, beside)))
 
 
-def _granted_on_all(facts: Facts) -> Decimal:
-    """What all lines have to come to, for every fixed amount to be granted in full."""
-    needed = ZERO
+def _taken_off_all(facts: Facts) -> Decimal:
+    """What all lines have to come to, for everything fixed to be taken off in full."""
+    needed = _after_plans(facts)
+    percents = [plan.discount_percent for plan in (*facts.plans, *facts.coming)]
+    percents += [one.discount_percent for one in former_of(facts)]
+    needed = _grossed_up(needed, max(percents, default=ZERO)) if needed else needed
+    return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
+
+
+def _after_plans(facts: Facts) -> Decimal:
+    """The same once plans have taken off theirs: the contract, coupons, and what was asked for."""
+    needed = _sum(earlier.amount for earlier in facts.earlier)
     for coupon in reversed(facts.coupons):
         amount = ZERO if coupon.percent else coupon.amount
         needed = EXACT.add(_grossed_up(needed, coupon.percent), amount)
     if facts.contract is not None:
         needed = EXACT.add(needed, facts.contract.discount_amount)
         needed = _grossed_up(needed, facts.contract.discount_percent)
-    fees = (paid.fee for paid in facts.unreturned)
-    percents = [one.discount_percent for one in (*facts.plans, *facts.coming, *facts.late, *fees)]
-    needed = _grossed_up(needed, max(percents, default=ZERO)) if needed else needed
-    return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
+    return needed
 
 
 def _before_percent(plan: PlanFact) -> Decimal:

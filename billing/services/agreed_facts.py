@@ -98,13 +98,15 @@ def coupon_facts(
     periods: Sequence[SubscriptionPeriod],
     at: datetime,
     *,
+    following: Mapping[UUID, SubscriptionPeriod],
     adjusted: Collection[UUID] = (),
 ) -> Mapping[UUID, tuple[CouponFact, ...]]:
     """By period, the coupons that hold for it, in order of redemption; five statements at most.
 
     A coupon for one invoice goes to the earliest period that may have it, and to none that is only
     `adjusted`. An amount is granted once per period: what the opening invoice of the period took
-    off is left out.
+    off is left out. A percentage over several periods is of their own fees in advance, whichever
+    invoice asks for them.
     """
     subscriptions = {period.subscription_id for period in periods}
     granted = _granted(tenant_id, periods)
@@ -114,25 +116,40 @@ def coupon_facts(
     found: dict[UUID, tuple[CouponFact, ...]] = {}
     for period in sorted(periods, key=lambda one: (one.start_at, one.pk)):
         held = [
-            coupon
+            (coupon, spans)
             for coupon in coupons.get(period.subscription_id, ())
-            if coupon.holds_for(period.start_at, period.end_at)
+            if any(spans := _holds(coupon, period, following.get(period.pk)))
             and not (coupon.is_once and period.pk in adjusted)
             and coupon.redemption_id not in spent
         ]
-        spent |= {coupon.redemption_id for coupon in held if coupon.is_once}
+        spent |= {coupon.redemption_id for coupon, _ in held if coupon.is_once}
         found[period.pk] = tuple(
             fact
-            for coupon in held
-            for fact in (_coupon(coupon, granted.get((coupon.redemption_id, period.pk), ZERO)),)
+            for coupon, spans in held
+            for fact in (
+                _coupon(coupon, granted.get((coupon.redemption_id, period.pk), ZERO), spans),
+            )
             if fact.percent or fact.amount
         )
     return found
 
 
-def _coupon(coupon: RedeemedCoupon, granted: Decimal) -> CouponFact:
+def _holds(
+    coupon: RedeemedCoupon, period: SubscriptionPeriod, following: SubscriptionPeriod | None
+) -> tuple[bool, bool]:
+    """Whether it discounts the period, and the fees of the next one on the same invoice.
+
+    A coupon for one invoice, and an amount, is of the invoice as it is.
+    """
+    own = coupon.holds_for(period.start_at, period.end_at)
+    if coupon.is_once or not coupon.percent or following is None:
+        return own, own
+    return own, coupon.holds_for(following.start_at, following.end_at)
+
+
+def _coupon(coupon: RedeemedCoupon, granted: Decimal, spans: tuple[bool, bool]) -> CouponFact:
     amount = max(ZERO, EXACT.subtract(coupon.amount, granted)) if coupon.amount else ZERO
-    return CouponFact(coupon.redemption_id, coupon.code, coupon.percent, amount)
+    return CouponFact(coupon.redemption_id, coupon.code, coupon.percent, amount, *spans)
 
 
 def _granted(

@@ -125,7 +125,9 @@ def _read(
         asked=asked,
         unreturned=unreturned_facts(tenant_id, subscription_ids, asked),
         agreed=contract_facts(tenant_id, everything),
-        coupons=coupon_facts(tenant_id, everything, now, adjusted=[one.pk for one in adjusted]),
+        coupons=coupon_facts(
+            tenant_id, everything, now, following=following, adjusted={one.pk for one in adjusted}
+        ),
         taxes=tax_facts(tenant_id, everything),
         firsts=_first_starts(tenant_id, subscription_ids),
         grants=grants_of(tenant_id, periods),

@@ -28,9 +28,8 @@ def holds(period):
 
 
 def redeemed(march, **fields):
-    coupon = CouponFactory(
-        tenant=march.tenant, discount_type="FIXED_AMOUNT", currency="USD", **fields
-    )
+    kind = {"discount_type": "FIXED_AMOUNT", "currency": "USD"}
+    coupon = CouponFactory(tenant=march.tenant, **kind | fields)
     return CouponRedemptionFactory(
         coupon=coupon,
         customer=march.subscription.customer,
@@ -91,4 +90,27 @@ def test_the_first_fee_of_a_plan_that_is_changed_to_has_its_discount(percent):
     (invoice,) = bill([march], now=APRIL)
     off = Decimal("3.10") if percent else 0
     assert (invoice.discount_total, invoice.total) == (off, 31 - off)
+    holds(march)
+
+
+@pytest.mark.parametrize(
+    ("duration", "off"),
+    [
+        (REPEATING, ["3.1000", "3.6000", "3.6000", "0.5000"]),
+        ({"duration": "FOREVER"}, ["3.1000", "3.6000", "3.6000", "3.6000"]),
+        ({"duration": "ONCE"}, ["3.1000", "0.0000", "0.0000", "0.0000"]),
+    ],
+    ids=["three months", "for ever", "one invoice"],
+)
+def test_a_percentage_over_months_is_of_their_fees_and_usage(duration, off):
+    """Three months are three fees, whichever invoice asks for them, and three months of usage."""
+    periods = in_advance(months=5, setup_fee=Decimal(0))
+    march, april, may, *_ = periods
+    redeemed(march, discount_type="PERCENTAGE", discount_value=10, **duration)
+    unit = march.subscription.plans.get().version.prices.get().unit
+    invoices = bill([march], now=MONTH_START)
+    for period in (march, april, may):
+        meter(period, unit, [1] * 5)
+        invoices += bill([period], now=period.end_at)
+    assert [str(one.discount_total) for one in invoices] == off
     holds(march)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from billing.pipeline import LineType, run
+from billing.pipeline import EarlierFact, LineType, run
 from tests.billing.pipeline.build import (
     MONTH,
     advance,
@@ -115,3 +115,35 @@ def test_percentages_hold_for_what_is_given_back():
     pro = plan(base_fee=100, in_advance=True, discount_percent=10)
     draft = billed(pro, usage=[usage_fact("9000")], paid=(paid("100", "12"),))
     assert draft.total() == 45  # nine tenths of 90 - 40
+
+
+ASKED = (EarlierFact(UUID(int=9), "INV-7", Decimal(25)),)
+
+
+@pytest.mark.parametrize(
+    ("discounts", "other", "asked", "given_back", "taken_off"),
+    [
+        ({}, {}, ASKED, None, "-25.00"),
+        ({"discount_amount": "15"}, {}, (), "-10.00", "-15.00"),
+        ({"discount_percent": "10"}, {}, (), "-20.00", "-0.50"),
+        ({}, {"base_fee": "10", "discount_percent": "50"}, ASKED, "-5.00", "-25.00"),
+        ({}, {"base_fee": "10", "discount_percent": "50"}, (), "-20.00", "-5.00"),
+    ],
+    ids=["asked for", "amount", "own percentage", "both", "another percentage"],
+)
+def test_what_is_given_back_leaves_what_others_take_off(
+    discounts, other, asked, given_back, taken_off
+):
+    """20 of a fee of 30, beside usage of 25: what has no room waits, a discount could not."""
+    given = facts(
+        plan(1, base_fee="30", in_advance=True, **discounts),
+        plan(2, **other),
+        usage=[usage_fact("25", {"model": "PER_UNIT", "rate": "1"})],
+        paid=(paid("30", unused="20"),),
+        earlier=asked,
+    )
+    draft = run(given).draft
+    back = [str(line.amount.amount) for line in draft.lines if line.type == LineType.PRORATION]
+    assert back == ([given_back] if given_back else [])
+    assert str(draft.lines[-1].amount.amount) == taken_off
+    assert draft.total() >= 0

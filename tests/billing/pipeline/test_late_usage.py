@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aforo.money import exact, round_to_minor
-from billing.pipeline import LateFact, run
+from billing.pipeline import EarlierFact, LateFact, run
 from catalog.pricing import Usage, parse_terms
 from tests.billing.pipeline.build import facts, plan, shown, usage_fact
 
@@ -126,3 +126,14 @@ def test_no_invoice_is_below_zero_and_nothing_is_forgotten(spans, fee, minimum, 
             assert line.amount.amount == round_to_minor(exact_amount, "USD")
             with exact():
                 assert sum(charge.amount for charge in line.charges) == exact_amount
+
+
+def test_a_credit_waits_where_all_was_asked_for_already():
+    """What invoices of usage so far asked for is taken off last, and could not wait."""
+    asked = (EarlierFact(UUID(int=9), "INV-7", Decimal(20)),)
+    draft = invoiced(
+        usage=(usage_fact("25", PER_UNIT),), earlier=asked, late=(late(9, 0, number=7),)
+    )
+    assert (draft.deferred, draft.total()) == ((7,), 5)
+    smaller = invoiced(usage=(usage_fact("25", PER_UNIT),), earlier=asked, late=(late(5, 0),))
+    assert (smaller.deferred, smaller.total()) == ((), 0)
