@@ -114,7 +114,7 @@ class EdgeLooking:
         now = self._monotonic()
         read = self._remembered(asking, names)
         missing = [name for name in names if not self._is_fresh(read[name].at, now)]
-        if missing:
+        if missing and not age:  # else nobody answered a moment ago
             self._read(asking, missing, now)
             read = self._remembered(asking, names)
         oldest = now - self._options.stale_seconds
