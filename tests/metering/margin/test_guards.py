@@ -262,6 +262,7 @@ def test_the_form_changes_a_guard_and_its_floors(seller, operator):
     url = reverse("admin:metering_marginguard_change", args=[made["id"]])
     plan = RatePlan.objects.get()
     filled = FORM | {"code": "all", "mode": "ALERT_ONLY", "floors_by_plan": f"{plan.name} = 25 %"}
+    filled |= {"warn_channels": ["SLACK", "EMAIL"], "requests_per_second": "2.5"}
     assert (
         "names no plan"
         in browser.post(url, filled | {"floors_by_plan": "Nothing = 5"}).content.decode()
@@ -269,7 +270,9 @@ def test_the_form_changes_a_guard_and_its_floors(seller, operator):
     first = browser.post(url, filled)
     seen = first.context["adminform"].form["rehearsal"].value()
     assert browser.post(url, filled | {"rehearsal": seen}).status_code == 302
-    assert MarginGuard.objects.get().mode == "ALERT_ONLY"
+    changed = MarginGuard.objects.get()
+    assert (changed.mode, changed.warn_channels) == ("ALERT_ONLY", ["SLACK", "EMAIL"])
+    assert str(changed.requests_per_second) == "2.500"
     assert GuardFloor.objects.get().percent == 25
     for page in ("marginguard", "marginstate", "guarddecision", "customertag", "ratecard"):
         assert browser.get(reverse(f"admin:metering_{page}_changelist")).status_code == 200
