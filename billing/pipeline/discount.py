@@ -50,6 +50,8 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
     late = _by_plan(line for line in draft.lines if line.late)
     ahead = _by_plan(line for line in draft.lines if _is_ahead(line, facts))
     for discount in _in_order(facts):
+        draft = _taking_back(draft, facts, discount)  # what adds, before all that takes off
+    for discount in _in_order(facts):
         if facts.is_opening and discount.per_period and discount.amount:
             continue  # it comes with the invoice of the period
         spared = ZERO
@@ -116,8 +118,6 @@ def _granting(
     draft: Draft, facts: Facts, discount: Discount, *, base: Decimal, spared: Decimal
 ) -> Draft:
     """Grant what is wanted as far as its lines, but for what is spared, come to it."""
-    if base < ZERO and discount.version_id is not None:
-        return _taking_back(draft, facts, discount, base)
     wanted = discount.amount or _share(base, discount.percent)
     if wanted <= ZERO:
         return draft
@@ -139,8 +139,11 @@ def _granting(
     return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
 
 
-def _taking_back(draft: Draft, facts: Facts, discount: Discount, base: Decimal) -> Draft:
+def _taking_back(draft: Draft, facts: Facts, discount: Discount) -> Draft:
     """What a plan's lines give back was asked for with its percentage taken off."""
+    base = draft.total(version_id=discount.version_id)
+    if base >= ZERO or discount.version_id is None or not discount.percent:
+        return draft
     line = line_of(
         discount.owner,
         facts,

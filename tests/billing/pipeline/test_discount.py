@@ -183,3 +183,19 @@ def test_a_plan_that_is_no_more_discounts_its_late_usage_and_its_unused_fees():
     assert discount.amount.amount == -(line.amount.amount / 10)
     refunded = facts(plan(2, base_fee="60"), unreturned=(given_back("20", covers=(march, april)),))
     assert run(refunded).draft.total() == 60 - 18
+
+
+def test_what_was_taken_off_a_fee_is_there_before_others_take_theirs_off():
+    """Or the other plan's half of 3.00 is held to 1.33."""
+    march, april = (datetime(2024, month, 1, tzinfo=UTC) for month in (3, 4))
+    given = facts(
+        plan(2, base_fee="3", discount_percent="50"),
+        unreturned=(given_back("20", covers=(march, april)),),
+    )
+    draft = run(given).draft
+    assert shown(draft) == [
+        ("Plan 2: base fee", "3.00 USD"),
+        ("Plan 1: base fee, unused part of what was paid, 20 of 30 days", "-1.67 USD"),
+        ("Plan 1: discount of 10 % on what is given back", "0.17 USD"),
+        ("Plan 2: discount of 50 %", "-1.50 USD"),
+    ]
