@@ -2,10 +2,12 @@
 
     python bench/bill_run.py            about three minutes
     python bench/bill_run.py --quick    a smoke run over fewer events
-    python bench/bill_run.py --large    10,000 subscriptions over ten million events
+    python bench/bill_run.py --large    10,000 subscriptions over ten million events: ten minutes
 
 One tenant, 1,000 subscriptions, a base fee and four metrics each: 5,000 invoice lines, by the
 product's own API and worker. The worker's memory at the end of a run is set against the one before.
+One customer uses 100,000 events more: reading that invoice, and the first page of its events, is
+timed at the end.
 See docs/performance.md for what the ratios mean.
 """
 
@@ -23,6 +25,7 @@ from typing import Any
 
 import psycopg
 
+import invoice_reading
 import sellers
 from installation import Drainers, Installation, run_among_servers
 from processor_time import Patience, resident_bytes_of
@@ -64,10 +67,11 @@ def main() -> None:
             connection, now=now, tenants=1, metrics=LINES - 1, subscriptions=count
         )
         month = _last_month(now)
-        _use(installation, connection, seller, month, events)
+        _use(installation, connection, seller, month, events, much=_much(options))
         with installation.running(workers=1) as url:
             bench = BillBench(connection, seller, month, url, Patience(options.patience))
-            bench.run(report, repeats=1 if options.quick else options.repeats, events=events)
+            bench.run(report, repeats=_repeats(options))
+            invoice_reading.measure(report, connection, seller, url)
     if options.json:
         report.write(options.json)
 
@@ -89,8 +93,9 @@ class BillBench:
         self._url = url
         self._patience = patience
 
-    def run(self, report: Report, *, repeats: int, events: int) -> None:
+    def run(self, report: Report, *, repeats: int) -> None:
         """Interleave runs and sums; the first run, by cold processes, does not count."""
+        (events,) = row(self._connection, "SELECT count(*) FROM usage_events")
         self._bill(issue=False)
         drafted, issued, sums, memory = [], [], [], [_memory_of_workers()]
         for number in range(repeats):
@@ -174,8 +179,10 @@ def _use(
     seller: Seller,
     month: Span,
     events: int,
+    *,
+    much: int,
 ) -> None:
-    """Let the product itself count so many events of that month."""
+    """Let the product itself count so many events of that month, and more of one customer."""
     traffic = Traffic([seller], seed=7, now=datetime.now(UTC), span=month)
     bodies = without_end(traffic.bodies(min(events, POOL)))
     with Drainers(installation, 1) as drainers:
@@ -184,6 +191,7 @@ def _use(
             fill_inbox(connection, list(itertools.islice(bodies, count)))
             drainers.drain(20_000)
             _say(f"{(start + count) * BATCH:,} of {events:,} events counted")
+        invoice_reading.use_much(connection, drainers, seller, month, much)
     connection.execute("VACUUM ANALYZE usage_events")
 
 
@@ -218,6 +226,18 @@ def _sizes(options: argparse.Namespace) -> tuple[int, int]:
     return options.subscriptions, 50_000 if options.quick else options.events
 
 
+def _repeats(options: argparse.Namespace) -> int:
+    if options.quick:
+        return 1
+    repeats: int = options.repeats or (2 if options.large else 5)
+    return repeats
+
+
+def _much(options: argparse.Namespace) -> int:
+    """Events of one customer, beside those of all."""
+    return invoice_reading.EVENTS // 10 if options.quick else invoice_reading.EVENTS
+
+
 def _last_month(now: datetime) -> Span:
     months = sellers.months_around(now)
     this = months.index(datetime(now.year, now.month, 1, tzinfo=UTC))
@@ -228,7 +248,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a smoke run over 50,000 events")
     parser.add_argument("--json", type=Path, help="write all figures and samples to this file")
-    parser.add_argument("--repeats", type=int, default=5, help="of each measurement")
+    parser.add_argument("--repeats", type=int, help="of each measurement: 5, or 2 of a large one")
     parser.add_argument(
         "--patience", type=float, default=0, help="seconds to wait for a quiet machine, each time"
     )
