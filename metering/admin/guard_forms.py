@@ -61,13 +61,13 @@ class GuardForm(forms.ModelForm):
 
     floors_by_plan = forms.CharField(
         required=False,
-        label="floors by plan",
+        label="Floors by plan",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text="one plan per line, such as: Enterprise = 25. It is blocked below that instead",
     )
-    warn_channels = _channels("tell of warnings by")
-    throttle_channels = _channels("tell of throttling by")
-    block_channels = _channels("tell of blocking by")
+    warn_channels = _channels("Tell of warnings by")
+    throttle_channels = _channels("Tell of throttling by")
+    block_channels = _channels("Tell of blocking by")
     rehearsal = forms.CharField(
         required=False, label=f"over the last {DAYS} days", widget=RehearsalWidget()
     )

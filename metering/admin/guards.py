@@ -45,8 +45,8 @@ class MarginGuardAdmin(CatalogAdmin):
             {
                 "fields": ("unit", "scope", "rate_plan", "customer", "cohort", "cohort_value"),
                 "description": (
-                    "Each customer in the scope is judged alone. Fill in what belongs to the scope "
-                    "and leave the rest empty: a rate plan, a customer, or a cohort and its value."
+                    "Each customer in the scope is judged alone; the plan, customer or cohort is "
+                    "asked for once the scope is chosen."
                 ),
             },
         ),
@@ -70,6 +70,12 @@ class MarginGuardAdmin(CatalogAdmin):
         ),
         ("Rehearsal", {"fields": ("rehearsal",)}),
     )
+    conditional_fields = {
+        "rate_plan": "scope == 'PLAN'",
+        "customer": "scope == 'CUSTOMER'",
+        "cohort": "scope == 'COHORT'",
+        "cohort_value": "scope == 'COHORT'",
+    }
     actions = ("archive",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[MarginGuard]:

@@ -45,7 +45,9 @@ def answers_of(
     said: defaultdict[UUID, list[Said]] = defaultdict(list)
     for (guard_id, customer_id), one in judged.items():
         guard = guards[guard_id]
-        told = Said(guard, enforced(guard, one.level), one.margin.percent, message_of(one))
+        told = Said(
+            guard, enforced(guard, one.level), one.margin.percent, message_of(one, one.level)
+        )
         said[customer_id].append(told)
     return {name: _answer(said[customer_id]) for customer_id, name in names.items()}
 
@@ -71,9 +73,9 @@ def enforced(guard: MarginGuard, level: Level) -> Level:
     return level
 
 
-def message_of(one: Judged) -> str:
-    """Why, in one sentence."""
-    return _message(one.margin, one.currency, one.verdict.reason, one.threshold)
+def message_of(one: Judged, level: Level) -> str:
+    """Why it has come to a level, in one sentence."""
+    return _message(one.margin, one.currency, one.verdict.reason, one.thresholds.of(level))
 
 
 def _stored(row: MarginState) -> Said:

@@ -95,6 +95,14 @@ class Thresholds:
     block_below: Decimal = ZERO
     cost_floor: Decimal = Decimal(1)
 
+    def of(self, level: "Level") -> Decimal | None:
+        """The percentage below which a level begins; None for the one without any."""
+        return {
+            Level.L1_ALERT: self.warn_below,
+            Level.L2_THROTTLE: self.throttle_below,
+            Level.L3_BLOCK: self.block_below,
+        }.get(level)
+
     def lifted_to(self, floor: Decimal | None) -> "Thresholds":
         """The same distances with `floor` as the one that blocks; None leaves them."""
         if floor is None:

@@ -65,11 +65,7 @@ class Judged:
     @property
     def threshold(self) -> Decimal | None:
         """The percentage that the margin has fallen below, if any."""
-        return {
-            Level.L1_ALERT: self.thresholds.warn_below,
-            Level.L2_THROTTLE: self.thresholds.throttle_below,
-            Level.L3_BLOCK: self.thresholds.block_below,
-        }.get(self.level)
+        return self.thresholds.of(self.level)
 
 
 class Known:

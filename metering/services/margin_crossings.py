@@ -152,7 +152,7 @@ def _findings(
             tenant_id=guard.tenant_id,
             kind=told.kind,
             subject=_subject(crossing, level),
-            title=f"{customer} is {told.verb} guard {guard}: {message_of(crossing.judged)}",
+            title=f"{customer} is {told.verb} guard {guard}: {message_of(crossing.judged, level)}",
             severity=told.severity,
             customer_id=customer.pk,
             unit_id=guard.unit_id,

@@ -159,6 +159,17 @@ def test_the_three_levels_and_the_way_back(seller, guard, look):
     assert GuardCount.objects.get().plain == 2
 
 
+def test_a_fall_over_all_levels_says_of_each_what_it_is_below(seller, guard, look):
+    guard()
+    calls(seller, 500)  # 10 in, 0.5 out
+    spend(seller, "10")
+    look()
+    titles = Alert.objects.order_by("kind").values_list("title", flat=True)
+    assert [title.partition(": ")[2] for title in titles] == [
+        f"a margin of -5 % is below {threshold} %" for threshold in (0, 10, 20)
+    ]
+
+
 def test_what_is_told_has_its_numbers(seller, guard, look):
     unit = BillableUnit.objects.get(name="tokens")
     made = guard("tokens-floor", unit=unit)
