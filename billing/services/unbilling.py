@@ -85,9 +85,7 @@ def require_last(invoice: Invoice) -> None:
     later = (
         Invoice.objects.for_tenant(invoice.tenant_id)
         .filter(
-            Q(period__start_at__gt=invoice.period.start_at)
-            | Q(period=invoice.period_id, created_at__gt=invoice.created_at)
-            | Q(period=invoice.period_id, created_at=invoice.created_at, pk__gt=invoice.pk),
+            Q(period__start_at__gt=invoice.period.start_at) | _made_after(invoice),
             subscription=invoice.subscription_id,
         )
         .exclude(status=Invoice.Status.VOID)
@@ -99,6 +97,15 @@ def require_last(invoice: Invoice) -> None:
             f"invoice {later} has built on {invoice}: void that one first, then this",
             code="INVOICE_BUILT_UPON",
         )
+
+
+def _made_after(invoice: Invoice) -> Q:
+    """Of the same period. An opening builds on nothing of it, also one that was made anew."""
+    made = Q(created_at__gt=invoice.created_at) | Q(
+        created_at=invoice.created_at, pk__gt=invoice.pk
+    )
+    same = Q(period=invoice.period_id) & made
+    return same if invoice.kind == Invoice.Kind.OPENING else same & ~Q(kind=Invoice.Kind.OPENING)
 
 
 def _late_span(span: BillRunEventIndex) -> LateSpan:

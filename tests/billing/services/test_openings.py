@@ -3,6 +3,7 @@ from decimal import Decimal
 
 import pytest
 
+from aforo.errors import Conflict
 from aforo.tenancy.services.actors import Actor
 from billing.invariants import broken_truths
 from billing.models import Invoice
@@ -132,3 +133,16 @@ def test_a_void_opening_is_made_again_by_hand_alone():
     assert bill([march], now=MONTH_START) == []
     fresh = regenerate_invoice(invoice=opening, actor=ACTOR, now=MONTH_START)
     assert (fresh.kind, fresh.total, fresh.replaces) == ("OPENING", Decimal(131), opening)
+
+
+def test_voided_from_the_last_one_back_all_are_made_again_from_the_first_on():
+    """An opening that was made anew is younger than the invoice of its period, not built on it."""
+    march, *_ = in_advance(discount_percent=10)
+    made = [*bill([march], now=MONTH_START), *bill([march], now=APRIL)]
+    for one in reversed(made):
+        void_invoice(invoice=one, reason="wrong", actor=ACTOR, now=APRIL)
+    again = [regenerate_invoice(invoice=one, actor=ACTOR, now=APRIL, finalize=True) for one in made]
+    assert [one.total for one in again] == [one.total for one in made]
+    with pytest.raises(Conflict):
+        void_invoice(invoice=again[0], reason="wrong", actor=ACTOR, now=APRIL)
+    assert broken_truths(tenant_id=march.tenant_id, full=True) == {}
