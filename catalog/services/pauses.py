@@ -5,6 +5,7 @@ from functools import partial
 
 from django.db import transaction
 
+from aforo.errors import Conflict
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Subscription
 from catalog.services import changes, lifecycle, periods
@@ -46,11 +47,15 @@ def resume_subscription(
 ) -> Subscription:
     """Take usage and bill again from now on, to the same anchor; one that runs is left alone.
 
-    Its first period is a part, prorated, of the one that would run now.
+    Its first period is a part, prorated, of the one that would run now. A suspension is not lifted
+    by it: Conflict (ILLEGAL_TRANSITION).
     """
     locked = lifecycle.locked(subscription)
-    is_paused = locked.state == Subscription.State.PAUSED
-    if not is_paused:
+    if locked.state == Subscription.State.SUSPENDED:
+        raise Conflict(
+            "a suspended subscription is reinstated, not resumed", code="ILLEGAL_TRANSITION"
+        )
+    if locked.state != Subscription.State.PAUSED:
         lifecycle.is_change(locked.state, Subscription.State.ACTIVE)
         return locked
     with changes.recorded(

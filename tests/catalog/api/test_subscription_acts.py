@@ -125,7 +125,8 @@ def test_a_suspension_cuts_no_period_and_is_lifted(client, subscribe):
     for _ in range(2):
         suspended = client.post(f"{path}/suspend", {"reason": "unpaid"})
         assert (suspended.status_code, suspended.json()["status"]) == (200, "SUSPENDED")
-    assert client.post(f"{path}/pause").status_code == 409
+    for act in ("pause", "resume"):
+        assert client.post(f"{path}/{act}").status_code == 409
     assert client.post(f"{path}/reinstate").json()["status"] == "ACTIVE"
     assert starts(client, path) == periods
     client.post(f"{path}/pause")
