@@ -33,6 +33,11 @@ class Discount:
     of_next: bool = True
 
     @property
+    def ahead(self) -> bool | None:
+        """Of the next period's fees alone, of all but those, or (None) of all."""
+        return None if self.of_period and self.of_next else self.of_next
+
+    @property
     def subject(self) -> str:
         return f"discount of {plain(self.percent)} %" if self.percent else "discount"
 
@@ -48,7 +53,7 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
     is taken off last: they granted theirs.
     """
     late = _by_plan(line for line in draft.lines if line.late)
-    ahead = _by_plan(line for line in draft.lines if _is_ahead(line, facts))
+    ahead = _by_plan(line for line in draft.lines if line.ahead)
     for discount in _in_order(facts):
         draft = _taking_back(draft, facts, discount)  # what adds, before all that takes off
     for discount in _in_order(facts):
@@ -109,11 +114,6 @@ def _base(draft: Draft, discount: Discount, ahead: dict[UUID | None, Decimal]) -
     return EXACT.subtract(subtotal, fees) if discount.of_period else fees
 
 
-def _is_ahead(line: Line, facts: Facts) -> bool:
-    """Whether it is a fee of the next period."""
-    return line.covers is not None and line.covers[0] >= facts.period_end
-
-
 def _granting(
     draft: Draft, facts: Facts, discount: Discount, *, base: Decimal, spared: Decimal
 ) -> Draft:
@@ -136,6 +136,7 @@ def _granting(
         draft = draft.noting(f"{line.description}: {plain(wanted)} held to {plain(left)}")
     if not line.amount.amount:
         return draft
+    line = replace(line, ahead=discount.ahead)
     return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
 
 

@@ -67,6 +67,7 @@ class Line:
     tax_percent: Decimal | None = None
     of_line: int | None = None  # number, from 1, of the line that a tax or a discount is of
     covers: tuple[datetime, datetime] | None = None  # of a fee in advance
+    ahead: bool | None = None  # a fee of the next period; a discount of those alone, or of others
     terms: Terms | None = None
 
 

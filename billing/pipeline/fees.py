@@ -103,7 +103,7 @@ def _in_advance(fee: FeeFact, advance: AdvanceFact, facts: Facts) -> Line:
     share = advance.share(by_days=fee.by_days)
     subject = f"{fee.subject}, in advance{share.clause}"
     line = _fee_line(fee, facts, LineType.CHARGE, subject, share.of(fee.amount))
-    return replace(line, covers=advance.span)
+    return replace(line, covers=advance.span, ahead=not facts.is_opening)
 
 
 def _fee_line(

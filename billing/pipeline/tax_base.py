@@ -25,12 +25,22 @@ class Part:
     version_id: UUID | None
     of_line: int | None = None
     takes_back: bool = False
+    ahead: bool | None = None  # see Line
 
     @classmethod
     def of(cls, number: int, line: Line) -> "Part":
         amount = line.amount.amount
         back = takes_back(line.stage, line.type)
-        return cls(number, line.type, amount, line.tax_code, line.version_id, line.of_line, back)
+        return cls(
+            number,
+            line.type,
+            amount,
+            line.tax_code,
+            line.version_id,
+            line.of_line,
+            back,
+            ahead=line.ahead,
+        )
 
 
 def takes_back(stage: str, line_type: str) -> bool:
@@ -69,6 +79,8 @@ def _circles(part: Part) -> Iterable[Callable[[Part], bool]]:
         own = part.tax_code
         yield lambda other: other.tax_code == own and other.type == LineType.USAGE_FEE
         yield lambda other: other.tax_code == own
+    if part.ahead is not None:
+        yield lambda other: bool(other.ahead) == part.ahead
     yield lambda _: True
 
 

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from billing.pipeline import LineType, run
+from billing.pipeline import LineType, TaxFact, TaxRateFact, run
 from billing.pipeline.discount import apply_discounts
 from tests.billing.pipeline.build import (
     MONTH,
+    advance,
     contract,
     coupon,
     facts,
@@ -199,3 +200,32 @@ def test_what_was_taken_off_a_fee_is_there_before_others_take_theirs_off():
         ("Plan 1: discount of 10 % on what is given back", "0.17 USD"),
         ("Plan 2: discount of 50 %", "-1.50 USD"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("spans", "off", "taxed"),
+    [
+        ({"of_next": False}, "-8.00", [("19", "72.00"), ("7", "30.00")]),
+        ({"of_period": False}, "-3.00", [("19", "80.00"), ("7", "27.00")]),
+        ({}, "-11.00", [("19", "72.00"), ("7", "27.00")]),
+    ],
+    ids=["period", "next fees", "both"],
+)
+def test_a_coupon_is_taken_off_and_taxed_where_it_holds(spans, off, taxed):
+    """Of a fee of 30 for books in advance, beside 80 of the period."""
+    table = (TaxRateFact("", "DE", "", "", Decimal(19)), TaxRateFact("", "DE", "", "B", Decimal(7)))
+    given = facts(
+        plan(base_fee="30", in_advance=True),
+        usage=[usage_fact("50", {"model": "PER_UNIT", "rate": "1"})],
+        advance=advance(fee("30", tax_code="B")),
+        coupons=(replace(coupon(percent="10"), **spans),),
+        tax=TaxFact("TABLE", seller_country="DE", buyer_country="DE", rates=table),
+    )
+    lines = run(given).draft.lines
+    (discount,) = (line for line in lines if line.type == LineType.DISCOUNT)
+    assert str(discount.amount.amount) == off
+    assert [
+        (str(line.tax_percent), line.description.split(" on ")[1])
+        for line in lines
+        if line.type == LineType.TAX_ADJUSTMENT
+    ] == taxed
