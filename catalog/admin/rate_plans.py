@@ -39,23 +39,11 @@ from catalog.admin.prices import (
 from catalog.admin.rows_table import MultipliersField
 from catalog.models import RatePlan, RatePlanVersion, UnitPrice
 from catalog.services import rate_plans
+from catalog.services.version_terms import VERSION_FIELDS
 
-FEE_FIELDS = (
-    "base_fee",
-    "base_fee_timing",
-    "setup_fee",
-    "minimum_spend",
-    "maximum_spend",
-    "discount_percent",
-    "discount_amount",
-    "proration",
-    "dimension_key",
-    "dimension_pricing",
-    "credits_allowed",
-)
 _AMOUNTS = ("base_fee", "minimum_spend", "discount_percent", "discount_amount")
 SHOWN_FEES = tuple(plainly(field) for field in _AMOUNTS)
-_READ = (*SHOWN_FEES, *(field for field in FEE_FIELDS if field not in _AMOUNTS))
+_READ = (*SHOWN_FEES, *(field for field in VERSION_FIELDS if field not in _AMOUNTS))
 _PUBLISHED = Q(versions__status=RatePlanVersion.Status.PUBLISHED)
 
 
@@ -74,7 +62,7 @@ class VersionForm(forms.ModelForm):
 
     class Meta:
         model = RatePlanVersion
-        fields = FEE_FIELDS
+        fields = VERSION_FIELDS
 
 
 @admin.register(RatePlan)
@@ -175,7 +163,7 @@ class RatePlanVersionAdmin(CatalogAdmin):
         return may and (obj is None or is_draft(obj))
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[Any, ...]:
-        fees = FEE_FIELDS if self.has_change_permission(request, obj) else _READ
+        fees = VERSION_FIELDS if self.has_change_permission(request, obj) else _READ
         return ("tenant", "rate_plan", "number", "status", *fees, "published_at")
 
     def get_readonly_fields(
