@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 IDS_PER_PAGE = 500_000  # a second of one processor, most of it to group them
-MOST_PAGES = 60  # per call, so that a task ends before it is ended
+MOST_PAGES = 5  # per call: bill runs wait behind it for a worker, and the next call goes on
 HOURS_KEPT = 100  # days; the longest baseline is 60
 DAYS_KEPT = 800
 
