@@ -2,6 +2,7 @@
 
 import signal
 from decimal import Decimal
+from http.client import HTTPConnection
 
 import httpx
 import pytest
@@ -112,6 +113,39 @@ def test_envoy_lets_through_throttles_and_refuses_as_the_edge_says(
         put_margin(seller.tenant, "NONE")
         edge.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: client.get("/v1/other").status_code == 200)  # as configured
+
+
+@pytest.mark.skipif(not ENVOY, reason="Envoy is not installed: pip install 'aforo[gateway]'")
+def test_no_spelling_of_a_path_and_no_header_of_a_caller_leads_around_a_feature(
+    seller, key, environment, tmp_path
+):
+    own = {"Authorization": f"Bearer {key}"}
+    with (
+        running_api() as api,
+        running_edge(environment, "--fresh-seconds", "0") as edge,
+        running_envoy(edge, api.server_port, tmp_path) as url,
+    ):
+        forged = {"X-Aforo-Throttle": "no", "X-Aforo-Metric": "m", "X-Margin-Guard": "no"}
+        assert status_of(url, "/v1/search", own | forged) == 200
+        heard = {name for name in api.asked[-1] if name.startswith(("x-aforo-", "x-margin"))}
+        assert heard == {"x-aforo-feature"}
+
+        forbid_search(seller)
+        paths = ("/v1/search", "/v1/./search", "//v1/search", "/v1//search", "/x/../v1/search")
+        spelled = [status_of(url, path, own) for path in (*paths, "/v1/%73earch")]
+        assert spelled == [403] * 6
+        assert status_of(url, "/v1%2fsearch", own) == 400
+        assert status_of(url, "/v1/other", own) == 200
+        assert status_of(url, "/v1/other", own | {"X_Aforo_Feature": "other"}) == 400
+
+
+def status_of(url, path, headers):
+    """As the path is spelled here: other clients put it in order before they ask."""
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=30)
+    connection.request("GET", path, headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def forbid_search(seller):
