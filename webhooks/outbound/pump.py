@@ -79,13 +79,20 @@ def _carry_all(carried: Carried, end: float, now: Now) -> None:
             is_over = last is not None and not last
             messages = 0 if is_over else carry_page(now=now())
             carried.messages += messages
+            under_way = _recorded(under_way, carried, now)  # before a claim of theirs is void
             room = 0 if is_over else AT_ONCE - len(under_way)
             claims = claim(limit=room, now=now(), only_healthy=last is not None) if room else []
             under_way |= {sender.send(one) for one in claims}
             if not under_way and not messages:
                 carried.is_done = last is None
                 return
-            done, under_way = wait(under_way, timeout=_GLANCE, return_when=FIRST_COMPLETED)
-            if done:
-                record([one.result() for one in done], now=now())
-                carried.attempts += len(done)
+            wait(under_way, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+
+
+def _recorded(under_way: set[Future[Outcome]], carried: Carried, now: Now) -> set[Future[Outcome]]:
+    """Write down the attempts that have ended; those that have not."""
+    done = {one for one in under_way if one.done()}
+    if done:
+        record([one.result() for one in done], now=now())
+        carried.attempts += len(done)
+    return under_way - done

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import connection, transaction
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Model
 
 from aforo.outbox.services import publish
@@ -14,16 +15,61 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 from webhooks.outbound.routing import DISABLED
-from webhooks.outbound.schedule import asked_for, is_hopeless, next_attempt, rest_after
+from webhooks.outbound.schedule import HOUR, asked_for, is_hopeless, next_attempt, rest_after
 from webhooks.outbound.sending import GONE, Outcome
 
 State = OutboundDelivery.State
 CARRIER = Actor.system("webhooks.carry")
+LOST = (OperationalError, InterfaceError)  # nobody's fault, and over soon
+log = structlog.get_logger(__name__)
+
+
+def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
+    """Write down attempts, in a constant number of statements but for endpoints that fail.
+
+    One that cannot be written down is logged and tried again an hour later: no answer of one
+    endpoint keeps those of others from being written down.
+    """
+    try:
+        _record(outcomes, now)
+    except LOST:
+        raise
+    except Exception:
+        log.exception("attempts_not_recorded", attempts=len(outcomes))
+        for one in outcomes:
+            _record_alone(one, now)
+
+
+def _record_alone(outcome: Outcome, now: datetime) -> None:
+    try:
+        _record([outcome], now)
+    except LOST:
+        raise
+    except Exception as error:
+        log.exception("attempt_not_recorded", delivery=str(outcome.claim.delivery_id))
+        reason = f"what became of it could not be written down: {type(error).__name__}"
+        _put_off([outcome], now, until=now + HOUR, last_error=reason)
 
 
 @transaction.atomic
-def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
-    """Write down attempts, in a constant number of statements but for endpoints that fail."""
+def _put_off(
+    outcomes: Sequence[Outcome], now: datetime, *, until: datetime, last_error: str
+) -> None:
+    """As if it had not been tried, but not before `until`."""
+    endpoints = _locked([one.claim.endpoint_id for one in outcomes])
+    owned = [one.claim for one in outcomes if _is_ours(one, endpoints)]
+    rows = OutboundDelivery.objects.filter(  # any tenant: we claimed them
+        pk__in=[one.delivery_id for one in owned], state=State.PENDING
+    )
+    rows.update(next_attempt_at=until, last_error=last_error)
+    free = WebhookEndpoint.objects.filter(  # any tenant: likewise
+        pk__in=[one.endpoint_id for one in owned]
+    )
+    free.update(claim_id=None, claimed_until=now)
+
+
+@transaction.atomic
+def _record(outcomes: Sequence[Outcome], now: datetime) -> None:
     DeliveryAttempt.objects.bulk_create(_attempt(one) for one in outcomes)
     endpoints = _locked([one.claim.endpoint_id for one in outcomes])
     owned = [one for one in outcomes if _is_ours(one, endpoints)]

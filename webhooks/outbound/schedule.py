@@ -59,7 +59,7 @@ def asked_for(status: int | None, retry_after: str, *, now: datetime) -> datetim
         return now + timedelta(seconds=seconds)
     try:
         at = parsedate_to_datetime(said)
-    except ValueError:
+    except (ValueError, OverflowError):  # what is said may be of any size
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(at, now + LONGEST_ASKED) if at > now else None

@@ -298,6 +298,57 @@ def test_when_time_is_up_another_goes_on(endpoint, receiver, tell, clock):
     assert carry_out(now=clock).attempts == 1
 
 
+def test_what_cannot_be_written_down_stops_nobody_else(
+    endpoint, receiver, tell, clock, monkeypatch
+):
+    other = WebhookEndpointFactory(tenant=endpoint.tenant, url=f"{receiver.url}/b")
+    settle = recording._settle
+
+    def breaks(row, *args):
+        if row.pk == endpoint.pk:
+            raise OverflowError("what nobody thought of")
+        settle(row, *args)
+
+    tell()
+    with monkeypatch.context() as patched:
+        patched.setattr(recording, "_settle", breaks)
+        carry_out(now=clock)
+        first, second = (OutboundDelivery.objects.get(endpoint=one) for one in (endpoint, other))
+        assert (first.state, second.state) == ("PENDING", "DELIVERED")
+        assert first.last_error == "what became of it could not be written down: OverflowError"
+        assert not WebhookEndpoint.objects.exclude(claim_id=None).exists()
+        assert carry_out(now=clock).attempts == 0  # not at once for ever
+    clock.ahead += timedelta(hours=2)
+    carry_out(now=clock)
+    first.refresh_from_db()
+    assert (first.state, first.last_error) == ("DELIVERED", "")
+
+
+def test_a_page_that_takes_longer_than_a_lease_sends_nothing_twice(
+    endpoint, receiver, tell, clock, monkeypatch
+):
+    carry_page, send, sent, pages = pump.carry_page, pump.Sender.send, [], []
+
+    def slow(*, now):
+        pages.append(now)
+        if len(pages) == 2:
+            clock.ahead += timedelta(minutes=1)
+            receiver.over.set()
+            sent[0].result(10)
+        return carry_page(now=now)
+
+    def noted(sender, claimed):
+        sent.append(send(sender, claimed))
+        return sent[-1]
+
+    monkeypatch.setattr(pump, "carry_page", slow)
+    monkeypatch.setattr(pump.Sender, "send", noted)
+    receiver.hanging.add("/a")
+    tell()
+    carry_out(now=clock)
+    assert len(receiver.bodies("/a")) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_four_carriers_one_carries(endpoint, receiver, tell, clock):
     for number in range(10):

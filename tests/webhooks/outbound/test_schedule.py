@@ -34,6 +34,17 @@ def test_an_endpoint_that_fails_again_and_again_rests_for_five_minutes_at_most()
     assert rests == [None, None, *(NOW + timedelta(seconds=pause) for pause in (5, 10, 300, 300))]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Fri, 31 Dec 2026 23:59:59 +99999999999999999999",
+        "Fri, 31 Dec 99999999999999999999 23:59:59 GMT",
+    ],
+)
+def test_a_date_beyond_all_calendars_says_nothing(said):
+    assert asked_for(429, said, now=NOW) is None
+
+
 def test_five_days_of_failure_are_enough():
     assert not is_hopeless(None, now=NOW)
     assert not is_hopeless(NOW - timedelta(days=4, hours=23), now=NOW)
