@@ -26,6 +26,11 @@ def digest_under(key: bytes, tenant_id: UUID, name: str) -> bytes:
     return hmac.digest(key, tenant_id.bytes + b"\0" + name.encode(), "sha256")
 
 
+def credential_of(digest: bytes) -> bytes:
+    """By what a name is found where it must be a secret: a name that is none has no such digest."""
+    return hashlib.sha256(b"aforo.catalog.credential\0" + digest).digest()
+
+
 def is_secret(name: str) -> bool:
     """Whether `name` is an API key by its looks and may be stored nowhere."""
     return name.startswith(SECRET_PREFIXES)

@@ -16,6 +16,7 @@ from aforo.edge.looking import EdgeLooking
 from aforo.edge.options import Options
 from aforo.edge.throttling import Throttle
 from aforo.errors import Unauthenticated
+from catalog import aliases
 from metering.api.access import token_in
 from metering.api.access_verdicts import (
     age_headers,
@@ -30,6 +31,7 @@ from metering.entitlements.reading import Asking, Seen
 
 ROUTE = "ext_authz"
 THROTTLED_SECONDS = 60
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "ocp-apim-subscription-key"})
 _REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.MARGIN_BLOCKED: (429, "SERVICE_RESTRICTED_MARGIN", "Margin Limit Exceeded"),
     Reason.QUOTA_EXCEEDED: (429, "QUOTA_EXCEEDED", "Quota exceeded"),
@@ -94,14 +96,21 @@ class Authorizer:
         return self._looking.whose(token, tenant_header=call.header("X-Tenant-Id") or None)
 
     def _named(self, call: Call, asking: Asking) -> str:
-        """Who calls, where the key does not say it: a customer's own key always does."""
+        """Who calls, where the key does not say it: a customer's own key always does.
+
+        Where callers bring a credential, they are found by aliases that are one, and by nothing
+        that is no secret.
+        """
         name = self._options.customer_header
         value = call.header(name).strip()
         scheme, _, token = value.partition(" ")
         value = token.strip() if scheme.lower() == "bearer" else value
         if not value:
             raise Unauthenticated(f"{asking.slug}: say who calls by {name}")
-        return value
+        if name.lower() not in _CREDENTIALS:
+            return value
+        digest = aliases.digest_under(self._options.alias_key, asking.tenant_id, value)
+        return aliases.stand_in(aliases.credential_of(digest))
 
     def _refused(self, verdict: Verdict, seen: Seen) -> Answer:
         status, code, message = _REFUSALS[verdict.reason]

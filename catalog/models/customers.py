@@ -54,6 +54,8 @@ class CustomerAlias(TenantOwned):
         SUBSCRIPTION_KEY = "SUBSCRIPTION_KEY", "gateway subscription key"
         AGENT = "AGENT", "agent id"
 
+    CREDENTIALS = frozenset({Kind.API_KEY, Kind.SUBSCRIPTION_KEY})  # secrets, which prove who calls
+
     customer = models.ForeignKey(Customer, on_delete=models.CASCADE, related_name="aliases")
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.SUBJECT)
     label = models.CharField(max_length=200, blank=True, help_text="the name itself unless secret")

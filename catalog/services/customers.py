@@ -30,7 +30,6 @@ EDITABLE = frozenset(
 )
 _SHOWN = EDITABLE | {"external_id"}
 _LONGEST_NAME = 1000
-_SECRET_KINDS = frozenset({CustomerAlias.Kind.API_KEY, CustomerAlias.Kind.SUBSCRIPTION_KEY})
 
 
 @transaction.atomic
@@ -146,7 +145,7 @@ def add_alias(
         tenant_id=customer.tenant_id,
         customer=customer,
         kind=kind,
-        label="" if kind in _SECRET_KINDS or aliases.is_secret(value) else value[:200],
+        label="" if kind in CustomerAlias.CREDENTIALS or aliases.is_secret(value) else value[:200],
         digest=digest,
         created_at=now,
     )

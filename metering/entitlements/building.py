@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from catalog import aliases
 from catalog.models import (
     BillableUnit,
     CustomerAlias,
@@ -223,8 +224,12 @@ class Builder:
     def _digests(self, customer_ids: Collection[UUID]) -> Mapping[UUID, list[str]]:
         rows = CustomerAlias.objects.for_tenant(self.tenant_id).filter(customer_id__in=customer_ids)
         found = defaultdict(list)
-        for customer_id, digest in rows.order_by().values_list("customer_id", "digest"):
+        for customer_id, digest, kind in rows.order_by().values_list(
+            "customer_id", "digest", "kind"
+        ):
             found[customer_id].append(bytes(digest).hex())
+            if kind in CustomerAlias.CREDENTIALS:
+                found[customer_id].append(aliases.credential_of(bytes(digest)).hex())
         return found
 
     def _uses(self, standings: Iterable[Standing], version: Version) -> Mapping[str, Field]:

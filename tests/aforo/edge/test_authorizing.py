@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from aforo.tenancy.services.actors import Actor
-from catalog.models import BillableUnit, Customer, RatePlan, Subscription
+from catalog import aliases
+from catalog.models import BillableUnit, Customer, CustomerAlias, RatePlan, Subscription
 from catalog.services.subscription_keys import issue_subscription_key
 from metering.services.key_entries import publish_entries
 from tests.factories import CustomerAliasFactory, CustomerFactory
@@ -133,10 +134,21 @@ def test_callers_without_a_key_or_a_name_are_refused_and_told(seller, beside):
     ] * 4
 
 
-def test_an_edge_of_one_tenant_knows_callers_by_what_they_bring(limited, seller, beside):
+def test_an_edge_of_one_tenant_knows_callers_by_secrets_alone(limited, seller, gateway, beside):
+    who, kind = Customer.objects.get(), CustomerAlias.Kind
+    for label, of_kind in (("their-own", kind.API_KEY), ("ops@acme.example", kind.SUBJECT)):
+        CustomerAliasFactory(customer=who, label=label, kind=of_kind)
+    gateway.sync()
     edge = beside(tenant=seller.tenant.slug, customer_header="Authorization")
-    about = {"authorization": "Bearer cust_1", "x_aforo_feature": "sso"}
-    assert edge.authorize(**about)[0] == 200
-    assert edge.authorize(**about | {"authorization": ""})[0] == 401
-    assert edge.authorize(**about | {"authorization": "Bearer sk_other"})[0] == 403
+
+    def by(text, edge=edge, header="authorization"):
+        return edge.call("/ext_authz/a", **{header: text, "x_aforo_feature": "sso"})[0]
+
+    assert (by("Bearer their-own"), by("")) == (200, 401)
+    digest = aliases.digest_of(seller.tenant.pk, "their-own")
+    hashed = [aliases.stand_in(one) for one in (digest, aliases.credential_of(digest))]
+    known = ["cust_1", str(who.pk), "ops@acme.example", *hashed, "sk_other"]
+    assert [by(f"Bearer {name}") for name in known] == [403] * 6
+    own = beside(tenant=seller.tenant.slug, customer_header="X-Api-Key")
+    assert [by(name, own, "x_api_key") for name in ("their-own", "cust_1")] == [200, 403]
     assert beside(tenant="nobody").authorize()[0] == 404
