@@ -28,7 +28,7 @@ def carry_page(*, now: datetime) -> int:
     messages = list(locked[:PAGE])
     if not messages:
         return 0
-    fire_alerts(messages)
+    messages = messages[: fire_alerts(messages).looked_at]
     write_letters(messages, now=now)
     OutboundDelivery.objects.bulk_create(_deliveries(messages, now), ignore_conflicts=True)
     carried = OutboxMessage.objects.filter(pk__in=[one.pk for one in messages])  # any tenant

@@ -18,7 +18,8 @@ from tests.factories import (
     WebhookEndpointFactory,
 )
 from tests.threads import in_threads
-from webhooks.models import AlertFiring, OutboundDelivery
+from webhooks.models import AlertFiring, AlertRule, OutboundDelivery
+from webhooks.outbound import alerts as firing
 from webhooks.outbound.alerts import fire_alerts
 from webhooks.outbound.carrying import carry_page
 from webhooks.outbound.conditions import Condition, InvalidCondition, read_conditions
@@ -58,6 +59,9 @@ def test_conditions(path, operator, value, holds):
     [
         {"path": "$.[", "operator": "EXISTS"},
         {"path": "$.a | $.b", "operator": "EXISTS"},
+        {"path": "$.`parent`", "operator": "EXISTS"},
+        {"path": "$..$..$", "operator": "EXISTS"},
+        {"path": "$..a..b", "operator": "EXISTS"},
         {"path": "", "operator": "EXISTS"},
         {"path": "$.n", "operator": "LIKE", "value": "1"},
         {"path": "$.n", "operator": "GREATER", "value": "many"},
@@ -162,7 +166,50 @@ def test_rules_that_are_off_or_of_others_say_nothing(rule, tenant):
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_at_once_one_alerts(rule, tenant):
     messages = [told(tenant) for _ in range(8)]
-    fired = in_threads(8, lambda index: fire_alerts([messages[index]]))
+    fired = in_threads(8, lambda index: fire_alerts([messages[index]]).alerts)
     assert sum(fired) == 1
     assert len(alerts(tenant)) == 1
     assert AlertFiring.objects.get().quiet_count == 7
+
+
+@pytest.mark.parametrize(
+    "path", ["$.`parent`", "$" + "..$" * 6, "$.total" + "[0,0,0,0,0,0,0,0]" * 20]
+)
+def test_a_rule_that_cannot_be_looked_at_holds_up_nobody(tenant, path):
+    """Rules of before such paths were refused are in the database still."""
+    AlertRuleFactory(
+        tenant=tenant,
+        fact="usage.dropped",
+        conditions=[{"path": path, "operator": "EXISTS"}],
+        channels=["EMAIL"],
+    )
+    nested = 1
+    for _ in range(20):
+        nested = [nested]
+    told(tenant, total=nested)
+    assert carry_page(now=NOW) == 1
+    assert not OutboxMessage.objects.filter(fact="alert.fired").exists()
+
+
+def test_an_alert_that_cannot_be_told_takes_no_other_with_it(rule, tenant, monkeypatch):
+    broken = AlertRuleFactory(tenant=tenant, fact=rule.fact, conditions=[])
+    publishes = firing.publish
+
+    def breaks(*, subject, **said):
+        if subject == broken.pk:
+            AlertRule.objects.create(tenant=tenant, name=None)  # the database refuses
+        return publishes(subject=subject, **said)
+
+    monkeypatch.setattr(firing, "publish", breaks)
+    told(tenant)
+    assert carry_page(now=NOW) == 1
+    (alert,) = OutboxMessage.objects.filter(fact="alert.fired")
+    assert alert.payload["ruleId"] == str(rule.pk)
+    assert AlertFiring.objects.get().rule == rule
+
+
+def test_a_page_ends_where_looking_has_taken_long(rule, tenant, monkeypatch):
+    monkeypatch.setattr(firing, "PLACES_OF_A_PAGE", 0)
+    for _ in range(3):
+        told(tenant)
+    assert [carry_page(now=NOW) for _ in range(4)] == [1, 1, 1, 1]  # and one alert
