@@ -8,7 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db import connection
 
 from aforo.money import EXACT, ZERO, divide
 from aforo.tenancy.models import Tenant
@@ -19,6 +23,15 @@ from catalog.selectors.prices import PeriodPrice, pinned_versions, prices_of_per
 
 NOTHING = Usage(ZERO)
 MOST_TENANTS = 50  # remembered at once by one process
+_EARLIER = """
+    SELECT p.id
+    FROM unnest(%(customers)s::uuid[], %(since)s::timestamptz[]) AS w (customer_id, since)
+    JOIN subscriptions s ON s.tenant_id = %(tenant)s AND s.customer_id = w.customer_id
+    JOIN subscription_periods p
+      ON p.tenant_id = %(tenant)s AND p.subscription_id = s.id
+     AND p.end_at > %(first)s AND p.end_at <= %(now)s AND p.end_at > w.since
+    ORDER BY p.start_at, p.id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,10 @@ class PlanBook:
 
 @dataclass(frozen=True, slots=True)
 class PeriodBook:
-    """One period [start, end). `minimum` is the contract's, over all plans; zero: none."""
+    """One period [start, end). `minimum` is the contract's, over all plans; zero: none.
+
+    `subscribed_at` is in the subscription's time zone, which says in what month it began.
+    """
 
     period_id: UUID
     subscription_id: UUID
@@ -92,6 +108,25 @@ def current_books(
     if customer_ids is not None:
         rows = rows.filter(subscription__customer_id__in=customer_ids)
     return books_of(tenant, rows.order_by("start_at", "id").values_list("pk", flat=True))
+
+
+def earlier_books(
+    tenant: Tenant, since: Mapping[UUID, datetime], *, now: datetime
+) -> list[PeriodBook]:
+    """The books of periods that ended between `since`, which is by customer, and `now`."""
+    if not since:
+        return []
+    about: dict[str, Any] = {
+        "tenant": tenant.pk,
+        "customers": list(since),
+        "since": list(since.values()),
+        "first": min(since.values()),
+        "now": now,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_EARLIER, about)
+        ids = [period_id for (period_id,) in cursor.fetchall()]
+    return books_of(tenant, ids)
 
 
 def books_of(tenant: Tenant, period_ids: Collection[UUID]) -> list[PeriodBook]:
@@ -143,7 +178,7 @@ def _book(
         currency=subscription.currency,
         start=period.start_at,
         end=period.end_at,
-        subscribed_at=subscription.start_at,
+        subscribed_at=subscription.start_at.astimezone(ZoneInfo(subscription.time_zone)),
         plans=tuple(_plan(period, *version, prices) for version in versions),
     )
     if agreed is None or agreed.minimum_spend is None or _is_trial(period):

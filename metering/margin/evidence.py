@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from metering.margin.slices import units_by_metric
+
 # The ends of each total's events by its index; a customer has few totals.
 _EVENTS = """
     SELECT s.customer_id, r.unit_id, min(ends.first_id), max(ends.last_id), sum(r.event_count)
@@ -24,7 +26,7 @@ _EVENTS = """
     GROUP BY 1, 2
 """
 _COSTS = """
-    SELECT c.customer_id, (array_agg(c.id ORDER BY c.id DESC))[1]::text, count(*)
+    SELECT c.customer_id, c.metric, (array_agg(c.id ORDER BY c.id DESC))[1]::text, count(*)
     FROM (SELECT s.customer_id, min(p.start_at) AS since
           FROM subscriptions s
           JOIN subscription_periods p
@@ -32,7 +34,7 @@ _COSTS = """
           WHERE s.tenant_id = %(tenant)s AND s.customer_id = ANY(%(customers)s) GROUP BY 1) AS w
     JOIN cost_events c ON c.tenant_id = %(tenant)s AND c.customer_id = w.customer_id
                       AND c.occurred_at >= w.since
-    GROUP BY 1
+    GROUP BY 1, 2
 """
 
 
@@ -41,13 +43,16 @@ class Sources:
 
     def __init__(self, tenant_id: UUID, customers: Collection[UUID], *, now: datetime) -> None:
         about: dict[str, Any] = {"tenant": tenant_id, "customers": list(customers), "now": now}
+        units = units_by_metric(tenant_id)
         with connection.cursor() as cursor:
             cursor.execute(_EVENTS, about)
             self._events: defaultdict[UUID, list[tuple[Any, ...]]] = defaultdict(list)
             for customer_id, *ends in cursor.fetchall():
                 self._events[customer_id].append(tuple(ends))
             cursor.execute(_COSTS, about)
-            self._costs = {one: (last, count) for one, last, count in cursor.fetchall()}
+            self._costs: defaultdict[UUID, list[tuple[UUID | None, str, int]]] = defaultdict(list)
+            for customer_id, metric, last, count in cursor.fetchall():
+                self._costs[customer_id].append((units.get(metric), last, count))
 
     def of(self, customer_id: UUID, unit_id: UUID | None) -> dict[str, Mapping[str, object]]:
         """As evidence of an alert: `events` and `costs`, where there are any."""
@@ -61,7 +66,12 @@ class Sources:
                 "lastId": max(lasts),
                 "count": int(sum(counts)),
             }
-        if customer_id in self._costs:
-            last, count = self._costs[customer_id]
-            told["costs"] = {"lastId": last, "count": count}
+        costs = [
+            (last, count)
+            for unit, last, count in self._costs.get(customer_id, ())
+            if unit_id in {None, unit}
+        ]
+        if costs:
+            lasts, counts = zip(*costs, strict=True)
+            told["costs"] = {"lastId": max(lasts), "count": sum(counts)}
         return told

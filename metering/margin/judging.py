@@ -87,8 +87,9 @@ class Known:
                 self.foreign.add(key)
             if one.unit_id is not None:
                 self.by_unit[one.unit_id][key] += one.margin
-            self.plans[customer_id].add(one.plan_id)
-            self.months[customer_id].add(f"{one.book.subscribed_at:%Y-%m}")
+            if not one.is_over:  # who has left a plan is not in its scope
+                self.plans[customer_id].add(one.plan_id)
+                self.months[customer_id].add(f"{one.book.subscribed_at:%Y-%m}")
 
         self._paying = {customer for (customer, _), sum_ in self.whole.items() if sum_.has_revenue}
 

@@ -13,14 +13,15 @@ from aforo.money import EXACT
 from aforo.tenancy.models import Tenant
 from catalog.models import Customer, SubscriptionPeriod
 from metering.margin.arithmetic import Level
-from metering.margin.books import PeriodBook, books_of
+from metering.margin.books import PeriodBook, books_of, earlier_books
 from metering.margin.judging import Judged, Known, Rule, judge
 from metering.margin.slices import (
     Cost,
     Key,
     Used,
     reported,
-    slices_of,
+    slices_since,
+    spans_of,
     units_by_metric,
     used_in,
 )
@@ -100,9 +101,10 @@ def rehearse(
     for number, moment in enumerate(_moments(now)):
         if number % step == 0:
             running = [book for book in books if book.start <= moment < book.end]
-            slices = [one for book in running for one in slices_of(book, used)]
+            earlier = _earlier(books, running, moment)
+            slices = list(slices_since(running, earlier, used))
             spent = _spent_by(costs, running, moment.date())
-            slices += reported(running, spent, units)[0]
+            slices += reported(running, earlier, spent, units)[0]
             judged = judge([rule], Known(slices, tags))
             by_customer = {customer_id: one for (_, customer_id), one in judged.items()}
             found.append((moment.date(), by_customer))
@@ -114,7 +116,25 @@ def _books(tenant: Tenant, rule: Rule, since: datetime, now: datetime) -> list[P
     rows = SubscriptionPeriod.objects.for_tenant(tenant).filter(start_at__lt=now, end_at__gt=since)
     if rule.scope == MarginGuard.Scope.CUSTOMER:
         rows = rows.filter(subscription__customer_id=rule.customer_id)
-    return books_of(tenant, rows.order_by("start_at", "id").values_list("pk", flat=True))
+    books = books_of(tenant, rows.order_by("start_at", "id").values_list("pk", flat=True))
+    began = {customer_id: start for customer_id, (start, _) in spans_of(books).items()}
+    known = {book.period_id for book in books}
+    earlier = earlier_books(tenant, began, now=now)
+    return [*(one for one in earlier if one.period_id not in known), *books]
+
+
+def _earlier(
+    books: Sequence[PeriodBook], running: Sequence[PeriodBook], moment: datetime
+) -> list[PeriodBook]:
+    """Those that ended before a moment, since the first of their customer's running ones began."""
+    spans = spans_of(running)
+    return [
+        book
+        for book in books
+        if book.end <= moment
+        and book.customer_id in spans
+        and book.end > spans[book.customer_id][0]
+    ]
 
 
 def _moments(now: datetime) -> Iterator[datetime]:

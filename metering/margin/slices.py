@@ -6,28 +6,30 @@ A slice is the smallest part that margins are told of: one unit of one plan of o
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
 
-from aforo.money import EXACT, ZERO
+from aforo.money import EXACT, ZERO, divide
 from aforo.tenancy.models import Tenant
 from catalog.models import BillableUnit
 from metering.margin.arithmetic import Margin, split
-from metering.margin.books import PeriodBook, PlanBook, current_books
+from metering.margin.books import PeriodBook, PlanBook, current_books, earlier_books
 
-_TOTALS = """
-    SELECT r.period_id, r.plan_version_id, r.unit_id, sum(r.revenue), sum(r.cost),
-           coalesce(array_agg(r.dimension) FILTER (WHERE r.position > 0 AND r.dimension <> ''),
-                    '{}')
-    FROM running_totals r WHERE r.period_id = ANY(%s) GROUP BY 1, 2, 3
-"""
-_ADJUSTED = """
-    SELECT r.period_id, r.plan_version_id, r.unit_id, sum(a.amount)
-    FROM running_totals r JOIN rating_adjustments a ON a.running_total_id = r.id
-    WHERE r.period_id = ANY(%s) GROUP BY 1, 2, 3
+# One statement, so that nothing is read of a total that another one did not see.
+_USED = """
+    SELECT period_id, plan_version_id, unit_id, sum(revenue), sum(cost),
+           coalesce(array_agg(dimension) FILTER (WHERE position > 0 AND dimension <> ''), '{}')
+    FROM (
+        SELECT r.period_id, r.plan_version_id, r.unit_id, r.revenue, r.cost, r.dimension, r.position
+        FROM running_totals r WHERE r.period_id = ANY(%(periods)s)
+        UNION ALL
+        SELECT r.period_id, r.plan_version_id, r.unit_id, a.amount, 0, '', 0
+        FROM running_totals r JOIN rating_adjustments a ON a.running_total_id = r.id
+        WHERE r.period_id = ANY(%(periods)s)) AS parts
+    GROUP BY 1, 2, 3
 """
 _COSTS = """
     SELECT c.customer_id, c.currency, c.metric, sum(c.amount)
@@ -37,6 +39,7 @@ _COSTS = """
      AND c.occurred_at >= w.since AND c.occurred_at < w.until
     GROUP BY 1, 2, 3
 """
+_MICROSECOND = timedelta(microseconds=1)
 Key = tuple[UUID, UUID, UUID]  # period, plan version, unit
 Cost = tuple[UUID, str, str, Decimal]  # customer, currency, metric, amount
 
@@ -46,6 +49,7 @@ class Slice:
     """What one unit (None: none in particular) brings in and costs under one plan.
 
     `is_foreign`: a cost in a currency that its customer does not pay in; its book has that one.
+    `is_over`: of a period that ended while another one of its customer was running already.
     """
 
     book: PeriodBook
@@ -53,6 +57,7 @@ class Slice:
     unit_id: UUID | None
     margin: Margin
     is_foreign: bool = False
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,29 +80,52 @@ class Slices:
 def current_slices(
     tenant: Tenant, *, now: datetime, customer_ids: Collection[UUID] | None = None
 ) -> Slices:
-    """The slices of all customers, or of some, in four statements and those of unknown books.
+    """The slices of all customers, or of some, in five statements and those of unknown books.
 
     Revenue is what the period's invoice will ask for before discounts, as far as usage has come;
-    where a minimum was promised, no less.
+    where a minimum was promised, no less. Costs count since the first of a customer's running
+    periods began, and so does what its other periods have brought in since then.
     """
     books = current_books(tenant, now=now, customer_ids=customer_ids)
-    used = used_in([book.period_id for book in books])
-    rows = [one for book in books for one in slices_of(book, used)]
-    costs, unmatched = reported(books, _costs(tenant, spans_of(books)), units_by_metric(tenant))
-    return Slices([*rows, *costs], unmatched)
+    spans = spans_of(books)
+    began = {customer_id: since for customer_id, (since, _) in spans.items()}
+    earlier = earlier_books(tenant, began, now=now)
+    used = used_in([book.period_id for book in (*books, *earlier)])
+    costs, unmatched = reported(books, earlier, _costs(tenant, spans), units_by_metric(tenant))
+    return Slices([*slices_since(books, earlier, used), *costs], unmatched)
+
+
+def slices_since(
+    running: Sequence[PeriodBook], earlier: Iterable[PeriodBook], used: Mapping[Key, Used]
+) -> Iterator[Slice]:
+    """The slices of running periods, and of earlier ones by the time that these have run."""
+    spans = spans_of(running)
+    for book in running:
+        yield from slices_of(book, used)
+    for book in earlier:
+        since, _ = spans[book.customer_id]
+        for one in slices_of(book, used):
+            yield replace(one, margin=_since(one, since), is_over=True)
+
+
+def _since(one: Slice, since: datetime) -> Margin:
+    """What came of a period after a moment, if it came evenly; all of it where it began later."""
+    start, end = one.book.start, one.book.end
+    if start >= since:
+        return one.margin
+    part, whole = Decimal((end - since) // _MICROSECOND), Decimal((end - start) // _MICROSECOND)
+    revenue, cost = (
+        divide(EXACT.multiply(amount, part), whole)
+        for amount in (one.margin.revenue, one.margin.cost)
+    )
+    return Margin(revenue, cost)
 
 
 def used_in(period_ids: Collection[UUID]) -> dict[Key, Used]:
     """What usage came to in these periods, adjustments included, by period, version and unit."""
     with connection.cursor() as cursor:
-        cursor.execute(_TOTALS, (list(period_ids),))
-        used = {(p, v, u): Used(*came_to) for p, v, u, *came_to in cursor.fetchall()}
-        cursor.execute(_ADJUSTED, (list(period_ids),))
-        for period_id, version_id, unit_id, amount in cursor.fetchall():
-            was = used[period_id, version_id, unit_id]
-            revenue = EXACT.add(was.revenue, amount)
-            used[period_id, version_id, unit_id] = Used(revenue, was.cost, was.dimensions)
-    return used
+        cursor.execute(_USED, {"periods": list(period_ids)})
+        return {(p, v, u): Used(*came_to) for p, v, u, *came_to in cursor.fetchall()}
 
 
 def slices_of(book: PeriodBook, used: Mapping[Key, Used]) -> Iterator[Slice]:
@@ -152,14 +180,18 @@ def spans_of(books: Iterable[PeriodBook]) -> dict[UUID, tuple[datetime, datetime
 
 
 def reported(
-    books: Iterable[PeriodBook], costs: Iterable[Cost], units: Mapping[str, UUID]
+    running: Iterable[PeriodBook],
+    earlier: Iterable[PeriodBook],
+    costs: Iterable[Cost],
+    units: Mapping[str, UUID],
 ) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
     """Reported costs as slices of the subscription that runs longest in their currency.
 
-    Where the customer does not pay in it, of the one that runs longest: a cost without revenue, in
-    its own currency. How much that is, by customer and currency, is returned beside.
+    Those that ended since count where nothing that runs is paid in it. Where the customer does not
+    pay in it, of the one that runs longest: a cost without revenue, in its own currency. How much
+    that is, by customer and currency, is returned beside.
     """
-    firsts = _longest_running(books)
+    firsts = _longest_running(earlier) | _longest_running(running)
     rows, foreign = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
     for customer_id, currency, metric, amount in costs:
         owner = firsts.get((customer_id, currency))
@@ -194,7 +226,7 @@ def _costs(tenant: Tenant, spans: Mapping[UUID, tuple[datetime, datetime]]) -> l
         return list(cursor.fetchall())
 
 
-def units_by_metric(tenant: Tenant) -> dict[str, UUID]:
+def units_by_metric(tenant: Tenant | UUID) -> dict[str, UUID]:
     """Units by what cost events call them: their own name, else the metric that they count."""
     rows = BillableUnit.objects.for_tenant(tenant).order_by("-name")
     named = list(rows.values_list("pk", "name", "source_metric"))

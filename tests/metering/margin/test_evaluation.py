@@ -173,6 +173,7 @@ def test_a_fall_over_all_levels_says_of_each_what_it_is_below(seller, guard, loo
 def test_what_is_told_has_its_numbers(seller, guard, look):
     unit = BillableUnit.objects.get(name="tokens")
     made = guard("tokens-floor", unit=unit)
+    spend(seller, "0.5", metric="calls")  # no part of this margin
     spend(seller, "1.5", metric="tokens")
     look()
     message = OutboxMessage.objects.filter(fact="margin.blocked").get()
@@ -188,7 +189,8 @@ def test_what_is_told_has_its_numbers(seller, guard, look):
     }  # fmt: skip
     assert message.payload["title"].endswith("a cost of 1.5 USD without any revenue")
     evidence = Alert.objects.get(kind="MARGIN_BLOCKED").evidence
-    assert evidence["costs"] == {"lastId": str(CostEvent.objects.get().pk), "count": 1}
+    own = CostEvent.objects.get(metric="tokens")
+    assert evidence["costs"] == {"lastId": str(own.pk), "count": 1}
     assert "events" not in evidence
     told = answer(seller)
     assert told.level == "NONE"

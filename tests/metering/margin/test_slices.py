@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -9,9 +10,12 @@ from django.test.utils import CaptureQueriesContext
 
 from aforo.money import plain
 from catalog.models import BillableUnit, Customer, RatePlanVersion
-from metering.margin.slices import current_slices
+from metering.margin.arithmetic import Thresholds
+from metering.margin.judging import Known, Rule
+from metering.margin.rehearsal import rehearse
+from metering.margin.slices import current_slices, used_in
 from metering.margin.view import GroupBy, margins
-from metering.models import CustomerTag
+from metering.models import CustomerTag, RatingAdjustment, RunningTotal
 from tests.clients import operator_client
 from tests.factories import (
     BillableUnitFactory,
@@ -19,6 +23,8 @@ from tests.factories import (
     CostEventFactory,
     ProductFactory,
     RatePlanVersionFactory,
+    SubscriptionFactory,
+    SubscriptionPeriodFactory,
     TenantFactory,
 )
 from tests.metering.conftest import NOW, catalog_changed, subscribe
@@ -194,3 +200,60 @@ def test_the_api_filters_and_refuses(seller):
     other = operator_client(TenantFactory())
     assert other.get("/api/v1/margin?customerId=cust_1").status_code == 404
     assert other.get("/api/v1/margin").json()["rows"] == []
+
+
+def test_what_came_since_the_longest_period_began_counts_on_both_sides(seller, plan):
+    """Costs count since then, and so does what other periods have brought in since then."""
+    monthly = plan("2026-01-01", base_fee="31")  # 40 with its seats
+    SubscriptionPeriodFactory(subscription=monthly)  # beside January and February
+    catalog_changed(seller.tenant)
+    assert figures(seller) == (Decimal(40), 0)
+    ended = plan("2026-02-01", customer="cust_3", base_fee="8")
+    ended.periods.filter(end_at__gt=datetime(2026, 3, 1, tzinfo=UTC)).delete()
+    type(ended).objects.filter(pk=ended.pk).update(customer=monthly.customer)
+    middle = datetime(2026, 2, 15, tzinfo=UTC)
+    long = SubscriptionFactory(
+        tenant=seller.tenant,
+        customer=monthly.customer,
+        versions=[
+            RatePlanVersionFactory(
+                tenant=seller.tenant, base_fee=Decimal(7), prices={}, published=True
+            )
+        ],
+        start_at=middle,
+    )
+    SubscriptionPeriodFactory(
+        subscription=long, start_at=middle, end_at=datetime(2026, 5, 15, tzinfo=UTC)
+    )
+    catalog_changed(seller.tenant)
+    spend(seller, "60", customer="cust_2", occurred_at=datetime(2026, 2, 20, tzinfo=UTC))
+    spend(seller, "9", customer="cust_2", occurred_at=datetime(2026, 2, 14, tzinfo=UTC))
+    # March, half of February under either plan, and the long one
+    assert figures(seller) == (Decimal(40) + 20 + Decimal("8.5") + 7, Decimal(60))
+    known = Known(current_slices(seller.tenant, now=NOW).rows, {})
+    running = {monthly.plans.get().version.rate_plan_id, long.plans.get().version.rate_plan_id}
+    assert known.plans[monthly.customer_id] == running
+    rule = Rule(uuid4(), None, "ALL", Thresholds())
+    today = rehearse(seller.tenant, rule=rule, tags={}, now=NOW).days[-1]
+    assert (today.judged, today.warned + today.throttled + today.blocked) == (2, 0)
+
+
+def test_an_adjustment_of_a_total_that_is_new_is_counted_with_it(seller):
+    seller.count(event(1))
+    total = RunningTotal.objects.get()
+    RatingAdjustment.objects.create(
+        tenant_id=seller.tenant.pk, running_total=total, amount=Decimal("0.5"), created_at=NOW
+    )
+    with CaptureQueriesContext(connection) as captured:
+        (used,) = used_in([total.period_id]).values()
+    assert (used.revenue, used.cost) == (Decimal("0.52"), Decimal("0.001"))
+    assert len(captured) == 1  # of two, the second might know totals that the first does not
+
+
+def test_the_month_of_a_start_is_that_of_the_subscriptions_zone(seller):
+    version = RatePlanVersion.objects.get(tenant=seller.tenant)
+    start = datetime(2026, 2, 28, 23, tzinfo=UTC)  # 1 March in Berlin
+    subscribe(seller.tenant, "cust_2", version, start_at=start, time_zone="Europe/Berlin")
+    known = Known(current_slices(seller.tenant, now=NOW).rows, {})
+    assert list(known.months.values()) == [{"2026-03"}, {"2026-03"}]
+    assert {label for label, _ in told(seller, GroupBy.START_MONTH)} == {"2026-03"}
