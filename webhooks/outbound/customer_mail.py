@@ -1,6 +1,7 @@
 """E-mail to customers about their own usage: one letter for each fact that is meant for them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from smtplib import SMTPException
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from aforo.outbox.models import OutboxMessage
@@ -24,6 +25,8 @@ TASK = "webhooks.write_to_customers"
 PAGE = 50  # letters over one connection; `EMAIL_TIMEOUT` ends each
 LEASE = timedelta(minutes=15)  # longer than a page takes whose every letter hangs
 RETRIES = tuple(timedelta(minutes=one) for one in (1, 10, 60, 360, 1440))
+LOST = (OperationalError, InterfaceError)  # nobody's fault, and over soon
+AWAY = (OSError, SMTPException)  # the server of mail
 _LONGEST_ERROR = 400
 State = CustomerLetter.State
 log = structlog.get_logger(__name__)
@@ -49,13 +52,14 @@ def write_letters(messages: Sequence[OutboxMessage], *, now: datetime) -> int:
 
     In the transaction that carries the messages, so that each is looked at once. Nobody is written
     to whose preferences leave e-mail out, nor again within their cooldown, nor from a sandbox:
-    addresses there are those of people all the same.
+    addresses there are those of people all the same. A letter that cannot be written is logged,
+    and its message is carried on.
     """
     meant = [one for one in messages if _is_meant_for_customer(one)]
     if not meant:  # nearly always
         return 0
     sellers = Tenant.objects.in_bulk({one.tenant_id for one in meant})
-    written = sum(_write(one, sellers[one.tenant_id], now) for one in meant)
+    written = sum(_write_alone(one, sellers[one.tenant_id], now) for one in meant)
     if written:
         enqueue(TASK)
     return written
@@ -64,13 +68,38 @@ def write_letters(messages: Sequence[OutboxMessage], *, now: datetime) -> int:
 def send_letters(*, now: datetime) -> int:
     """Send what is due; how many were taken. May run twice: a letter is leased before it is sent.
 
-    A worker that is killed in between sends it again after the lease.
+    A worker that is killed in between sends it again after the lease. While the server of mail
+    is away nothing was tried: all wait a minute.
     """
     sent = 0
     while page := _leased(now):
-        with get_connection() as post:
+        post = get_connection()
+        try:
+            post.open()
+        except AWAY as error:
+            _wait(page, error, now)
+            return sent
+        try:
             sent += sum(_send(letter, post, now) for letter in page)
+        finally:
+            _close(post)
     return sent
+
+
+def _wait(page: Sequence[CustomerLetter], error: Exception, now: datetime) -> None:
+    log.warning("mail_server_away", letters=len(page), error=str(error))
+    rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in page])  # any tenant: these
+    rows.update(
+        attempts=F("attempts") - 1,
+        next_attempt_at=now + RETRIES[0],
+        last_error=str(error)[:_LONGEST_ERROR],
+    )
+
+
+def _close(post: Any) -> None:
+    """What was sent is sent, however the server takes leave."""
+    with suppress(*AWAY):
+        post.close()
 
 
 def forget_letters(*, now: datetime) -> int:
@@ -92,6 +121,17 @@ def _is_meant_for_customer(message: OutboxMessage) -> bool:
     )
 
 
+def _write_alone(message: OutboxMessage, seller: Tenant, now: datetime) -> bool:
+    try:
+        with transaction.atomic():
+            return _write(message, seller, now)
+    except LOST:
+        raise
+    except Exception:
+        log.exception("customer_letter_lost", message=str(message.pk))
+        return False
+
+
 def _write(message: OutboxMessage, seller: Tenant, now: datetime) -> bool:
     customer = customer_of(message)
     if seller.is_sandbox or customer is None or not _wants(customer, message):
@@ -103,13 +143,18 @@ def _write(message: OutboxMessage, seller: Tenant, now: datetime) -> bool:
         message_id=message.pk,
         fact=message.fact,
         address=message.payload["customerEmail"],
-        title=title[:200],
+        title=_one_line(title)[:200],
         text=text,
         told_at=message.created_at,
         next_attempt_at=now,
         created_at=now,
     )
     return True
+
+
+def _one_line(title: str) -> str:
+    """What others wrote into it is no header."""
+    return " ".join(title.split())
 
 
 def _wants(customer: Customer, message: OutboxMessage) -> bool:
@@ -159,8 +204,9 @@ def _send(letter: CustomerLetter, post: Any, now: datetime) -> bool:
     """Whether it was taken; else it is tried again later, and given up in the end."""
     tried = letter.attempts  # before this one
     try:
-        EmailMessage(letter.title, letter.text, to=[letter.address], connection=post).send()
-    except (OSError, SMTPException, ValueError) as error:
+        title = _one_line(letter.title)
+        EmailMessage(title, letter.text, to=[letter.address], connection=post).send()
+    except (*AWAY, ValueError) as error:
         log.warning("customer_letter_failed", letter=str(letter.pk), error=str(error))
         letter.last_error = str(error)[:_LONGEST_ERROR]
         if tried < len(RETRIES):

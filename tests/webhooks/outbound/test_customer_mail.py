@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.core.mail.backends import locmem
 
 from aforo.outbox.facts import facts
+from aforo.outbox.models import OutboxMessage
 from aforo.outbox.services import publish
 from tests.factories import NOW, CustomerFactory, SandboxFactory
 from webhooks.models import CustomerLetter, CustomerPreference
@@ -86,3 +88,38 @@ def test_a_letter_is_tried_again_and_given_up_in_the_end(tenant, customer, monke
     letter.refresh_from_db()
     assert (letter.state, letter.attempts, letter.finished_at) == ("FAILED", 6, at)
     assert not mail.outbox
+
+
+def test_while_the_server_of_mail_is_away_nothing_is_tried(tenant, customer, monkeypatch):
+    (letter,) = reached(tenant)
+
+    def away(self):
+        raise ConnectionRefusedError("nobody there")
+
+    at = NOW
+    with monkeypatch.context() as patched:
+        patched.setattr(locmem.EmailBackend, "open", away)
+        for _ in range(7):
+            assert send_letters(now=at) == 0
+            at += timedelta(hours=1)
+    letter.refresh_from_db()
+    assert (letter.state, letter.attempts, letter.last_error) == ("WAITING", 0, "nobody there")
+    assert letter.next_attempt_at == at - timedelta(minutes=59)
+    assert send_letters(now=at) == 1
+    assert len(mail.outbox) == 1
+
+
+def test_a_value_with_a_new_line_is_no_header(tenant, customer):
+    (letter,) = reached(
+        tenant, metric="tokens", dimension='{"model":"a\\r\\nBcc: all@example.com"}'
+    )
+    assert letter.title.startswith("tokens (model: a Bcc: all@example.com): on the way to ")
+    CustomerLetter.objects.update(title="of\nbefore")
+    assert send_letters(now=NOW) == 1
+    assert mail.outbox[0].subject == "of before"
+
+
+def test_a_letter_that_cannot_be_written_stops_no_message(tenant, customer):
+    assert not reached(tenant, periodEnd="some day")
+    assert not OutboxMessage.objects.filter(carried_at=None).exists()
+    assert len(reached(tenant)) == 1
