@@ -5,9 +5,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -23,6 +23,7 @@ from aforo.tenancy.admin_base import (
     ReadOnlyAdmin,
     TenantFilter,
     actor_of,
+    after_dialog,
     become,
 )
 from aforo.tenancy.roles import KEY_WRITERS
@@ -124,24 +125,49 @@ class WebhookEndpointAdmin(CatalogAdmin):
         """Do something with one endpoint, say what, and go back to its page."""
         endpoint = self.get_object(request, object_id)
         if endpoint is None:
-            return redirect(reverse("admin:webhooks_webhookendpoint_changelist"))
+            raise PermissionDenied
         with told(request):
             actor = self.doer(request, endpoint.tenant)["actor"]
             self.message_user(request, verb(endpoint, actor))
         if self.get_object(request, object_id) is None:
-            return redirect(reverse("admin:webhooks_webhookendpoint_changelist"))
-        return redirect(reverse("admin:webhooks_webhookendpoint_change", args=(object_id,)))
+            return after_dialog(request, reverse("admin:webhooks_webhookendpoint_changelist"))
+        page = reverse("admin:webhooks_webhookendpoint_change", args=(object_id,))
+        return after_dialog(request, page)
 
-    @action(description="Send a test", permissions=["act"], url_path="test", icon="send")
-    def test_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Send a test",
+        permissions=["act"],
+        url_path="test",
+        icon="send",
+        dialog={
+            "title": "Send a test to this endpoint?",
+            "description": "A message that says nothing, now. What became of it is among the"
+            " deliveries.",
+            "form_class": None,
+            "form_submit_text": "Send",
+        },
+    )
+    def test_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         def send(endpoint: WebhookEndpoint, _: Any) -> str:
             endpoints.test_endpoint(endpoint=endpoint, now=timezone.now())
             return "A test is on its way: what became of it is among the deliveries"
 
         return self._act(request, object_id, send)
 
-    @action(description="Rotate secret", permissions=["act"], url_path="rotate", icon="key")
-    def rotate_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Rotate secret",
+        permissions=["act"],
+        url_path="rotate",
+        icon="key",
+        dialog={
+            "title": "Give this endpoint a new secret?",
+            "description": "It is shown once, above the page. For 24 hours messages are signed"
+            " with both; the secret before the present one is void at once.",
+            "form_class": None,
+            "form_submit_text": "Rotate",
+        },
+    )
+    def rotate_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         def rotate(endpoint: WebhookEndpoint, actor: Any) -> str:
             changed, secret = endpoints.rotate_secret(
                 endpoint=endpoint, actor=actor, now=timezone.now()
@@ -151,8 +177,19 @@ class WebhookEndpointAdmin(CatalogAdmin):
 
         return self._act(request, object_id, rotate)
 
-    @action(description="Remove", permissions=["act"], url_path="archive", icon="delete")
-    def archive_this(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Remove",
+        permissions=["act"],
+        url_path="archive",
+        icon="delete",
+        dialog={
+            "title": "Remove this endpoint?",
+            "description": "Nothing more is sent to it, nor what waits for it.",
+            "form_class": None,
+            "form_submit_text": "Remove",
+        },
+    )
+    def archive_this(self, request: HttpRequest, form: forms.Form, object_id: str) -> HttpResponse:
         def archive(endpoint: WebhookEndpoint, actor: Any) -> str:
             endpoints.archive_endpoint(endpoint=endpoint, actor=actor, now=timezone.now())
             return f"Nothing more is sent to '{endpoint}'"
@@ -233,12 +270,28 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
         done = sum(self._send(request, row) for row in queryset.select_related("tenant"))
         self.message_user(request, f"{done} deliveries are sent again", messages.SUCCESS)
 
-    @action(description="Send again", permissions=["send"], url_path="send", icon="replay")
-    def send_this_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    @action(
+        description="Send again",
+        permissions=["send"],
+        url_path="send",
+        icon="replay",
+        dialog={
+            "title": "Send this again?",
+            "description": "At once, whatever became of it, with the same id and body as before.",
+            "form_class": None,
+            "form_submit_text": "Send again",
+        },
+    )
+    def send_this_again(
+        self, request: HttpRequest, form: forms.Form, object_id: str
+    ) -> HttpResponse:
         delivery = self.get_object(request, object_id)
-        if delivery is not None and self._send(request, delivery):
+        if delivery is None:
+            raise PermissionDenied
+        if self._send(request, delivery):
             self.message_user(request, "It is sent again", messages.SUCCESS)
-        return redirect(reverse("admin:webhooks_outbounddelivery_change", args=(object_id,)))
+        page = reverse("admin:webhooks_outbounddelivery_change", args=(object_id,))
+        return after_dialog(request, page)
 
     def _send(self, request: HttpRequest, delivery: OutboundDelivery) -> bool:
         """Whether it is sent again; a refusal is said on the page."""

@@ -16,6 +16,8 @@ from tests.factories import (
 )
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 
+SURE = {"_form_submitted": "True"}  # a dialog that was answered
+
 
 def browser_of(tenant, role):
     user = UserFactory(is_staff=True)
@@ -67,11 +69,12 @@ def test_an_endpoint_is_made_and_its_secret_told_once(browser, tenant):
 
 def test_buttons_try_it_rotate_its_secret_and_remove_it(browser, tenant):
     endpoint = WebhookEndpointFactory(tenant=tenant)
-    browser.get(page_of(endpoint, "test_this"))
+    browser.post(page_of(endpoint, "test_this"), SURE)
     assert OutboundDelivery.objects.get().fact == "webhook_endpoint.test"
-    page = browser.get(page_of(endpoint, "rotate_this"), follow=True)
+    page = browser.post(page_of(endpoint, "rotate_this"), SURE, follow=True)
     assert "whsec_" in page.content.decode()
-    browser.get(page_of(endpoint, "archive_this"), follow=True)
+    gone = browser.post(page_of(endpoint, "archive_this"), SURE, headers={"HX-Request": "true"})
+    assert gone["HX-Redirect"] == reverse("admin:webhooks_webhookendpoint_changelist")
     endpoint.refresh_from_db()
     assert endpoint.archived_at is not None
 
@@ -97,7 +100,11 @@ def test_a_delivery_shows_request_and_answer_and_is_sent_again(browser, tenant):
     assert "out of order" in shown
     assert "asked" in shown
 
-    browser.get(reverse("admin:webhooks_outbounddelivery_send_this_again", args=(delivery.pk,)))
+    again = reverse("admin:webhooks_outbounddelivery_send_this_again", args=(delivery.pk,))
+    browser.get(again)  # asks whether one is sure
+    delivery.refresh_from_db()
+    assert delivery.state == "FAILED"
+    browser.post(again, SURE)
     delivery.refresh_from_db()
     assert delivery.state == "PENDING"
     OutboundDelivery.objects.update(state="FAILED", finished_at=timezone.now())
@@ -110,9 +117,22 @@ def test_who_only_reads_presses_no_button(tenant):
     endpoint = WebhookEndpointFactory(tenant=tenant)
     reader = browser_of(tenant, "MEMBER")
     assert reader.get(page_of(endpoint)).status_code == 200
-    reader.get(page_of(endpoint, "test_this"))
+    assert reader.post(page_of(endpoint, "test_this"), SURE).status_code == 403
     assert not OutboundDelivery.objects.exists()
     stranger = browser_of(TenantFactory(), "OWNER")
-    stranger.get(page_of(endpoint, "archive_this"))
+    assert stranger.post(page_of(endpoint, "archive_this"), SURE).status_code == 403
     endpoint.refresh_from_db()
     assert endpoint.archived_at is None
+
+
+def test_a_link_on_another_page_presses_no_button(browser, tenant):
+    endpoint = WebhookEndpointFactory(tenant=tenant)
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = browser.cookies
+    for act in ("test_this", "rotate_this", "archive_this"):
+        assert browser.get(page_of(endpoint, act)).status_code == 200  # asks whether one is sure
+        assert strict.post(page_of(endpoint, act), SURE).status_code == 403
+    asked = WebhookEndpoint.objects.get(pk=endpoint.pk)
+    assert asked.sealed_secret == endpoint.sealed_secret
+    assert asked.archived_at is None
+    assert not OutboundDelivery.objects.exists()
