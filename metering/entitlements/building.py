@@ -155,11 +155,12 @@ class Builder:
     ) -> Quota | None:
         agreed = subscription.agreed_in(period, price.unit_id)
         wire_of = agreed.phase_id if agreed else subscription.currency
-        key = (price.version_id, price.unit_id, wire_of, period.share)
+        key = (price.version_id, price.unit_id, wire_of, period.is_trial, period.share)
         if key not in self._quotas:
             try:
                 terms = terms_in_period(
                     price.terms,
+                    is_trial=period.is_trial,
                     agreed_wire=agreed.terms if agreed else None,
                     agreed_allowance=agreed.included_free if agreed else None,
                     share=period.share,

@@ -21,8 +21,8 @@ def margins_amiss(
     Those who are in order keep what the last judgement has told: it knows numbers that no row
     has, of customers whom nobody ever held. `version` was read before.
     """
+    found = _found(tenant_id, customers)  # first: what is found there has committed its rows
     said = stored_answers(tenant_id, customers)
-    found = _found(tenant_id, customers)
     wanted = {customer: said.get(customer, UNHELD) for customer in customers}
     return {
         customer: Field(MARGIN, version, msgspec.json.encode(state_of_rows))
@@ -52,9 +52,13 @@ def _read(value: bytes | None) -> MarginState | None:
 
 
 def _meaning(one: MarginState | None) -> object:
-    """What requests hear of a state, without its numbers, which move all the time."""
+    """What requests hear of a state, without its numbers, which move all the time.
+
+    Where everything passes nobody waits, however long the guard would let them.
+    """
     if one is None:
         return None
     of_metrics = {metric: _meaning(worse) for metric, worse in one.by_metric.items()}
     rates = one.throttle_rate, one.requests_per_second
-    return one.level, rates, one.retry_after_seconds, of_metrics
+    waits = one.retry_after_seconds if one.level != UNHELD.level else None
+    return one.level, rates, waits, of_metrics

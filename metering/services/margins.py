@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from redis.exceptions import RedisError
 
 from aforo.tenancy import clock
@@ -45,8 +45,22 @@ _COUNT = """
 
 
 def evaluate_all(*, now: datetime) -> int:
-    """Judge everybody whom a guard looks at; the number of crossings. May run twice, at once."""
-    return sum(evaluate_tenant(tenant_id=one, now=now) for one in guarded_tenants())
+    """Judge everybody whom a guard looks at; the number of crossings. May run twice, at once.
+
+    What goes wrong with one tenant is raised when the others are done.
+    """
+    crossings, errors = 0, []
+    for tenant_id in guarded_tenants():
+        try:
+            crossings += evaluate_tenant(tenant_id=tenant_id, now=now)
+        except (OperationalError, InterfaceError):  # of the server, not of the tenant
+            raise
+        except Exception as error:
+            log.exception("margins_of_tenant_not_judged", tenant=str(tenant_id))
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("margins of some tenants are not judged", errors)
+    return crossings
 
 
 def evaluate_due(*, tenant_id: UUID, now: datetime) -> int:

@@ -9,7 +9,8 @@ from aforo.tenancy.models import Tenant
 from billing.invariants import broken_truths
 from catalog.models import BillableUnit, RatePlan
 from metering.entitlements import drift, state
-from tests.metering.conftest import NOW
+from tests.factories import RatePlanVersionFactory
+from tests.metering.conftest import NOW, catalog_changed, subscribe
 from tests.metering.entitlements.conftest import feature_of, hash_of
 from tests.metering.events import event
 
@@ -102,3 +103,26 @@ def test_nothing_is_said_of_what_no_sync_has_written_and_no_redis_is_no_proof(
     told = broken_truths(tenant_id=seller.tenant.pk)[TRUTH]
     valkey.client.cache_clear()
     assert [one.subject for one in told] == ["Redis"]
+
+
+def test_nothing_is_denied_in_a_trial_whatever_its_plan_includes(
+    seller, gateway, django_capture_on_commit_callbacks
+):
+    calls = BillableUnit.objects.get(tenant=seller.tenant, name="calls")
+    terms = {"model": "INCLUDED_QUOTA", "includedFree": "3", "ovBehavior": "BLOCK", "rate": "1"}
+    version = RatePlanVersionFactory(tenant=seller.tenant, published=True, prices={calls: terms})
+    trial, _ = (subscribe(seller.tenant, name, version) for name in ("trial", "paid"))
+    trial.periods.update(kind="TRIAL")
+    catalog_changed(seller.tenant)
+    gateway.sync()
+    for customer in ("trial", "paid"):
+        with django_capture_on_commit_callbacks(execute=True):
+            seller.count(*(event(f"{customer}-{n}", customerId=customer) for n in range(4)))
+
+    def said():
+        return [gateway.quota("calls", customer=name)["decision"] for name in ("trial", "paid")]
+
+    before = said()
+    gateway.sync()
+    assert before == said() == ["ALLOW", "DENY"]
+    assert found(seller.tenant) == []

@@ -11,6 +11,7 @@ from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.keys import entry_of, mark_revoked, revoke_key
 from catalog.models import Subscription
+from metering.entitlements import guarded as guarded_fields
 from metering.entitlements import publishing, state
 from metering.models import MarginGuard, MarginState
 from tests.factories import CustomerAliasFactory, TenantFactory
@@ -85,10 +86,27 @@ def test_margins_in_a_version_of_another_server_are_replaced(seller, gateway):
 
 
 def test_a_sync_keeps_the_numbers_of_whoever_is_in_order(seller, gateway):
-    healthy = state.MarginState(percent=state.Decimal("71.5"))
+    healthy = state.MarginState(percent=state.Decimal("71.5"), retry_after_seconds=60)
     state.put_margin(seller.tenant.pk, {"cust_1": healthy}, version=state.reading())
     gateway.sync()
     assert gateway.can_access("calls")["margin"] == {"level": "NONE", "percent": 71.5}
+
+
+def test_a_block_that_commits_while_a_sync_reads_is_not_taken_back(seller, gateway, monkeypatch):
+    gateway.sync()
+    begun = state.reading()  # the look at margins has begun before the sync
+    stored = guarded_fields.stored_answers
+
+    def read(*about):
+        rows = stored(*about)
+        guarded(seller.tenant, "L3_BLOCK")
+        told = state.MarginState(level="L3_BLOCK", retry_after_seconds=90)
+        state.put_margin(seller.tenant.pk, {"cust_1": told}, version=begun)
+        return rows
+
+    monkeypatch.setattr(guarded_fields, "stored_answers", read)
+    gateway.sync()
+    assert gateway.can_access("calls")["reason"] == "MARGIN_BLOCKED"
 
 
 def test_what_goes_wrong_with_one_tenant_stops_no_other(seller, gateway, monkeypatch):

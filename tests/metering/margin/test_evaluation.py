@@ -27,7 +27,7 @@ from metering.models import (
     UsageEvent,
 )
 from metering.services import margins
-from tests.factories import CostEventFactory, WebhookEndpointFactory
+from tests.factories import CostEventFactory, TenantFactory, WebhookEndpointFactory
 from tests.metering.conftest import NOW, catalog_changed, subscribe
 from tests.metering.events import event
 from webhooks.models.alert_rules import Channel
@@ -345,6 +345,25 @@ def test_statements_do_not_grow_with_customers(seller, guard, look):
     look()
     assert statements() == before
     assert MarginState.objects.filter(level="L3_BLOCK").count() == 6
+
+
+def test_what_goes_wrong_with_one_tenant_leaves_no_other_unjudged(seller, guard, monkeypatch):
+    guard()
+    failing = MarginGuard.objects.create(tenant=TenantFactory(), code="x", created_at=NOW).tenant_id
+    last = MarginGuard.objects.create(tenant=TenantFactory(), code="x", created_at=NOW).tenant_id
+    judged = []
+
+    def evaluate(*, tenant_id, now):
+        if tenant_id == failing:
+            raise ArithmeticError("a number that nobody can read")
+        judged.append(tenant_id)
+        return 1
+
+    monkeypatch.setattr(margins, "evaluate_tenant", evaluate)
+    with pytest.raises(ExceptionGroup) as raised:
+        margins.evaluate_all(now=REAL)
+    assert [str(one) for one in raised.value.exceptions] == ["a number that nobody can read"]
+    assert judged == [seller.tenant.pk, last]
 
 
 def test_drains_and_costs_ask_for_a_look_where_somebody_guards(
