@@ -8,6 +8,7 @@ from tests.factories import (
     AlertRuleFactory,
     OutboundDeliveryFactory,
     OutboxMessageFactory,
+    WebhookEndpointFactory,
 )
 from webhooks.models import AlertFiring, DeliveryAttempt, OutboundDelivery
 from webhooks.outbound.keeping import forget_deliveries
@@ -29,9 +30,12 @@ def test_what_finished_long_ago_is_forgotten(tenant, settings):
         quiet_until=NOW,
     )
     young = OutboundDeliveryFactory(tenant=tenant, state="FAILED", finished_at=NOW + 2 * DAY)
-    waits = OutboundDeliveryFactory(tenant=tenant)
+    off = WebhookEndpointFactory(tenant=tenant, is_active=False)
+    waits = OutboundDeliveryFactory(tenant=tenant, endpoint=off)
+    removed = WebhookEndpointFactory(tenant=tenant, is_active=False, archived_at=NOW)
+    OutboundDeliveryFactory(tenant=tenant, endpoint=removed)
 
-    assert forget_deliveries(now=NOW + 31 * DAY) == 3
+    assert forget_deliveries(now=NOW + 31 * DAY) == 5
     assert set(OutboundDelivery.objects.all()) == {young, waits}
     assert set(OutboxMessage.objects.all()) == {young.message, waits.message}
     assert not DeliveryAttempt.objects.exists()
