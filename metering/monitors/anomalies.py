@@ -10,6 +10,7 @@ from django.db import connection
 from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.charts import Chart, hours_before
+from metering.monitors.ended import recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.anomaly_detected"
@@ -101,11 +102,14 @@ def find_anomalies(
 ) -> int:
     """Judge the hour that begins then; how many alerts it raised. Its usage must be summed up.
 
-    An alert recovers with the first hour that is usual again. May run twice.
+    An alert recovers with the first hour that is usual again, or when its subscription is over. May
+    run twice.
     """
+    kind = AlertKind.USAGE_ANOMALY
+    recover_of_ended(tenant_id=tenant.pk, kind=kind, at=hour, now=now)
     judged = _judge(tenant.pk, settings, hour)
     usual = [one.subject for one in judged if one.is_open and not one.is_odd]
-    recover_alerts(tenant_id=tenant.pk, kind=AlertKind.USAGE_ANOMALY, subjects=usual, now=now)
+    recover_alerts(tenant_id=tenant.pk, kind=kind, subjects=usual, now=now)
     odd = [one for one in judged if one.is_odd]
     fresh = [(one.subscription_id, one.unit_id) for one in odd if not one.is_open]
     charts = hours_before(tenant.pk, fresh, last=hour)

@@ -10,6 +10,7 @@ from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.anomalies import rounded
 from metering.monitors.charts import Chart, days_before
+from metering.monitors.ended import recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.dropped"
@@ -28,9 +29,10 @@ _WEEKS = """
         GROUP BY 1, 2),
     judged AS (
         SELECT *, events_before >= %(minimum)s AND before > 0
-                  AND after <= before * (1 - %(drop)s) AS is_low FROM weeks)
+                  AND after <= before * (1 - %(drop)s) AS is_low,
+               after > before * (1 - %(drop)s) AS is_back FROM weeks)
     SELECT j.subscription_id, j.unit_id, j.before, j.after, j.events, j.first_id, j.last_id,
-           j.is_low AND s.id IS NOT NULL, a.id IS NOT NULL, c.id, c.external_id, u.name
+           j.is_low AND s.id IS NOT NULL, j.is_back, a.id IS NOT NULL, c.id, c.external_id, u.name
     FROM judged j
     JOIN billable_units u ON u.id = j.unit_id
     LEFT JOIN subscriptions s ON s.id = j.subscription_id AND s.state <> 'PAUSED'
@@ -54,6 +56,7 @@ class Weeks(NamedTuple):
     first_event_id: int
     last_event_id: int
     is_low: bool
+    is_back: bool
     is_open: bool
     customer_id: UUID | None
     customer: str | None
@@ -71,11 +74,14 @@ class Weeks(NamedTuple):
 def find_drops(*, tenant: Tenant, settings: MonitorSettings, end: datetime, now: datetime) -> int:
     """Judge the week that ends with this midnight (UTC); how many alerts it raised.
 
-    An alert recovers when the drop is smaller again. May run twice.
+    An alert recovers when there is usage again and the drop is smaller, or when its subscription is
+    over. May run twice.
     """
+    kind = AlertKind.USAGE_DROP
+    recover_of_ended(tenant_id=tenant.pk, kind=kind, at=end, now=now)
     found = _weeks(tenant.pk, settings, end)
-    better = [one.subject for one in found if one.is_open and not one.is_low]
-    recover_alerts(tenant_id=tenant.pk, kind=AlertKind.USAGE_DROP, subjects=better, now=now)
+    better = [one.subject for one in found if one.is_open and one.is_back]
+    recover_alerts(tenant_id=tenant.pk, kind=kind, subjects=better, now=now)
     low = [one for one in found if one.is_low]
     fresh = [(one.subscription_id, one.unit_id) for one in low if not one.is_open]
     last = end.astimezone(UTC).date() - timedelta(days=1)

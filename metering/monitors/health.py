@@ -1,6 +1,5 @@
 """Unit health: how usage of each unit spreads over the tiers that price it, and what is silent."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -196,18 +195,19 @@ def _tell_silent(
     now: datetime,
     at: datetime,
 ) -> None:
-    groups: defaultdict[bool, list[UUID]] = defaultdict(list)
-    for unit_id, (_, seen_at) in units.items():
-        groups[seen_at is not None and seen_at < now - SILENT].append(unit_id)
-    kind = AlertKind.UNIT_NO_DATA
-    awake = [str(unit_id) for unit_id in groups[False]]
-    recover_alerts(tenant_id=tenant_id, kind=kind, subjects=awake, now=at)
+    silent = [
+        unit_id
+        for unit_id, (_, seen_at) in units.items()
+        if seen_at is not None and seen_at < now - SILENT
+    ]
     told = _told(tenant_id)
-    fresh = [unit_id for unit_id in groups[True] if str(unit_id) not in told]
+    over = told - set(map(str, silent))  # awake again, or archived
+    kind = AlertKind.UNIT_NO_DATA
+    recover_alerts(tenant_id=tenant_id, kind=kind, subjects=over, now=at)
+    fresh = [unit_id for unit_id in silent if str(unit_id) not in told]
     seen = units_before(tenant_id, fresh, last=at.astimezone(UTC).date(), days=CHART_DAYS)
     findings = [
-        _silence(tenant_id, unit_id, *units[unit_id], seen.get(unit_id, {}))
-        for unit_id in groups[True]
+        _silence(tenant_id, unit_id, *units[unit_id], seen.get(unit_id, {})) for unit_id in silent
     ]
     raise_alerts(findings, now=at)
 

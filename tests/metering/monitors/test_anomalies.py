@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aforo.outbox.models import OutboxMessage
+from catalog.models import Subscription
 from metering.models import Alert, MonitorSettings
 from metering.monitors.anomalies import find_anomalies
 from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
@@ -113,6 +114,16 @@ def test_a_subscription_that_is_over_is_not_judged(tenant, unit):
     over = SubscriptionFactory(tenant=tenant, end_at=FIRST + 30 * HOUR, state="CANCELLED")
     used(over, unit, FIRST, WAVE * 12)
     assert judge(tenant, 48, baseline_days=2) == 0
+
+
+def test_an_alert_closes_when_its_subscription_is_over(tenant, unit, subscription):
+    used(subscription, unit, FIRST, [*[100, 0] * 24, 9000])
+    assert judge(tenant, 48) == 1
+    judge(tenant, 49)
+    assert Alert.objects.get().state == "OPEN"  # no hour with usage has come
+    Subscription.objects.update(end_at=FIRST + 50 * HOUR, state="CANCELLED")
+    judge(tenant, 50)
+    assert Alert.objects.get().state == "RECOVERED"
 
 
 def test_other_tenants_are_left_alone(tenant, unit, subscription):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aforo.outbox.models import OutboxMessage
+from catalog.models import Subscription
 from metering.models import Alert, MonitorSettings
 from metering.monitors.drops import find_drops
 from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
@@ -78,3 +79,19 @@ def test_a_little_usage_and_an_ended_subscription_are_no_drop(tenant):
     assert judge(tenant, 11) == 0
     assert judge(tenant, 14) == 0
     assert judge(tenant, 11, drop_minimum_events=8) == 1
+
+
+def test_it_stays_open_while_usage_is_nothing_until_the_subscription_is_over(tenant):
+    subscription = use(tenant, *[100] * 7)
+    found = [judge(tenant, day) for day in range(8, 40)]
+    assert sum(found) == 1
+    alert = Alert.objects.get()
+    assert alert.state == "OPEN"
+    Subscription.objects.filter(pk=subscription.pk).update(
+        end_at=FIRST + 41 * DAY, state="CANCELLED"
+    )
+    assert judge(tenant, 40) == 0
+    assert Alert.objects.get().state == "OPEN"
+    assert judge(tenant, 41) == 0
+    alert.refresh_from_db()
+    assert (alert.state, alert.recovered_at) == ("RECOVERED", FIRST + 41 * DAY)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from catalog.models import BillableUnit
 from metering.models import Alert, UnitActivity, UnitHealth, UsageEvent
 from metering.monitors.health import take_health
 from metering.monitors.summing import sum_usage
@@ -68,6 +69,20 @@ def test_a_unit_that_falls_silent_is_told_until_it_is_back(seller):
     ids = list(UsageEvent.objects.order_by("id").values_list("pk", flat=True))
     assert found["events"] == {"firstId": ids[0], "lastId": ids[-1], "count": 2}
     assert (found["chart"]["labels"][-1], found["chart"]["values"][-1]) == ("03-15", 2)
+
+
+def test_an_alert_about_a_unit_that_is_archived_closes(seller):
+    seller.count(event(1))
+    UnitActivity.objects.update_or_create(
+        tenant_id=seller.tenant.pk,
+        unit_id=BillableUnit.objects.get(name="calls").pk,
+        defaults={"last_event_at": WALL - timedelta(hours=25)},
+    )
+    take(seller)
+    assert Alert.objects.get(kind="UNIT_NO_DATA").state == "OPEN"
+    BillableUnit.objects.filter(name="calls").update(archived_at=NOW)
+    take(seller)
+    assert Alert.objects.get(kind="UNIT_NO_DATA").state == "RECOVERED"
 
 
 def test_taking_it_twice_leaves_one_row_per_unit_and_plan(seller):
