@@ -24,6 +24,6 @@ def address_of(request: HttpRequest | Request) -> str | None:
         hops = request.headers.get("X-Forwarded-For", "").split(",")
         text = hops[-min(settings.TRUSTED_PROXIES, len(hops))]
     try:
-        return str(ip_address(text.strip()))
+        return str(ip_address(text.strip())).partition("%")[0]  # fe80::1%2: by which network
     except ValueError:
         return None

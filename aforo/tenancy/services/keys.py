@@ -19,7 +19,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 
 REVOKED_SECONDS = 3600  # longer than a door may take between reading a key and remembering it
-LATELY = timedelta(seconds=900)  # thrice what an entry lives: older revocations have none left
+LATELY = timedelta(seconds=960)  # what was revoked before has no entry or token left that passes
 MARKS_PER_CALL = 500
 # What no sender is: doors, files and decisions of our own.
 RESERVED_SOURCES = frozenset({"WEBHOOK", "FILE", "REPLAY", "SESSION", "AMEND", "VOID", "TEST"})

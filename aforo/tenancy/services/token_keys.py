@@ -35,8 +35,12 @@ def published_keys(*, now: datetime) -> list[TokenKey]:
 
 
 def signing_key(*, now: datetime) -> TokenKey:
-    """The newest key whose time to sign has come."""
-    return [key for key in published_keys(now=now) if key.signs_from <= now][-1]
+    """The newest key whose time to sign has come.
+
+    The oldest when none has: it was drawn a moment after the caller looked at the clock.
+    """
+    keys = published_keys(now=now)
+    return next((key for key in reversed(keys) if key.signs_from <= now), keys[0])
 
 
 def private_key_of(key: TokenKey) -> RSAPrivateKey:

@@ -18,6 +18,8 @@ from aforo.tenancy.requests import address_of
         (1, "10.0.0.1", "", None),
         (0, "", "", None),
         (0, "2001:db8::1", "", "2001:db8::1"),
+        (0, "fe80::1%2", "", "fe80::1"),
+        (0, "192.0.2.1%2", "", None),
     ],
 )
 def test_only_our_own_proxies_are_believed(settings, proxies, peer, forwarded, address):

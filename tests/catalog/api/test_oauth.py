@@ -243,6 +243,16 @@ def test_keys_turn_while_tokens_of_both_are_valid(key):
     assert turn_keys(now=later + token_keys.PUBLISHED_AFTER) == [both[1]]
 
 
+def test_a_key_that_was_drawn_a_moment_after_somebody_looked_at_the_clock_signs():
+    looked = now()
+    replaced = token_keys.replace_keys(now=looked + timedelta(milliseconds=5))
+    assert token_keys.signing_key(now=looked) == replaced
+
+
+def test_a_revocation_is_told_for_as_long_as_a_token_passes():
+    assert keys.LATELY > tokens.LIFETIME + tokens.SKEW
+
+
 def test_a_key_that_leaked_is_replaced_at_once(key, capsys):
     token = token_of(key)
     call_command("replace_token_keys")
