@@ -6,7 +6,8 @@ from urllib.parse import parse_qs
 import msgspec
 
 from aforo.api import parsers
-from aforo.errors import Unreadable
+from aforo.errors import TooLarge, Unreadable
+from metering.ingest.events import MAX_EVENTS
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 1_000
@@ -16,11 +17,14 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 def document_of(body: bytes, *, content_type: str, cut: Collection[str]) -> tuple[bytes, object]:
     """The JSON of a push and its value, without the members `cut`, which are credentials.
 
-    A form with a field `payload` is the JSON in that field. Raises Unreadable (400).
+    A form with a field `payload` is the JSON in that field. Raises Unreadable (400), Refused (422)
+    for a number beyond reason, TooLarge (413) for more payloads than an array may have.
     """
     if content_type.partition(";")[0].strip().lower() == FORM:
         body = _form(body)
     value = parsers.decode(body)
+    if isinstance(value, list) and len(value) > MAX_EVENTS:
+        raise TooLarge(f"one push may have {MAX_EVENTS:,} payloads")
     if isinstance(value, dict) and not value.keys().isdisjoint(cut):
         value = {name: member for name, member in value.items() if name not in cut}
         body = _encoder.encode(value)

@@ -6,9 +6,10 @@ paths than those that their payloads have.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
+from typing import Self
 
 import msgspec
 
@@ -17,7 +18,7 @@ from metering.ingest.gates import MAX_METADATA_BYTES
 from webhooks.inbound.paths import InvalidPath, Search, text_of
 from webhooks.inbound.providers import PROVIDERS, Provider
 from webhooks.inbound.rules import Rule, events_by, is_of, moment
-from webhooks.inbound.walking import TooMuchWork
+from webhooks.inbound.walking import TooManyEvents, TooMuchWork
 
 REMOVED = "[removed]"  # a credential, where a push is kept
 NATIVE = ("customerId", "metricName", "quantity", "occurredAt")
@@ -58,6 +59,11 @@ class Headers:
 
     event_id: str = ""
     event_type: str = ""
+    place: int | None = None  # of the payload in an array, of which the id is that of all
+
+    def of(self, place: int, count: int) -> Self:
+        """What they say of one of so many payloads; an array of one is that one."""
+        return self if count == 1 else replace(self, place=place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +87,31 @@ def made_of(
     """
     search, kind = search or Search(), headers.event_type
     try:
+        search.allowance.spend()
         kind = event_type(payload, reading, headers, search)
         if not is_of(kind, reading.event_filter):
             return Made(kind)
         if not isinstance(payload, Mapping):
             return Made(kind, why=Refusal("INVALID_EVENT", "the payload is no JSON object"))
-        return _made(payload, kind, reading, base_of(payload, reading, headers, search), search)
+        base = base_of(payload, reading, headers, search)
+        if not base:
+            return Made(kind, why=Refusal("MISSING_FIELD", _nameless(reading)))
+        return _made(payload, kind, reading, base, search)
+    except TooManyEvents as error:
+        return Made(kind, why=Refusal("TOO_MANY_EVENTS", str(error)))
     except (InvalidPath, TooMuchWork) as error:
         return Made(kind, why=Refusal("INVALID_EVENT", str(error)))
+
+
+def _nameless(reading: Reading) -> str:
+    return f"it is not known by {reading.provider.needs_id}, and the signature names nothing else"
 
 
 def _made(
     payload: Mapping[str, object], kind: str, reading: Reading, base: str, search: Search
 ) -> Made:
     if not reading.rules:
+        search.make_event()
         event = mapped(payload, reading.paths, _key(payload, reading, base), search)
         return Made(kind, why=event) if isinstance(event, Refusal) else Made(kind, (event,))
     events: list[Event] = []
@@ -170,11 +187,19 @@ def _key(payload: Mapping[str, object], reading: Reading, base: str) -> str:
 def base_of(
     payload: Mapping[str, object], reading: Reading, headers: Headers, search: Search
 ) -> str:
-    """What makes a payload the same: the sender's id of the event, or all of its content."""
-    event_id = text_of(search.found(payload, reading.paths.event_id)) or headers.event_id
-    if not event_id:
-        event_id = reading.provider.event_id(payload)
-    return event_id or blake2b(_encoder.encode(payload), digest_size=16).hexdigest()
+    """What makes a payload the same: the sender's id of the event, or all of its content.
+
+    "" where it has no id and its content does not name it.
+    """
+    provider, event_id = reading.provider, text_of(search.found(payload, reading.paths.event_id))
+    if headers.place is None:
+        event_id = event_id or headers.event_id or provider.event_id(payload)
+    else:
+        event_id = event_id or provider.event_id(payload)
+        event_id = event_id or (headers.event_id and f"{headers.event_id}:{headers.place}")
+    if event_id or provider.needs_id:
+        return event_id
+    return blake2b(_encoder.encode(payload), digest_size=16).hexdigest()
 
 
 def _metadata(payload: Mapping[str, object]) -> dict[str, object]:

@@ -11,9 +11,11 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.jsonpath import Descendants, Root
 from jsonpath_ng.parser import parse
 
-from webhooks.inbound.walking import STEPS, Allowance, matches
+from metering.ingest.events import MAX_EVENTS
+from webhooks.inbound.walking import STEPS, Allowance, TooManyEvents, matches
 
 MOST_PLACES = 10_000_000  # of one push: 10 s of a worker, and 10 MiB of the smallest events need 5
+PLACES_OF_EVENT = 20  # what making one costs, in places looked at
 _BETWEEN = re.compile(r"\|\s*(?=[$@])")
 
 
@@ -62,6 +64,14 @@ class Search:
     """Looking for things in one push. Raises TooMuchWork beyond so many places."""
 
     allowance: Allowance = field(default_factory=lambda: Allowance(MOST_PLACES))
+    events_left: int = MAX_EVENTS
+
+    def make_event(self) -> None:
+        """Make one more event; raises TooManyEvents when it is one too many for a push."""
+        self.allowance.spend(PLACES_OF_EVENT)
+        self.events_left -= 1
+        if self.events_left < 0:
+            raise TooManyEvents(f"a push makes at most {MAX_EVENTS:,} events at once")
 
     def found(self, payload: object, path: str) -> object | None:
         """The first thing at `path`; None when there is nothing, or null."""

@@ -53,6 +53,7 @@ def events_by(
     """The event of each item, with the key that the rule finds for it, if it names any."""
     items = search.all_found(payload, rule.items) if rule.items else [payload]
     for item in _unrolled(items):
+        search.make_event()
         at = partial(search.said, payload=payload, item=item)
         yield _event(rule, at, source_metric)
 
@@ -96,7 +97,9 @@ def _quantity(rule: Rule, value: object | None) -> Decimal | Refusal:
         return Refusal("MISSING_FIELD", f"there is no quantity at {rule.quantity}")
     number = number_of(value)
     if number is None:
-        return Refusal("INVALID_QUANTITY", f"what is at {rule.quantity} is no number: {value!r}")
+        return Refusal(
+            "INVALID_QUANTITY", f"what is at {rule.quantity} is no number: {value!r:.100}"
+        )
     try:
         with exact():
             return _plain(number * rule.quantity_scale)

@@ -27,6 +27,10 @@ class TooMuchWork(ValueError):
     """More places of a payload were looked at than are allowed."""
 
 
+class TooManyEvents(ValueError):
+    """More events would be made of a push than are allowed."""
+
+
 @dataclass(slots=True)
 class Allowance:
     """How many places may still be looked at."""

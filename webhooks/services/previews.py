@@ -87,7 +87,10 @@ def _previews(
         rules = rules_of(source)
     require_sound(rules)
     reading = reading_of(source, rules)
-    return [_previewed(made_of(one, reading, said, search)) for one in payloads[:MOST_PAYLOADS]]
+    return [
+        _previewed(made_of(one, reading, said.of(place, len(payloads)), search))
+        for place, one in enumerate(payloads[:MOST_PAYLOADS])
+    ]
 
 
 def _previewed(made: Made) -> Previewed:

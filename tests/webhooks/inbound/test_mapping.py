@@ -129,6 +129,19 @@ def test_the_key_is_what_the_sender_says_or_all_of_the_payload():
     assert len({key_of(one, paths) for one in same}) == 1
 
 
+def test_in_an_array_a_payload_is_known_by_its_own_id_or_by_its_place():
+    """A header names the push; all but one of its payloads would conflict."""
+    reading, said = Reading("s"), Headers(event_id="h")
+
+    def keys(*payloads):
+        both = [{"customerId": "a", "metricName": "b"} | one for one in payloads]
+        made = [made_of(one, reading, said.of(place, len(both))) for place, one in enumerate(both)]
+        return [one.events[0]["idempotencyKey"] for one in made]
+
+    assert keys({}, {"n": 1}, {"id": "own"}) == ["webhook:s:h:0", "webhook:s:h:1", "webhook:s:own"]
+    assert keys({"id": "own"}) == ["webhook:s:h"]
+
+
 def test_the_type_is_at_its_path_or_under_a_usual_name():
     assert kind_of({"data": {"kind": "a"}, "type": "b"}, Paths(event_type="$.data.kind")) == "a"
     assert kind_of({"type": "b"}, Paths(event_type="$.data.kind")) == "b"

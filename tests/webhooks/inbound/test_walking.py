@@ -71,6 +71,27 @@ def test_what_takes_too_many_looks_is_parked_with_the_reason():
     assert search.allowance.left > -300
 
 
+def test_a_push_makes_so_many_events_and_what_makes_more_is_refused_by_name():
+    reading = Reading("s", rules=(Rule(items="$.a[0,0,0]", customer="$.c", metric="m"),))
+    payload, search = {"id": "e", "c": "cust_1", "a": [1]}, Search(events_left=7)
+    made = [made_of(payload, reading, Headers().of(place, 3), search) for place in range(3)]
+    assert [len(one.events) for one in made] == [3, 3, 0]
+    assert (made[2].why.code, made[2].why.detail) == (
+        "TOO_MANY_EVENTS",
+        "a push makes at most 10,000 events at once",
+    )
+    huge = Rule(items="$.a" + "[0,0,0,0,0,0,0,0,0,0]" * 5, customer="$.c", metric="m")
+    deep = {"id": "e", "c": "cust_1", "a": [[[[[1]]]]]}
+    assert made_of(deep, Reading("s", rules=(huge,)), Headers()).why.code == "TOO_MANY_EVENTS"
+
+
+def test_payloads_and_events_are_work_as_well():
+    search = Search(Allowance(100))
+    made = [made_of({}, Reading("s"), Headers(), search) for _ in range(100)]
+    assert "no customer" in made[0].why.detail
+    assert "too many looks" in made[99].why.detail
+
+
 def test_a_path_that_was_saved_before_it_was_refused_parks_its_push():
     made = made_of({"a": 1}, Reading("s", Paths(customer_id="$..a..b")), Headers())
     assert "more than one `..`" in made.why.detail

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import re
 
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.signatures import (
@@ -12,6 +13,7 @@ from webhooks.inbound.signatures import (
 )
 
 TIMESTAMP_HEADER = "X-Aforo-Timestamp"
+_TIME_BEFORE = re.compile(rb"\d+\.")
 _TYPES = ("type", "event", "eventType", "event_type")
 _IDS = ("id", "eventId", "event_id")
 
@@ -25,6 +27,8 @@ def verify(signed: Signed, secret: bytes) -> None:
     scheme, timestamp = signed.scheme, signed.headers.get(TIMESTAMP_HEADER)
     if timestamp is None and scheme.requires_timestamp:
         raise BadSignature(f"there is no {TIMESTAMP_HEADER}")
+    if timestamp is None and _TIME_BEFORE.match(signed.body):
+        raise BadSignature(f"the body begins with a time, which belongs into {TIMESTAMP_HEADER}")
     text = signed.body if timestamp is None else timestamp.encode() + b"." + signed.body
     digest = hmac.digest(secret, text, "sha256")
     given = signed.headers.get(scheme.header, "").strip().removeprefix(scheme.prefix)

@@ -24,6 +24,7 @@ class Provider:
     signature_header: str
     type_header: str = ""
     dictates_secret: bool = False  # it draws the secret, and we are told
+    needs_id: str = ""  # what `event_id` is made of, where no hash of a payload could stand in
     check_secret: Callable[[str], None] = lambda _secret: None  # raises ValueError
     credentials: tuple[str, ...] = ()  # members of a payload that are kept nowhere
     rules: tuple[Rule, ...] = ()

@@ -1,20 +1,32 @@
 """Twilio: HMAC in base64 of the address and the sorted fields of a form, or a hash of the body.
 
 What is signed is the address as Twilio was told it, so a source behind a proxy that rewrites
-addresses has to know that one. Nothing says when a push was signed.
+addresses has to know that one. Nothing says when a push was signed, and nothing stands between
+the names and values of a form: whoever captured one can cut the same text into other fields. So
+a form is known by what cannot be cut otherwise, and is parked without.
 """
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
 from twilio.request_validator import RequestValidator, get_signature_algorithm
 
+from webhooks.inbound.documents import MAX_FIELDS
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
 from webhooks.inbound.signatures import BadSignature, Signed
 
 HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"  # says so when it is SHA-256
+_SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
+# None is the beginning of another, so that no other cut of a form makes one of one.
+_STATES = frozenset({
+    "accepted", "busy", "canceled", "completed", "delivered", "failed", "in-progress", "initiated",
+    "no-answer", "partially_delivered", "queued", "read", "received", "receiving", "ringing",
+    "scheduled", "sending", "sent", "undelivered",
+})  # fmt: skip
 _WHOSE = "$.AccountSid"  # a subaccount per customer
 
 
@@ -35,7 +47,7 @@ def verify(signed: Signed, secret: bytes) -> None:
         signs = _form(signed.body) if is_form else signed.body.decode()
         validator = RequestValidator(secret.decode())
         fits = validator.validate(signed.url, signs, given, get_signature_algorithm(said))
-    except ValueError:  # of a body that is no UTF-8, a port that is none
+    except ValueError:  # of a body that is no UTF-8, too many fields, a port that is none
         fits = False
     if not fits:
         raise BadSignature("the signature does not fit the address and the body")
@@ -47,22 +59,30 @@ def _is_form(signed: Signed) -> bool:
 
 
 def _form(body: bytes) -> _Fields:
-    return _Fields(parse_qs(body.decode(), keep_blank_values=True, errors="strict"))
+    return _Fields(
+        parse_qs(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    )
 
 
 def event_type(payload: Payload, _header: str) -> str:
     """`message.delivered`, `call.completed`, or the type of an event stream's event."""
-    if status := text_in(payload, "MessageStatus", "SmsStatus"):
-        return f"message.{status}"
-    if status := text_in(payload, "CallStatus"):
-        return f"call.{status}"
-    return text_in(payload, "type")
+    kind, state = _state(payload)
+    return f"{kind}.{state}" if state else text_in(payload, "type")
+
+
+def _state(payload: Payload) -> tuple[str, str]:
+    if state := text_in(payload, "MessageStatus", "SmsStatus"):
+        return "message", state
+    return "call", text_in(payload, "CallStatus")
 
 
 def event_id(payload: Payload) -> str:
-    """One message or call is told of once in each of its states."""
+    """One message or call is told of once in each of its states; "" for any other form."""
+    if isinstance(payload.get("data"), Mapping):  # of an event stream: no form has an object
+        return text_in(payload, "id")
     sid = text_in(payload, "MessageSid", "SmsSid", "CallSid")
-    return f"{sid}:{event_type(payload, '')}" if sid else text_in(payload, "id")
+    kind, state = _state(payload)
+    return f"{sid}:{kind}.{state}" if _SID.fullmatch(sid) and state in _STATES else ""
 
 
 TWILIO = Provider(
@@ -71,6 +91,7 @@ TWILIO = Provider(
     event_id=event_id,
     signature_header=HEADER,
     dictates_secret=True,
+    needs_id="the sid and the state of a message or a call",
     rules=(
         Rule(
             event_types=("message.received",),

@@ -90,6 +90,15 @@ def test_a_signed_timestamp_can_be_neither_changed_nor_dropped():
         check(signature)
 
 
+def test_a_signed_timestamp_cannot_move_from_its_header_into_the_body():
+    """What is signed is the same text: a form would count a second time, days later."""
+    form = b"id=&customerId=cust_1&metricName=calls&quantity=5"
+    for old in (at(days=-1), "1", "1773572400000"):
+        signature = sign(SECRET, form, timestamp=old)
+        with pytest.raises(BadSignature):
+            check(signature, body=f"{old}.".encode() + form)
+
+
 def test_a_source_may_want_a_time_of_everybody():
     check(sign(SECRET, BODY))
     with pytest.raises(BadSignature):
