@@ -1,5 +1,9 @@
 """Questions about sources of pushed usage and about what they pushed."""
 
+from uuid import UUID
+
+from django.db.models import Q
+
 from aforo.tenancy.models import Tenant, TenantQuerySet
 from webhooks.models import WebhookDelivery, WebhookSource
 
@@ -13,6 +17,11 @@ def webhook_sources(*, tenant: Tenant) -> TenantQuerySet:
 def webhook_deliveries(*, tenant: Tenant) -> TenantQuerySet:
     """What was pushed to a tenant, newest first: ids rise with time."""
     return WebhookDelivery.objects.for_tenant(tenant).order_by("-id")
+
+
+def of_batch(batch_id: UUID) -> Q:
+    """The push of which a batch in the inbox came, the first time or when it was replayed."""
+    return Q(batch_id=batch_id) | Q(replays__gt=0, later_batches__contains=[batch_id])
 
 
 def open_sources() -> TenantQuerySet:

@@ -1,6 +1,8 @@
 """What was pushed, with what was made of it, and mapping it again."""
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
@@ -18,9 +20,11 @@ from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilt
 from aforo.tenancy.roles import KEY_WRITERS
 from metering.admin.base import BoundedPaginator, as_json
 from webhooks.models import WebhookDelivery
+from webhooks.selectors import of_batch
 from webhooks.services.pushes import payload_of
 from webhooks.services.replays import REPLAYABLE, replay_delivery
 
+Found = tuple[QuerySet[Any], bool]
 Verdict = WebhookDelivery.Verdict
 _VERDICTS = {
     Verdict.RECEIVED: "info",
@@ -57,7 +61,8 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
         ("arrived_at", RangeDateTimeFilter),
     )
     list_filter_submit = True
-    search_fields = ("=event_key", "=batch_id")
+    search_fields = ("=event_key",)
+    search_help_text = "the key of its first event, or a batch of it"
     ordering = ("-id",)  # ids rise with time, and have an index
     paginator = BoundedPaginator
     exclude = ("payload",)
@@ -67,6 +72,13 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).defer("payload")  # up to 10 MiB each
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> Found:
+        with suppress(ValueError):  # the id of a batch
+            return queryset.filter(of_batch(UUID(search_term.strip()))), False
+        return cast(Found, super().get_search_results(request, queryset, search_term))
 
     @display(description="verdict", label=_VERDICTS, ordering="verdict")
     def result(self, delivery: WebhookDelivery) -> str:

@@ -1,6 +1,7 @@
 """What webhook sources pushed, over HTTP: newest first, each with its payload as it came."""
 
 from typing import Any
+from uuid import UUID
 
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -38,6 +39,7 @@ class WebhookDeliverySerializer(WireModelSerializer):
             "mapped_at",
             "replays",
             "batch_id",
+            "later_batches",
             "size",
             "forgotten_at",
         )
@@ -79,9 +81,12 @@ class ReplayedDeliveries(WireSerializer):
 class DeliveryFilter(filters.FilterSet):
     sourceId = filters.UUIDFilter("source_id")  # noqa: N815  # the name on the wire
     verdict = filters.ChoiceFilter(choices=WebhookDelivery.Verdict.choices)
-    batchId = filters.UUIDFilter("batch_id")  # noqa: N815
+    batchId = filters.UUIDFilter(method="of_batch")  # noqa: N815
     since = filters.IsoDateTimeFilter("arrived_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter("arrived_at", lookup_expr="lt")
+
+    def of_batch(self, found: TenantQuerySet, _name: str, batch_id: UUID) -> TenantQuerySet:
+        return found.filter(selectors.of_batch(batch_id))
 
 
 def _without_payload(*, tenant: Tenant) -> TenantQuerySet:

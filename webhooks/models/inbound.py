@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -189,7 +191,14 @@ class WebhookDelivery(TenantOwned):
     due_at = models.DateTimeField(
         null=True, editable=False, help_text="while it waits: asked for again from then on"
     )
-    batch_id = models.UUIDField(null=True, help_text="its batch in the inbox, if it has one")
+    batch_id = models.UUIDField(null=True, help_text="its first batch in the inbox, if it has one")
+    later_batches = ArrayField(
+        models.UUIDField(),
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text="its batches since it was replayed",
+    )
     size = models.IntegerField(help_text="bytes of the payload")
     payload = models.BinaryField(
         help_text="as it came but for credentials, lz4 frame; empty once it is forgotten"
@@ -204,6 +213,11 @@ class WebhookDelivery(TenantOwned):
             models.Index(name="deliveries_of_source", fields=("source", "id")),
             models.Index(name="deliveries_of_tenant", fields=("tenant", "id")),
             models.Index(name="deliveries_of_batch", fields=("batch_id",)),
+            GinIndex(
+                name="deliveries_of_later_batches",
+                fields=("later_batches",),
+                condition=Q(replays__gt=0),
+            ),
             models.Index(
                 name="deliveries_still_to_map", fields=("id",), condition=Q(verdict="RECEIVED")
             ),

@@ -20,7 +20,7 @@ from webhooks.inbound import memory
 from webhooks.inbound.mapping import Headers, Made, made_of
 from webhooks.inbound.paths import Search
 from webhooks.models import WebhookDelivery
-from webhooks.services.pushes import Verdict
+from webhooks.services.pushes import Verdict, brief
 from webhooks.services.readings import reading_of, rules_of
 
 SOURCE = "WEBHOOK"
@@ -41,10 +41,9 @@ def map_delivery(*, delivery_id: UUID, now: datetime) -> Verdict | None:
     made = made_of_delivery(delivery)
     raws = [_encoder.encode(event) for one in made.values() for event in one.events]
     if raws:
-        _put(delivery, raws)
+        _count(delivery, events=len(raws), refused=_put(delivery, raws))
         keys = [str(event["idempotencyKey"]) for one in made.values() for event in one.events]
         delivery.event_key = delivery.event_key or _shown(keys[0], delivery.tenant_id)
-        delivery.event_count += len(raws)
     _judge(delivery, made, has_events=bool(raws))
     if delivery.source.event_type_path and len(made) == 1:
         delivery.event_type = next(iter(made.values())).event_type[:400]
@@ -57,8 +56,8 @@ def map_delivery(*, delivery_id: UUID, now: datetime) -> Verdict | None:
 
 
 _OUTCOME = [
-    "verdict", "detail", "event_key", "event_count", "refused_count", "batch_id", "parked",
-    "mapped_at", "event_type",
+    "verdict", "detail", "event_key", "event_count", "refused_count", "batch_id",
+    "later_batches", "parked", "mapped_at", "event_type",
 ]  # fmt: skip
 
 
@@ -77,7 +76,10 @@ def made_of_delivery(delivery: WebhookDelivery) -> dict[int, Made]:
     said = Headers(event_id=delivery.provider_key, event_type=delivery.event_type)
     payloads = payloads_of(delivery)
     places, search = delivery.parked or range(len(payloads)), Search()
-    return {place: made_of(payloads[place], reading, said, search) for place in places}
+    return {
+        place: made_of(payloads[place], reading, said.of(place, len(payloads)), search)
+        for place in places
+    }
 
 
 def payloads_of(delivery: WebhookDelivery) -> list[object]:
@@ -86,15 +88,31 @@ def payloads_of(delivery: WebhookDelivery) -> list[object]:
     return value if isinstance(value, list) else [value]
 
 
-def _put(delivery: WebhookDelivery, raws: list[bytes]) -> None:
-    """Into the inbox, as of the moment that the push came; what the gates refuse goes along."""
+def _count(delivery: WebhookDelivery, *, events: int, refused: int) -> None:
+    """Note how many there are: what was parked comes on top, the whole once more does not."""
+    if delivery.parked:
+        delivery.event_count += events
+        delivery.refused_count += refused
+    else:
+        delivery.event_count = max(delivery.event_count, events)
+        delivery.refused_count = max(delivery.refused_count, refused)
+
+
+def _put(delivery: WebhookDelivery, raws: list[bytes]) -> int:
+    """Into the inbox, as of the moment that the push came; how many the gates refuse.
+
+    Each time is a batch of its own, and the push keeps all of them: events lead back by theirs.
+    """
     array, arrivals = opened(Translation(events.join(raws), {}), Cover(delivery.tenant_id))
     received_at = delivery.received_at or delivery.arrived_at
     refused = _refusals(arrivals, received_at)
-    delivery.batch_id = new_id()
-    delivery.refused_count += len(refused)
+    batch_id = new_id()
+    if delivery.batch_id is None:
+        delivery.batch_id = batch_id
+    else:
+        delivery.later_batches = [*delivery.later_batches, batch_id]
     inbox.put(
-        batch_id=delivery.batch_id,
+        batch_id=batch_id,
         tenant_id=delivery.tenant_id,
         source=SOURCE,
         door=f"/v1/ingest/webhook/{delivery.source_id}",
@@ -104,6 +122,7 @@ def _put(delivery: WebhookDelivery, raws: list[bytes]) -> None:
         array=array,
     )
     wake.after_commit(delivery.tenant_id)
+    return len(refused)
 
 
 def _refusals(arrivals: list[Event | Refusal], received_at: datetime) -> dict[int, Refusal]:
@@ -125,7 +144,7 @@ def _judge(delivery: WebhookDelivery, made: Mapping[int, Made], *, has_events: b
     if flaws:
         first = min(flaws)
         which = f"payload {first + 1} of {len(made)}: " if len(made) > 1 else ""
-        delivery.verdict, delivery.detail = Verdict.UNMAPPED, which + flaws[first].detail
+        delivery.verdict, delivery.detail = Verdict.UNMAPPED, brief(which + flaws[first].detail)
     else:
         counts = has_events or delivery.event_count
         delivery.verdict = Verdict.ACCEPTED if counts else Verdict.FILTERED
@@ -139,5 +158,5 @@ def _name(delivery: WebhookDelivery) -> str:
 def _shown(key: str, tenant_id: UUID) -> str:
     """A key that is an API key by its looks is known by its hash alone, as in the ledger."""
     if not aliases.is_secret(key):
-        return key
+        return key[: gates.MAX_KEY]  # a longer one is refused
     return aliases.stand_in(aliases.digest_of(tenant_id, key))

@@ -46,8 +46,9 @@ class _Changed(Exception):
 def receive(*, source_id: UUID, push: Push) -> Received:
     """Keep what a source pushes: when this returns, it can neither be lost nor be forgotten.
 
-    Raises NotFound (404), Unauthenticated (401), TooMany (429), or Unreadable (400) for what is
-    signed and no JSON. What is signed is kept, and of the rest enough to help its sender.
+    Raises NotFound (404), Unauthenticated (401), TooMany (429), or for what is signed and cannot be
+    read Unreadable (400), TooLarge (413) and Refused (422). What is signed is kept, and of the rest
+    enough to help its sender.
     """
     for _ in range(_READINGS):
         try:
@@ -65,8 +66,9 @@ def ask_for_mapping(received: Received) -> None:
 
 def _received(source: KnownSource, push: Push) -> Received:
     row = source.row
+    _require_rate(row)  # first: to find a signature wrong costs as much as to find it right
     _require_signed(source, push)
-    _require_rate(row)
+    RATES.add(row.pk, row.rate_limit, 1)
     kind, provider = push.headers.get("Content-Type", ""), PROVIDERS[row.provider]
     try:
         document, payload = document_of(push.body, content_type=kind, cut=provider.credentials)
@@ -74,7 +76,8 @@ def _received(source: KnownSource, push: Push) -> Received:
         _keep(source, push, Verdict.UNREADABLE, kept(push.body), detail=error.detail)
         raise
     document, said, challenge = kept(document), _said(row, push, payload), ""
-    if said.event_type == CHALLENGE and isinstance(payload, dict):
+    asks = row.provider == WebhookSource.Provider.SLACK and said.event_type == CHALLENGE
+    if asks and isinstance(payload, dict):  # whether the address is ours
         verdict, challenge = Verdict.FILTERED, str(payload.get("challenge", ""))
     else:
         is_known = memory.is_remembered(memory.name_of(row.pk, document, said.event_id))
@@ -172,4 +175,3 @@ def _require_rate(source: WebhookSource) -> None:
     except RateExceeded as error:
         detail = f"this source may push {source.rate_limit} times a minute"
         raise TooMany(detail, retry_after=error.retry_after) from None
-    RATES.add(source.pk, source.rate_limit, 1)

@@ -14,7 +14,10 @@ _OLD = """
     ORDER BY arrived_at LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _DELETE = "DELETE FROM webhook_deliveries WHERE id = ANY(%s)"
-_FORGET = "UPDATE webhook_deliveries SET payload = '', forgotten_at = %s WHERE id = ANY(%s)"
+# A detail may quote the payload.
+_FORGET = """
+    UPDATE webhook_deliveries SET payload = '', detail = '', forgotten_at = %s WHERE id = ANY(%s)
+"""
 
 
 def forget_pushes(*, now: datetime) -> int:

@@ -16,6 +16,8 @@ from webhooks.services.known import VERSION_SQL, KnownSource
 
 Verdict = WebhookDelivery.Verdict
 
+_MOST_DETAIL = 500  # characters: it stands in lists, and in facts that are told
+
 _KEEP = f"""
     INSERT INTO webhook_deliveries (id, tenant_id, source_id, verdict, detail, arrived_at,
         received_at, address, event_type, provider_key, event_key, event_count, size, payload)
@@ -36,6 +38,11 @@ class Push:
     address: str | None
     now: datetime
     query: str = ""  # of the address that was called, without its question mark
+
+
+def brief(detail: str) -> str:
+    """Why a push is not what it should be, without all of what it says itself."""
+    return detail[:_MOST_DETAIL]
 
 
 def kept(document: bytes) -> bytes:
@@ -69,7 +76,7 @@ def keep(
             (
                 delivery_id,
                 verdict.value,
-                detail,
+                brief(detail),
                 push.now,
                 push.now,
                 push.address,

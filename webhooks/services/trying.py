@@ -9,10 +9,9 @@ from django.db.models import F, QuerySet
 
 from webhooks.models import WebhookDelivery
 from webhooks.services import counting
-from webhooks.services.pushes import Verdict
+from webhooks.services.pushes import Verdict, brief
 
 MOST_TRIES = 8  # each after twice as long as the one before: over an hour
-_REASON = 500  # characters
 _KILLED = "its worker was killed each time"
 _HEAL = (OperationalError, InterfaceError)  # the database is away, or somebody else was first
 
@@ -45,7 +44,7 @@ def map_or_park(*, delivery_id: UUID, now: datetime, again: bool) -> Verdict | N
             _waiting(delivery_id).filter(tries__gt=0).update(tries=F("tries") - int(again))
         raise
     except Exception as error:
-        _waiting(delivery_id).update(detail=f"{type(error).__name__}: {error}"[:_REASON])
+        _waiting(delivery_id).update(detail=brief(f"{type(error).__name__}: {error}"))
         raise
 
 
@@ -62,7 +61,8 @@ def _park(delivery_id: UUID, now: datetime) -> Verdict | None:
     waiting = _waiting(delivery_id).select_for_update(skip_locked=True).defer("payload").first()
     if waiting is None:
         return None
-    waiting.detail = f"given up after {MOST_TRIES} tries: {waiting.detail or _KILLED}"
+    reason = waiting.detail or _KILLED
+    waiting.detail = brief(f"given up after {MOST_TRIES} tries: {reason}")
     waiting.verdict, waiting.mapped_at = Verdict.UNMAPPED, now
     waiting.save(update_fields=["verdict", "detail", "mapped_at"])
     return Verdict.UNMAPPED

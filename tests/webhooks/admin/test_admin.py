@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -192,6 +193,18 @@ def test_pushes_are_read_with_their_payload(browser, seller):
     assert "of somebody else" not in listed
     assert one.status_code == 200
     assert "<pre>{}</pre>" in one.content.decode()
+
+
+def test_a_push_is_found_by_each_of_its_batches(browser, seller):
+    ours, later = (uuid4() for _ in range(2))
+    push = WebhookDeliveryFactory(
+        tenant=seller.tenant, batch_id=ours, later_batches=[later], replays=1
+    )
+    listed = reverse("admin:webhooks_webhookdelivery_changelist")
+    for text, found in ((ours, True), (later, True), (uuid4(), False), ("no id", False)):
+        assert (f"/{push.pk}/" in browser.get(listed, {"q": str(text)}).content.decode()) == found
+    page = reverse("admin:webhooks_webhookdelivery_change", args=[push.pk])
+    assert str(later) in browser.get(page).content.decode()
 
 
 def test_a_member_changes_nothing(seller):

@@ -13,11 +13,16 @@ from aforo import valkey
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from metering.ingest.connection import _HotCursor
+from metering.ingest.gates import MAX_KEY
 from metering.models import DeadLetter, InboxBatch, UsageEvent
 from tests.factories import TenantFactory, WebhookSourceFactory
 from tests.metering.events import codes, outcomes
 from tests.webhooks.conftest import map_all, verdicts
+from webhooks.inbound.rules import Rule
+from webhooks.inbound.signatures import sign
 from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.services import pushes
+from webhooks.services.mappings import replace_rules
 from webhooks.services.secrets import rotate_secret
 
 PAYLOAD = {
@@ -302,3 +307,57 @@ def test_a_type_at_a_path_is_found_when_the_push_is_mapped(sender):
     assert WebhookDelivery.objects.get().event_type == "at the top"
     map_all()
     assert WebhookDelivery.objects.get().event_type == "used"
+
+
+def test_a_custom_push_may_be_of_the_type_that_slack_names_its_challenge(sender, seller):
+    answer = sender.push(NATIVE | {"type": "url_verification", "challenge": "x", "id": "evt_1"})
+    assert answer.status_code == 202
+    drain(seller)
+    assert (verdicts(), outcomes()) == (["ACCEPTED"], {"counted": 1})
+
+
+def test_whoever_has_used_up_the_minute_of_a_source_is_not_asked_for_a_signature(sender):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(rate_limit=1)
+    assert sender.push(PAYLOAD, secret=b"guessed").status_code == 401  # and takes nothing away
+    assert sender.push(PAYLOAD).status_code == 202
+    assert sender.push(PAYLOAD, secret=b"guessed").status_code == 429
+
+
+def test_more_payloads_than_one_push_may_have_are_413_and_kept(sender):
+    assert sender.push(b"[" + b"0," * 10_000 + b"0]").status_code == 413
+    (delivery,) = WebhookDelivery.objects.all()
+    assert (delivery.verdict, delivery.parked) == ("UNREADABLE", [])
+    assert "10,000 payloads" in delivery.detail
+
+
+def test_a_detail_and_a_key_are_as_long_as_they_can_be_shown(sender, seller):
+    """They stand in lists and in facts that are told, for years."""
+    long = "x" * 100_000
+    replace_rules(sender.source, [Rule(customer="$.c", metric="tokens", quantity="$.q")])
+    sender.push({"c": "cust_1", "q": long})
+    sender.push({"c": "cust_1", "q": 1, "id": long})
+    drain(seller)
+
+    parked, refused = WebhookDelivery.objects.order_by("id")
+    assert parked.detail.startswith("what is at $.q is no number: 'xxx")
+    assert len(parked.detail) < 200
+    assert (refused.refused_count, len(refused.event_key)) == (1, MAX_KEY)
+    assert len(pushes.brief(long)) == 500
+
+
+def test_an_address_may_say_by_which_network_it_is_reached(sender):
+    headers = {"X-Hub-Signature-256": "sha256=" + sign(sender.source.secret, b"{}")}
+    answer = sender.client.post(
+        sender.path,
+        b"{}",
+        content_type="application/json",
+        REMOTE_ADDR="fe80::1%2",
+        headers=headers,
+    )
+    assert answer.status_code == 202
+    assert WebhookDelivery.objects.get().address == "fe80::1"
+
+
+def test_a_number_beyond_reason_is_422_and_kept(sender):
+    assert sender.push(b'{"quantity": 1e999}').status_code == 422
+    assert verdicts() == ["UNREADABLE"]
