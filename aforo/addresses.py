@@ -1,6 +1,7 @@
 """Addresses of servers of other people: which are public, and what a name leads to."""
 
 import socket
+from collections import Counter
 from concurrent.futures import Future
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import Lock, Thread
@@ -8,6 +9,7 @@ from threading import Lock, Thread
 Address = IPv4Address | IPv6Address
 Addresses = tuple[Address, ...]
 AT_ONCE = 1_000  # look-ups under way; each is a thread that waits
+SHARE = 200  # of them for one owner: whoever has names that hang leaves room for others
 
 # Besides what the standard library knows: what routers, clouds and tunnels answer at.
 _CLOSED = tuple(
@@ -24,6 +26,10 @@ _CLOSED = tuple(
 _UNICAST = ip_network("2000::/3")  # what of IPv6 is given to anybody at all
 _NAT64 = ip_network("64:ff9b::/96")
 _IPV4_BITS = 32
+
+
+class Crowded(OSError):
+    """Too many names are being looked up: this one was not, and may be all right."""
 
 
 def is_public(address: Address) -> bool:
@@ -48,11 +54,15 @@ def _meant(address: Address) -> Address:
 
 
 _under_way: dict[tuple[str, int], Future[Addresses]] = {}
+_owners: Counter[str] = Counter()
 _lock = Lock()
 
 
-def find(host: str, port: int) -> "Future[Addresses]":
+def find(host: str, port: int, *, owner: str = "") -> "Future[Addresses]":
     """What `host` leads to; the result raises OSError when that is nowhere.
+
+    Crowded, which is one, beyond `AT_ONCE` names, or beyond `SHARE` of one owner's; those of nobody
+    ("") have no share.
 
     A server of names that hangs cannot be told to stop, so each look-up has a thread of its own
     that nobody waits for, and a name that is being looked up is not looked up again meanwhile.
@@ -62,26 +72,31 @@ def find(host: str, port: int) -> "Future[Addresses]":
         if found is None:
             found = Future()
             found.set_running_or_notify_cancel()  # one who gives up does not cancel the others
-            if len(_under_way) >= AT_ONCE:
-                found.set_exception(OSError("too many names are being looked up"))
+            if len(_under_way) >= AT_ONCE or (owner and _owners[owner] >= SHARE):
+                found.set_exception(Crowded("too many names are being looked up"))
                 return found
             _under_way[host, port] = found
-            Thread(target=_look_up, args=(host, port, found), name="names", daemon=True).start()
+            _owners[owner] += 1
+            asked = (host, port, owner, found)
+            Thread(target=_look_up, args=asked, name="names", daemon=True).start()
     return found
 
 
-def _look_up(host: str, port: int, found: "Future[Addresses]") -> None:
+def _look_up(host: str, port: int, owner: str, found: "Future[Addresses]") -> None:
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = tuple(ip_address(place[0]) for *_, place in places)
     except Exception as error:  # noqa: BLE001  # whoever waits is told, whatever it is
-        _end(host, port)
+        _end(host, port, owner)
         found.set_exception(error)
     else:
-        _end(host, port)
+        _end(host, port, owner)
         found.set_result(addresses)
 
 
-def _end(host: str, port: int) -> None:
+def _end(host: str, port: int, owner: str) -> None:
     with _lock:
         _under_way.pop((host, port), None)
+        _owners[owner] -= 1
+        if not _owners[owner]:
+            del _owners[owner]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import httpx
 from django.conf import settings
 
-from aforo.addresses import Address, Addresses, find, is_public
+from aforo.addresses import Address, Addresses, Crowded, find, is_public
 
 MAX_ANSWER_BYTES = 1_000_000
 _LONG = 60  # seconds; each request has its own, shorter time
@@ -89,14 +89,18 @@ async def post_soon(
     headers: Mapping[str, str],
     seconds: int,
     kept: int,
+    owner: str = "",
 ) -> Answer:
-    """As `post`, while others are under way; of the answer the first `kept` bytes are read."""
+    """As `post`, while others are under way; of the answer the first `kept` bytes are read.
+
+    Raises Crowded when the name was not looked up, by the share of `owner`: nothing was tried.
+    """
     require_sendable(url)
     parsed = httpx.URL(url)
     reason = "no address"
     try:
         async with asyncio.timeout(seconds):
-            for address in await _addresses_soon(parsed):
+            for address in await _addresses_soon(parsed, owner):
                 try:
                     request = _request(parsed, address, body, headers)
                     return await _exchange_soon(client, request, kept)
@@ -183,17 +187,20 @@ def _addresses(url: httpx.URL, deadline: float) -> Addresses:
     return _allowed(found)
 
 
-async def _addresses_soon(url: httpx.URL) -> Addresses:
+async def _addresses_soon(url: httpx.URL, owner: str) -> Addresses:
     """As `_addresses`, for as long as the caller waits."""
     try:
-        found = await asyncio.wrap_future(_look_up(url))
+        found = await asyncio.wrap_future(_look_up(url, owner))
+    except Crowded:
+        raise
     except (OSError, ValueError) as error:
         raise Unanswered(f"no address for {url.host}: {error}") from error
     return _allowed(found)
 
 
-def _look_up(url: httpx.URL) -> Future[Addresses]:
-    return find(url.host, url.port or (443 if url.scheme == "https" else 80))
+def _look_up(url: httpx.URL, owner: str = "") -> Future[Addresses]:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    return find(url.host, port, owner=owner)
 
 
 def _allowed(addresses: Addresses) -> Addresses:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import pytest
 
 from aforo import addresses, outward
-from aforo.addresses import find, is_public
+from aforo.addresses import Crowded, find, is_public
 from aforo.outward import Unanswered
 
 PUBLIC = ["93.184.215.14", "2a00:1450:4001:80b::200e", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14"]
@@ -68,3 +68,14 @@ def test_names_that_hang_without_end_are_refused_before_they_are_too_many(hangin
     find("2.slow.example", 443)
     with pytest.raises(OSError, match="too many names"):
         find("quick.example", 443).result(5)
+
+
+def test_names_of_one_owner_that_hang_leave_room_for_those_of_others(hanging, monkeypatch):
+    monkeypatch.setattr(addresses, "SHARE", 2)
+    for number in range(2):
+        find(f"{number}.slow.example", 443, owner="a")
+    with pytest.raises(Crowded):
+        find("quick.example", 443, owner="a").result(5)
+    assert find("0.slow.example", 443, owner="a") is find("0.slow.example", 443, owner="b")
+    for _ in range(3):  # each is over before the next
+        assert find("quick.example", 443, owner="b").result(5)

@@ -15,7 +15,14 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
 from webhooks.outbound.routing import DISABLED
-from webhooks.outbound.schedule import HOUR, asked_for, is_hopeless, next_attempt, rest_after
+from webhooks.outbound.schedule import (
+    HOUR,
+    PAUSES,
+    asked_for,
+    is_hopeless,
+    next_attempt,
+    rest_after,
+)
 from webhooks.outbound.sending import GONE, Outcome
 
 State = OutboundDelivery.State
@@ -28,15 +35,18 @@ def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
     """Write down attempts, in a constant number of statements but for endpoints that fail.
 
     One that cannot be written down is logged and tried again an hour later: no answer of one
-    endpoint keeps those of others from being written down.
+    endpoint keeps those of others from being written down. What was put off was no attempt.
     """
+    if put_off := [one for one in outcomes if one.is_put_off]:
+        _put_off(put_off, now, until=now + PAUSES[0], last_error=put_off[0].error)
+    tried = [one for one in outcomes if not one.is_put_off]
     try:
-        _record(outcomes, now)
+        _record(tried, now)
     except LOST:
         raise
     except Exception:
-        log.exception("attempts_not_recorded", attempts=len(outcomes))
-        for one in outcomes:
+        log.exception("attempts_not_recorded", attempts=len(tried))
+        for one in tried:
             _record_alone(one, now)
 
 

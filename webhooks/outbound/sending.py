@@ -12,6 +12,7 @@ from typing import Self
 import httpx
 from django.core.mail import EmailMessage
 
+from aforo.addresses import Crowded
 from aforo.outward import NotSendable, Unanswered, many_posts, post_soon
 from webhooks.models import WebhookEndpoint
 from webhooks.outbound.claiming import SECONDS, Claim
@@ -37,6 +38,7 @@ class Outcome:
     answer: str = ""
     retry_after: str = ""
     error: str = ""
+    is_put_off: bool = False  # nothing was sent, and the endpoint is not to blame
 
     @property
     def is_taken(self) -> bool:
@@ -89,6 +91,8 @@ class Sender:
                 await self._mail(claim)
             else:
                 await self._post(claim, outcome)
+        except Crowded as error:
+            outcome.is_put_off, outcome.error = True, str(error)
         except (NotSendable, Unanswered, OSError) as error:
             outcome.error = (str(error) or type(error).__name__)[:_LONGEST_ERROR]
         except Exception as error:  # noqa: BLE001  # whatever it is, the others go on
@@ -114,6 +118,7 @@ class Sender:
             headers=outcome.headers,
             seconds=SECONDS,
             kept=KEPT_BYTES,
+            owner=str(claim.tenant_id),
         )
         outcome.status = answer.status
         outcome.answer = answer.body.decode(errors="replace").replace("\0", "")

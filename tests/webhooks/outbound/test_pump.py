@@ -10,6 +10,7 @@ from django.core import mail
 from django.db import connection
 from standardwebhooks.webhooks import Webhook
 
+from aforo import addresses
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
 from aforo.tenancy.services.actors import Actor
@@ -200,6 +201,24 @@ def test_names_that_hang_delay_no_letter_and_no_other_endpoint(
     assert len(mail.outbox) == 1
     errors = DeliveryAttempt.objects.filter(status=None).exclude(error="")
     assert errors.filter(error="no answer within 3 seconds").count() == 70
+
+
+def test_what_waits_for_names_of_others_was_not_tried(endpoint, receiver, tell, clock, monkeypatch):
+    tell()
+    with monkeypatch.context() as patched:
+        patched.setattr(addresses, "SHARE", 0)
+        carry_out(now=clock)
+        clock.ahead += timedelta(seconds=6)
+        carry_out(now=clock)
+    delivery = OutboundDelivery.objects.get()
+    assert (delivery.state, delivery.attempt_count, delivery.retry_step) == ("PENDING", 0, 0)
+    assert delivery.last_error == "too many names are being looked up"
+    assert not DeliveryAttempt.objects.exists()
+    endpoint.refresh_from_db()
+    assert (endpoint.failures, endpoint.failing_since, endpoint.claim_id) == (0, None, None)
+    clock.ahead += timedelta(seconds=6)
+    carry_out(now=clock)
+    assert numbers(receiver) == [1]
 
 
 def test_three_days_are_enough_for_one_delivery(endpoint, receiver, tell, clock):
