@@ -27,6 +27,7 @@ TRUTHS: dict[str, Callable[[Scope], Iterator[Violation]]] = {
     "no period is billed twice": papers.periods_billed_twice,
     "invoice numbers have no gaps": papers.gaps_in_numbers,
     "a consolidated invoice is the sum of its parts": families.wholes_off_their_parts,
+    "nothing is issued before its tax is settled": families.issued_without_tax,
     "units granted + used free <= allowance + units received": leftovers.units_given_twice,
     "units that went on = units received": leftovers.units_that_nobody_received,
     "what was asked for early is asked for once": families.usage_asked_for_twice,

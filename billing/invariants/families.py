@@ -50,11 +50,33 @@ _ASKED = """
       AND (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
       AND own.credits <> earlier.asked AND NOT (own.credits < earlier.asked AND own.rest = 0)
 """
+# A draft waits for its tax; a whole for that of all its parts, and no longer.
+_TAXED = """
+    SELECT 'invoice ' || coalesce(i.number, i.id::text),
+           format('it is %%s, its tax is %%s', i.status, i.tax_status)
+    FROM invoices i
+    WHERE i.status NOT IN ('DRAFT', 'VOID') AND i.tax_status <> 'SETTLED'
+      AND (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
+    UNION ALL
+    SELECT 'invoice ' || i.id,
+           format('it is DRAFT, its tax is %%s, that of its parts is%%s', i.tax_status,
+                  CASE WHEN i.tax_status = 'SETTLED' THEN ' not' ELSE '' END)
+    FROM invoices i
+    WHERE i.kind = 'CONSOLIDATED' AND i.status = 'DRAFT'
+      AND (i.tax_status = 'SETTLED') = EXISTS (
+          SELECT FROM invoices p WHERE p.part_of_id = i.id AND p.tax_status <> 'SETTLED')
+      AND (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
+"""
 
 
 def wholes_off_their_parts(scope: Scope) -> Iterator[Violation]:
     """A consolidated invoice: sums, status, currency, seller and number of its parts."""
     return scope.violations(_PARTS)
+
+
+def issued_without_tax(scope: Scope) -> Iterator[Violation]:
+    """What was issued, alone or as a part, before anybody knew its tax."""
+    return scope.violations(_TAXED)
 
 
 def usage_asked_for_twice(scope: Scope) -> Iterator[Violation]:

@@ -17,6 +17,7 @@ from django.db.models.functions import Coalesce
 
 from aforo.ids import new_id
 from aforo.money import ZERO, exact
+from aforo.queue import enqueue
 from aforo.tenancy import clock
 from billing.models import BillRun, BillRunItem, Invoice, StageRecord
 from billing.selectors.invoices import PART_ORDER
@@ -25,6 +26,7 @@ from billing.services.issuing import Issue, issue_drafts
 from catalog.models import Customer
 
 FINISHED = (BillRun.Status.COMPLETED, BillRun.Status.PARTIALLY_FAILED)
+SETTLED = Invoice.TaxStatus.SETTLED
 Group = tuple[UUID, UUID, str]
 """Who pays, who sells, in what currency."""
 
@@ -66,13 +68,18 @@ def _settle(run: BillRun, parts: Sequence[Invoice], *, now: datetime) -> None:
 
 
 def issue_after_grace(draft: Invoice, *, now: datetime) -> None:
-    """Issue a draft, unless its seller grants days of grace: then say until when."""
-    grace = draft.billing_entity.grace_days
-    if not grace:
+    """Issue a draft, unless its seller grants days of grace or an engine is to tax it.
+
+    Then say from when on it may be issued: Beat does it, or whoever writes its last tax.
+    """
+    grace, is_taxed = draft.billing_entity.grace_days, draft.tax_status == SETTLED
+    if is_taxed and not grace:
         issue_drafts([Issue.of_draft(draft)], now=now)
         return
     draft.draft_until = now + timedelta(days=grace)
     draft.save(update_fields=["draft_until"])
+    if not is_taxed:
+        enqueue("billing.settle_taxes")
 
 
 def consolidate(
@@ -107,9 +114,14 @@ def consolidate(
 
 
 def sums_of(parts: Sequence[Invoice]) -> dict[str, object]:
-    """What a consolidated invoice says of its parts: their sums, their span, their digests."""
+    """What a consolidated invoice says of its parts: their sums, their span, their digests.
+
+    Its tax is settled when that of all of them is.
+    """
     digests = b"".join(bytes(part.digest) for part in parts)
+    is_taxed = all(part.tax_status == SETTLED for part in parts)
     return {
+        "tax_status": SETTLED if is_taxed else Invoice.TaxStatus.PENDING,
         "subtotal": _sum([part.subtotal for part in parts]),
         "discount_total": _sum([part.discount_total for part in parts]),
         "tax_total": _sum([part.tax_total for part in parts]),
@@ -118,6 +130,15 @@ def sums_of(parts: Sequence[Invoice]) -> dict[str, object]:
         "period_end_at": max(part.period_end_at for part in parts),
         "digest": hashlib.sha256(digests).digest(),
     }
+
+
+def sum_up(whole: Invoice) -> None:
+    """Let a locked draft say of its parts what they have become."""
+    parts = Invoice.objects.for_tenant(whole.tenant_id).filter(part_of=whole)
+    sums = sums_of(list(in_part_order(parts)))
+    for name, value in sums.items():
+        setattr(whole, name, value)
+    whole.save(update_fields=list(sums))
 
 
 def _sum(amounts: Sequence[Decimal]) -> Decimal:
@@ -141,11 +162,10 @@ def _groups(run: BillRun) -> Mapping[Group, Sequence[Invoice]]:
     for draft in drafts:
         payer_id = draft.customer.parent_id or draft.customer_id
         groups[payer_id, draft.billing_entity_id, draft.currency].append(draft)
-    settled = Invoice.TaxStatus.SETTLED
     return {
         key: parts
         for key, parts in groups.items()
-        if all(part.tax_status == settled for part in parts)
+        if all(part.tax_status == SETTLED for part in parts)
     }
 
 

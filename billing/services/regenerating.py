@@ -12,7 +12,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from billing.models import Invoice
 from billing.selectors.periods import adjustable_periods, billable_periods
-from billing.services.consolidation import consolidate, in_part_order, issue_after_grace, sums_of
+from billing.services.consolidation import consolidate, in_part_order, issue_after_grace, sum_up
 from billing.services.copying import NewInvoice
 from billing.services.drafting import Work, draft_invoices, in_order
 from billing.services.invoice_states import locked_invoice, require_whole
@@ -53,9 +53,7 @@ def _refresh_whole(whole: Invoice, *, now: datetime) -> None:
     taken_back = [(part, _take_back(part, now=now)) for part in reversed(parts)]
     for part, old in reversed(taken_back):
         _draft_again(part, old, now=now)
-    for name, value in sums_of(list(in_part_order(rows.all()))).items():
-        setattr(whole, name, value)
-    whole.save()
+    sum_up(whole)
 
 
 def _lock(invoice: Invoice) -> None:

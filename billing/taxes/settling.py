@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
 from aforo.errors import Conflict
 from aforo.ids import new_id
@@ -18,6 +19,7 @@ from aforo.tenancy.services.actors import Actor
 from billing.models import Invoice, InvoiceLine
 from billing.pipeline import Line, LineType
 from billing.pipeline.tax_lines import tax_lines, untaxed
+from billing.services.consolidation import sum_up
 from billing.services.issuing import Issue, issue_drafts
 from billing.taxes.contract import Question, Taxation, question_about
 from billing.taxes.engine import EngineFailed, ask_engine
@@ -65,7 +67,7 @@ def settle_taxes(*, now: datetime) -> int:
 
 @transaction.atomic
 def ask_again(*, invoice: Invoice, actor: Actor, now: datetime) -> None:
-    """Let the engine be asked about a draft at once, whatever it answered before.
+    """Let the engine be asked about a draft or its parts at once, whatever it answered before.
 
     Raises Conflict for an invoice that waits for no engine.
     """
@@ -73,8 +75,9 @@ def ask_again(*, invoice: Invoice, actor: Actor, now: datetime) -> None:
     locked: Invoice = rows.get(pk=invoice.pk)
     if locked.status != Invoice.Status.DRAFT or locked.tax_status not in _UNSETTLED:
         raise Conflict(f"{locked} waits for no tax engine", code="TAX_SETTLED")
-    locked.tax_attempts, locked.tax_retry_at = 0, None
-    locked.save(update_fields=["tax_attempts", "tax_retry_at"])
+    waiting = Invoice.objects.for_tenant(locked.tenant_id).filter(tax_status__in=_UNSETTLED)
+    asked = waiting.filter(Q(pk=locked.pk) | Q(part_of=locked))
+    asked.update(tax_attempts=0, tax_retry_at=None)
     audit.record(
         tenant=locked.tenant_id,
         actor=actor,
@@ -87,11 +90,12 @@ def ask_again(*, invoice: Invoice, actor: Actor, now: datetime) -> None:
 
 @transaction.atomic
 def _claimed(now: datetime, away: Collection[UUID]) -> Claim | None:
-    """The next draft whose turn it is, that nobody else asks about."""
+    """The next draft whose turn it is, that nobody else asks about; of a whole, each part."""
     waiting = (
         Invoice.objects.filter(  # any tenant: Beat looks after all
             status=Invoice.Status.DRAFT, tax_status__in=_UNSETTLED
         )
+        .exclude(kind=Invoice.Kind.CONSOLIDATED)
         .exclude(tax_retry_at__gt=now)
         .exclude(billing_entity__in=away)
         .order_by("created_at", "pk")
@@ -125,10 +129,17 @@ def _settle(claim: Claim, now: datetime) -> bool:
 
 @transaction.atomic
 def _write(question: Question, taxation: Taxation, now: datetime) -> bool:
-    """Put the taxes on the draft, unless it has become another since it was asked about."""
+    """Put the taxes on the draft, unless it has become another since it was asked about.
+
+    It or, when it is the last part of a consolidated one to get its tax, that is issued if due.
+    """
     rows = Invoice.objects.select_related("billing_entity", "customer", "tenant")  # any tenant
-    invoice = rows.select_for_update(of=("self",)).filter(pk=question.invoice_id).first()
+    locking = rows.select_for_update(of=("self",))
+    whole = locking.filter(parts=question.invoice_id).first()  # before its part, as others do
+    invoice = locking.filter(pk=question.invoice_id).first()
     if invoice is None or invoice.tax_status not in _UNSETTLED:
+        return False
+    if invoice.part_of_id != (whole.pk if whole else None):
         return False
     stored = _lines_of(invoice)
     is_draft = invoice.status == Invoice.Status.DRAFT
@@ -144,9 +155,16 @@ def _write(question: Question, taxation: Taxation, now: datetime) -> bool:
         now=at,
         changes={"tax_total": invoice.tax_total, "total": invoice.total},
     )
-    if invoice.draft_until is not None and invoice.draft_until <= at and not invoice.part_of_id:
-        issue_drafts([Issue.of_draft(invoice)], now=at)
+    if whole is not None:
+        sum_up(whole)
+    _issue_if_due(whole or invoice, at)
     return True
+
+
+def _issue_if_due(draft: Invoice, now: datetime) -> None:
+    is_taxed = draft.tax_status == Invoice.TaxStatus.SETTLED
+    if is_taxed and draft.draft_until is not None and draft.draft_until <= now:
+        issue_drafts([Issue.of_draft(draft)], now=now)
 
 
 def _add_lines(
