@@ -94,9 +94,13 @@ def test_a_call_and_an_event_of_a_stream_have_their_own_ids():
     assert keys_of(stream) == ["webhook:s:EZ1:sent"]
 
 
-def test_a_form_of_more_fields_than_are_read_is_a_wrong_signature():
+@pytest.mark.parametrize(
+    "fields",
+    [{f"F{number}": "" for number in range(1_001)}, {"Body": "A" * 1024 * 1024}],
+    ids=["fields", "bytes"],
+)
+def test_a_form_of_more_than_is_read_is_a_wrong_signature(fields):
     """It would take seconds to find that out by its signature."""
-    fields = {f"F{number}": "" for number in range(1_001)}
     signature = RequestValidator("token").compute_signature(signers.ADDRESS, fields)
     with pytest.raises(BadSignature):
         check(urlencode(fields).encode(), signature)
