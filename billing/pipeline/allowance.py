@@ -89,7 +89,7 @@ def _held(usage: Usage, facts: Facts) -> Decimal:
     used = {grant.grant_id: taken for grant, taken in units_by_grant(usage)}
     held = ZERO
     for grant in usage.fact.grants:
-        if grant.expires_at > facts.period_end:
+        if grant.expires_at > facts.goes_on_at:
             rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
             held = EXACT.add(held, rest)
     unspent = EXACT.subtract(usage.rollover, min(usage.free, usage.rollover))
@@ -118,6 +118,6 @@ def _expired(usage: Usage, name: str, facts: Facts) -> Iterator[str]:
     used = {grant.grant_id: taken for grant, taken in units_by_grant(usage)}
     for grant in usage.fact.grants:
         rest = EXACT.subtract(grant.units, used.get(grant.grant_id, ZERO))
-        if rest and grant.expires_at <= facts.period_end:
+        if rest and grant.expires_at <= facts.goes_on_at:
             since = f"{grant.period_start:%Y-%m-%d}"
             yield f"{name}: {plain(rest)} units rolled over from {since} have expired"

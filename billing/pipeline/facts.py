@@ -202,6 +202,7 @@ class Facts:
     unreturned: tuple[PaidFact, ...] = ()  # of earlier periods: unused, and not given back yet
     advance: AdvanceFact | None = None  # the next period, where fees are due in advance
     coming: tuple[PlanFact, ...] = ()  # plans of that period which this one has not
+    next_start: datetime | None = None  # of the next period: after a pause, later than our end
     contract: ContractFact | None = None
     coupons: tuple[CouponFact, ...] = ()  # in order of redemption
     tax: TaxFact = TaxFact()
@@ -233,6 +234,11 @@ class Facts:
         object.__setattr__(self, "plans", tuple(plans))
         object.__setattr__(self, "usage", tuple(usage))
         object.__setattr__(self, "late", tuple(late))
+
+    @property
+    def goes_on_at(self) -> datetime:
+        """When usage goes on: what has expired by then, nobody can use any more."""
+        return self.next_start or self.period_end
 
     @property
     def is_partial(self) -> bool:

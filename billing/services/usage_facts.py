@@ -153,12 +153,12 @@ def usage_facts(
     paid: Collection[tuple[UUID, UUID | None]],
     grants: Grants,
     heirs: Heirs,
-    follows: bool,
+    following: SubscriptionPeriod | None,
     expiries: Expiries,
 ) -> tuple[UsageFact, ...]:
     """Each total as a fact. `paid` are the flat rates that were, by version and unit.
 
-    What none of `heirs` takes is not left over; `follows` says whether there is a next period.
+    What none of `heirs` takes is not left over, nor what has expired when `following` begins.
     """
     prices = {(price.version_id, price.unit_id): price for price in contract.prices}
     facts, granted = [], set()
@@ -169,7 +169,7 @@ def usage_facts(
             price=_price(total, prices),
             is_paid=(total.plan_version_id, total.unit_id) in paid,
             heir=heirs.get((period.id, total.unit_id, total.dimension)),
-            follows=follows,
+            following=following,
             expiries=expiries,
         )
         owned = (total.unit_id, total.dimension)
@@ -195,11 +195,11 @@ def _usage(
     price: Price,
     is_paid: bool,
     heir: Heir | None,
-    follows: bool,
+    following: SubscriptionPeriod | None,
     expiries: Expiries,
 ) -> UsageFact:
     usage = total.usage
-    lives_on = heir is not None and price.rollover_periods > 0
+    expires_at = expiries.after(period, price.rollover_periods) if price.rollover_periods else None
     return UsageFact(
         running_total_id=total.id,
         version_id=total.plan_version_id,
@@ -216,11 +216,16 @@ def _usage(
         tax_code=price.tax_code,
         parts=usage.parts,
         rollover=total.rollover,
-        expires_at=expiries.after(period, price.rollover_periods) if lives_on else None,
+        expires_at=expires_at if heir and _is_usable(expires_at, following) else None,
         rollover_cap=_cap(price, heir),
         is_paid=is_paid,
-        goes_on=follows and goes_on(price),
+        goes_on=following is not None and goes_on(price),
     )
+
+
+def _is_usable(expires_at: datetime | None, following: SubscriptionPeriod | None) -> bool:
+    """Whether the next period begins before that: after a long pause it may not."""
+    return expires_at is not None and following is not None and following.start_at < expires_at
 
 
 def _cap(price: Price, heir: Heir | None) -> Decimal | None:

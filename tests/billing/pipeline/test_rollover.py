@@ -85,6 +85,22 @@ def test_what_expires_makes_room_below_the_cap_and_is_noted():
     )
 
 
+@pytest.mark.parametrize(("goes_on", "held"), [(None, 50), (MAY, 50), (JUNE, 0)])
+def test_what_expires_before_usage_goes_on_is_not_handed_on(goes_on, held):
+    """A pause may be longer than units live."""
+    fact = usage_fact(
+        "0",
+        QUOTA,
+        rollover=Decimal(50),
+        grants=(grant(50, expires=JUNE),),
+        goes_on=True,
+    )
+    result = run(facts(usage=[fact], next_start=goes_on))
+    assert result.draft.passed_on == (((1, Decimal(held)),) if held else ())
+    expired = "Plan 1: calls: 50 units rolled over from 2024-03-01 have expired"
+    assert (expired in result.records[3].notes) == (not held)
+
+
 def test_nothing_is_left_over_where_the_plan_does_not_let_it_live_on():
     assert used("20", expires_at=None).draft.granted == ()
 
