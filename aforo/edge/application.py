@@ -105,13 +105,16 @@ class Edge:
                 return _problem(NotFound("there is nothing here"), "")
 
     def _readiness(self) -> Answer:
-        """Without Redis it is DEGRADED but ready, as long as it remembers anything."""
+        """Without Redis it is DEGRADED but ready, as long as it remembers anything.
+
+        So it is while nobody writes the entries of keys: it reads customers, but knows no new key.
+        """
         hears = self._revocations.heard_since() is not None
         is_ready = hears or bool(self._memory.customers)
-        status = UP if hears else DEGRADED
+        are_keys_written = hears and self._revocations.are_keys_written
         body = {
-            "status": status if is_ready else DOWN,
-            "checks": {"redis": UP if hears else DOWN},
+            "status": (UP if are_keys_written else DEGRADED) if is_ready else DOWN,
+            "checks": {"redis": UP if hears else DOWN, "keys": UP if are_keys_written else DOWN},
         }
         return Answer(200 if is_ready else 503, {}, msgspec.json.encode(body))
 

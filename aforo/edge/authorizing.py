@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from aforo.edge.looking import EdgeLooking
+from aforo.edge.looking import Caller, EdgeLooking
 from aforo.edge.options import Options
 from aforo.edge.throttling import Throttle
 from aforo.errors import Unauthenticated
@@ -66,9 +66,9 @@ class Authorizer:
 
     def answer(self, call: Call) -> Answer:
         """Whether this call may pass. Raises AforoError for callers without a key that opens."""
-        asking, age = self._caller(call)
-        customer = asking.customer or self._named(call, asking)
-        seen = self._looking.seen(asking, [customer], age=age)
+        caller = self._caller(call)
+        customer = self._named(call, caller.asking)
+        seen = self._looking.seen(caller, [customer])
         feature = call.header(self._options.feature_header) or self._options.feature
         metric = call.header(self._options.metric_header) or self._options.metric
         verdict = _verdict(seen, customer, feature, metric)
@@ -77,7 +77,7 @@ class Authorizer:
         )
         if not verdict.allowed:
             return self._refused(verdict, seen)
-        who = (asking.tenant_id, customer, feature, metric)
+        who = (caller.asking.tenant_id, customer, feature, metric)
         if not self._throttle.lets_pass(who, verdict.margin):
             note_throttled(ROUTE, seen, request_id=call.request_id)
             return self._throttled(seen)
@@ -86,14 +86,17 @@ class Authorizer:
             said["X-Aforo-Fallback"] = seen.fallback
         return Answer(HTTPStatus.OK, said)
 
-    def _caller(self, call: Call) -> tuple[Asking, float]:
+    def _caller(self, call: Call) -> Caller:
         """The tenant that this edge serves, if it serves one; else that of the key."""
         if self._options.tenant:
             return self._looking.named(self._options.tenant)
         token = token_in(call.header("Authorization"), call.header("X-Aforo-Key"))
         if not token:
             raise Unauthenticated("bring an API key as `Authorization: Bearer <key>`")
-        return self._looking.whose(token, tenant_header=call.header("X-Tenant-Id") or None)
+        header = call.header("X-Tenant-Id") or None
+        return self._looking.whose(
+            token, lambda asking: [self._named(call, asking)], tenant_header=header
+        )
 
     def _named(self, call: Call, asking: Asking) -> str:
         """Who calls, where the key does not say it: a customer's own key always does.
@@ -101,6 +104,8 @@ class Authorizer:
         Where callers bring a credential, they are found by aliases that are one, and by nothing
         that is no secret.
         """
+        if asking.customer:
+            return asking.customer
         name = self._options.customer_header
         value = call.header(name).strip()
         scheme, _, token = value.partition(" ")

@@ -36,23 +36,25 @@ class Line(threading.local):
         self._misses = 0
         self._is_away = False
 
-    def look(self, tenant_id: object, named: Sequence[tuple[str, bytes]]) -> Sequence[Any]:
-        """What the script tells of customers, by external id or digest of another name."""
+    def look(
+        self, tenant_id: object, named: Sequence[tuple[str, bytes]], *, entry: str = ""
+    ) -> Sequence[Any]:
+        """What the script tells: of customers, by external id or digest of another name.
+
+        Before it, of an entry: what it says, and the mark that all keys have one.
+        """
         arguments = [str(tenant_id)]
         for name, digest in named:
             arguments += (name, digest.hex())
-        told: Sequence[Any] = self._asked(lambda: self._look(keys=[""], args=arguments))
+        keys = [entry, ENTRIES_WHOLE] if entry else [""]
+        told: Sequence[Any] = self._asked(lambda: self._look(keys=keys, args=arguments))
         return told
 
-    def entry(self, name: str) -> tuple[bytes | None, bool]:
-        """The entry of a key; and whether all keys have one, so that none means no such key."""
-        found = self._asked(lambda: self._client.mget(name, ENTRIES_WHOLE))
-        return found[0], found[1] is not None
-
     def tenant(self, name: str) -> bytes | None:
-        """The entry of a tenant's slug or id."""
-        found: bytes | None = self._asked(lambda: self._client.hget(TENANTS, name))
-        return found
+        """The entry of a tenant's slug, in whatever letters, or id."""
+        found = self._asked(lambda: self._client.hmget(TENANTS, name, name.lower()))
+        of_name: bytes | None = found[0] or found[1]
+        return of_name
 
     @cached_property
     def _client(self) -> Redis:

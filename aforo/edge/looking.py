@@ -6,23 +6,41 @@ key that is revoked is let go of the moment that is told.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from aforo.edge.line import Away, Line
-from aforo.edge.memory import Found, Memory, Read, remember
+from aforo.edge.memory import MOST_REMEMBERED, Found, Memory, Read, recall, remember
 from aforo.edge.options import Options
 from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from aforo.tenancy.key_entries import REVOKED, entry_of
 from catalog import aliases
 from metering.entitlements import reading
+from metering.entitlements.decisions import Held
 from metering.entitlements.reading import Asking, Seen
 from metering.entitlements.state import STANDING
 
+LONGEST_NAME = 1000  # of a customer: who brings more is nobody, and no question worth
+TENANT_SECONDS = 300  # a tenant's names are read again after these, as the web process does
+Names = Callable[[Asking], Sequence[str]]  # who is asked for, by whoever asks
 _NOTHING: Sequence[Any] = (None, None, None, None)
 _NEVER: Read[Found] = Read(-inf, (_NOTHING, ()))
+_NOBODY = Held({})
+
+
+class Caller(NamedTuple):
+    """Who asks, and how long ago that was read, where nobody can say it now.
+
+    Customers read since `since` were read with it. `may_ask`: whether anybody answers questions.
+    """
+
+    asking: Asking
+    age: float = 0
+    since: float = inf
+    may_ask: bool = True
 
 
 class EdgeLooking:
@@ -45,89 +63,116 @@ class EdgeLooking:
 
     def by_key(self, token: str, names: Sequence[str], *, tenant_header: str | None) -> Seen:
         """What is known of customers, for whoever brings this key. Raises as `whose` does."""
-        asking, age = self.whose(token, tenant_header=tenant_header)
-        return self.seen(asking, names, age=age)
+        caller = self.whose(token, lambda _: names, tenant_header=tenant_header)
+        return self.seen(caller, names)
 
     def by_tenant(self, name: str, names: Sequence[str]) -> Seen:
         """The same for who need no key: `name` is the id or the slug of a tenant."""
-        asking, age = self.named(name)
-        return self.seen(asking, names, age=age)
+        return self.seen(self.named(name), names)
 
-    def whose(self, token: str, *, tenant_header: str | None) -> tuple[Asking, float]:
-        """Whose a key is, and how long ago that was read, where nobody can be asked now.
+    def whose(self, token: str, names: Names, *, tenant_header: str | None) -> Caller:
+        """Whose a key is; who is asked for then is read with it, where that can be.
 
         Raises Unauthenticated for a key that opens nothing, Forbidden when the header names another
         tenant, Unavailable for a key that was never seen and cannot be asked for.
         """
-        asking, age = self._key(sha256(token.encode(errors="surrogateescape")).digest())
+        caller = self._key(sha256(token.encode(errors="surrogateescape")).digest(), names)
         named = tenant_header.strip().lower() if tenant_header else None
-        if named and named not in {str(asking.tenant_id), asking.slug}:
+        if named and named not in {str(caller.asking.tenant_id), caller.asking.slug}:
             raise Forbidden("X-Tenant-Id names another tenant than the API key")
-        return asking, age
+        return caller
 
-    def named(self, name: str) -> tuple[Asking, float]:
+    def named(self, name: str) -> Caller:
         """The tenant with this id or slug, likewise. Raises NotFound, Unavailable."""
-        known, now = self._memory.tenants.get(name), self._monotonic()
-        if known and self._is_fresh(known.at, now):
-            return known.value, 0
+        known, now = recall(self._memory.tenants, name), self._monotonic()
+        if known and now - known.at < TENANT_SECONDS:
+            return Caller(known.value)
         try:
-            entry = self._line.tenant(name) or self._line.tenant(name.lower())
+            entry = self._line.tenant(name)
         except Away:
             return self._recalled(known, now, "this tenant is not known here yet")
         if entry is None:
             raise NotFound("X-Tenant-Id names no tenant")
         asking = reading.asking_in(entry)
-        remember(self._memory.tenants, name, Read(now, asking))
-        return asking, 0
+        remember(self._memory.tenants, name, Read(now, asking), most=MOST_REMEMBERED)
+        return Caller(asking)
 
-    def _key(self, digest: bytes) -> tuple[Asking, float]:
-        """Whose a key is, and how long ago that was read, if nobody can be asked now."""
-        known, now = self._memory.keys.get(digest), self._monotonic()
+    def _key(self, digest: bytes, names: Names) -> Caller:
+        known, now = recall(self._memory.keys, digest), self._monotonic()
         if digest in self._memory.revoked:
             raise _closed()
         if known and self._is_fresh(known.at, now):
-            return known.value, 0
+            return Caller(known.value)
+        wanted = self._wanted(known.value, names(known.value), now) if known else ()
         try:
-            entry, are_all_there = self._line.entry(entry_of(digest))
+            entry, mark = self._read(known and known.value, wanted, now, entry=entry_of(digest))
         except Away:
             return self._recalled(known, now, "this key is not known here yet")
-        if entry == REVOKED or (entry is None and are_all_there):
+        if entry == REVOKED or (entry is None and mark is not None):
             self._memory.keys.pop(digest, None)
             raise _closed()
-        if entry is None:  # Redis was emptied, and nobody has written the keys anew
-            return self._recalled(known, now, "this key is not known here yet")
-        asking = reading.asking_in(entry)
-        remember(self._memory.keys, digest, Read(now, asking))
+        asking, age = self._said(entry, known, now)
+        if not age:
+            remember(self._memory.keys, digest, Read(now, asking), most=MOST_REMEMBERED)
         if digest in self._memory.revoked:  # told after it was read
             raise _closed()
-        return asking, 0
+        return Caller(asking, age, now)
 
-    def _recalled(
-        self, known: Read[Asking] | None, now: float, otherwise: str
+    def _said(
+        self, entry: bytes | None, known: Read[Asking] | None, now: float
     ) -> tuple[Asking, float]:
-        if known is None or now - known.at > self._options.stale_seconds:
-            raise Unavailable(f"{otherwise}, and Redis is away")
-        return known.value, now - known.at
+        """What an entry says, and how old that is.
 
-    def seen(self, asking: Asking, names: Sequence[str], *, age: float) -> Seen:
+        Without one, and without the mark that all are there, nobody has written the keys of late,
+        or Redis was emptied. Who hears all revocations needs no entry of a key that was open.
+        """
+        if entry is not None:
+            return reading.asking_in(entry), 0
+        since = self._heard_since()
+        if known and since is not None and known.at >= since:
+            return known.value, 0
+        return self._recalled(known, now, "this key is not known here yet")[:2]
+
+    def _recalled(self, known: Read[Asking] | None, now: float, otherwise: str) -> Caller:
+        if known is None or now - known.at > self._options.stale_seconds:
+            raise Unavailable(f"{otherwise}, and Redis cannot say")
+        return Caller(known.value, now - known.at, may_ask=False)
+
+    def seen(self, caller: Caller, names: Sequence[str]) -> Seen:
         """What is known of customers of a tenant, and how old the oldest of it is."""
-        now = self._monotonic()
-        read = self._remembered(asking, names)
-        missing = [name for name in names if not self._is_fresh(read[name].at, now)]
-        if missing and not age:  # else nobody answered a moment ago
-            self._read(asking, missing, now)
-            read = self._remembered(asking, names)
-        oldest = now - self._options.stale_seconds
-        kept = {name: one for name, one in read.items() if one.at >= oldest}
-        told = self._told(names, kept)
-        seen = reading.seen(asking, told, names, now=time.time())
-        ages = [age, *(now - kept[name].at for name in missing if name in kept)]
+        now, asking = self._monotonic(), caller.asking
+        missing = self._wanted(asking, names, now, since=caller.since)
+        if missing and caller.may_ask:
+            with suppress(Away):
+                self._read(asking, missing, now)
+        possible = _possible(names)
+        read = self._remembered(asking, possible)
+        oldest = min(now, caller.since) - self._options.stale_seconds
+        kept = {name: one for name, one in read.items() if one.at >= oldest or name not in missing}
+        told = self._told(possible, kept)
+        seen = reading.seen(asking, told, possible, now=time.time())
+        ages = [now - kept[name].at for name in missing if name in kept]
         held = {name: one for name, one in seen.held.items() if name in kept}
-        return replace(seen, held=held, stale_seconds=_whole(max(ages)))
+        held |= dict.fromkeys(set(names).difference(possible), _NOBODY)
+        return replace(seen, held=held, stale_seconds=_whole(max([caller.age, *ages])))
 
     def _remembered(self, asking: Asking, names: Sequence[str]) -> dict[str, Read[Found]]:
-        known = self._memory.customers
-        return {name: known.get((asking.tenant_id, name), _NEVER) for name in names}
+        return {name: self._one(asking, name) for name in names}
+
+    def _one(self, asking: Asking, name: str) -> Read[Found]:
+        named = (asking.tenant_id.bytes, name)
+        read = recall(self._memory.customers, named) or recall(self._memory.strangers, named)
+        return read or _NEVER
+
+    def _wanted(
+        self, asking: Asking, names: Sequence[str], now: float, *, since: float = inf
+    ) -> list[str]:
+        """Of whom Redis is asked: who was not read a moment ago."""
+        return [
+            name
+            for name, one in self._remembered(asking, _possible(names)).items()
+            if one.at < since and not self._is_fresh(one.at, now)
+        ]
 
     def _told(self, names: Sequence[str], kept: dict[str, Read[Found]]) -> Sequence[Any]:
         """As the script would have told it; the settings are those that were read last."""
@@ -135,17 +180,21 @@ class EdgeLooking:
         known = last.value[0] if last else _NOTHING
         return [None, known, *(kept[name].value[1] if name in kept else () for name in names)]
 
-    def _read(self, asking: Asking, names: Sequence[str], now: float) -> None:
-        """Ask Redis, and remember what it knows; nothing is forgotten for what it has lost."""
-        named = [(name, self._digest(asking, name)) for name in names]
-        try:
-            _, known, *hashes = self._line.look(asking.tenant_id, named)
-        except Away:
-            return
-        is_whole = known[-1] is not None
-        for name, flat in zip(names, hashes, strict=True):
-            if is_whole or STANDING.encode() in flat[::2]:
-                remember(self._memory.customers, (asking.tenant_id, name), Read(now, (known, flat)))
+    def _read(
+        self, asking: Asking | None, names: Sequence[str], now: float, *, entry: str = ""
+    ) -> tuple[bytes | None, bytes | None]:
+        """Ask Redis, and remember what it knows; nothing is forgotten for what it has lost.
+
+        Returns what the entry says, and the mark that all are there. Raises Away.
+        """
+        named = [(name, self._digest(asking, name)) for name in names] if asking else []
+        told = self._line.look(asking.tenant_id if asking else "", named, entry=entry)
+        for name, flat in zip(names, told[2:], strict=True):
+            is_known, known = STANDING.encode() in flat[::2], told[1]
+            if asking and (is_known or known[-1] is not None):
+                of = (asking.tenant_id.bytes, name)
+                self._memory.learn(of, Read(now, (known, flat)), is_known=is_known)
+        return tuple(told[0]) if entry else (None, None)
 
     def _digest(self, asking: Asking, name: str) -> bytes:
         under = self._options.alias_key
@@ -160,6 +209,10 @@ class EdgeLooking:
 
 def _closed() -> Unauthenticated:
     return Unauthenticated("this API key opens nothing here")
+
+
+def _possible(names: Sequence[str]) -> list[str]:
+    return [name for name in names if len(name) <= LONGEST_NAME]
 
 
 def _whole(age: float) -> int:

@@ -25,6 +25,7 @@ class Revocations:
         self._memory = memory
         self._since: float | None = None
         self._answered_at = 0.0
+        self.are_keys_written = False  # of late: else new ones are not known here
         self._stopping = Event()
         self._client = Redis.from_url(
             url, socket_timeout=1.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
@@ -62,7 +63,8 @@ class Revocations:
             if time.monotonic() - asked_at >= BEAT_SECONDS:
                 asked_at = time.monotonic()
                 heard.ping()
-                self._client.exists(ENTRIES_WHOLE)  # a replica without its master refuses this
+                # A replica without its master refuses this.
+                self.are_keys_written = bool(self._client.exists(ENTRIES_WHOLE))
             message = heard.get_message(timeout=BEAT_SECONDS)
             if message is not None:
                 self._take(message)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from metering.entitlements.decisions import Held
 
-# The entry of a key, the settings of a tenant, and per customer (external id, digest of the name)
-# the hash; a name that is no external id may be another name of a customer.
+# The entry of a key (and another, if named), the settings of a tenant, per customer (external id,
+# digest of the name) the hash; a name that is no external id may be another name of a customer.
 LOOK = """
-local entry = KEYS[1] ~= '' and redis.call('GET', KEYS[1])
+local entry = KEYS[1] ~= '' and redis.call(KEYS[2] and 'MGET' or 'GET', unpack(KEYS))
 local tenant = ARGV[1]
 if tenant == '' then return {entry} end
 local of = 'access-tenant:' .. tenant

@@ -1,15 +1,20 @@
 """An edge answers as the web process does, and what it has read outlives Redis."""
 
+from collections import OrderedDict
+
 import pytest
 from structlog.testing import capture_logs
 
 from aforo import valkey
-from aforo.edge import line, looking
+from aforo.edge import line, looking, memory
+from aforo.edge.memory import Read, recall, remember
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOCATIONS, entry_of
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.keys import revoke_key
-from catalog.models import BillableUnit, RatePlan
-from tests.factories import TenantFactory
+from catalog.models import BillableUnit, Customer, RatePlan, Subscription
+from metering.entitlements import publishing
+from tests.factories import CustomerAliasFactory, TenantFactory
 from tests.metering.conftest import NOW
 from tests.metering.entitlements.conftest import feature_of
 from tests.waiting import eventually
@@ -119,6 +124,12 @@ def test_what_is_older_than_was_agreed_is_not_answered(limited, beside, away):
     assert edge.ask("/v1/canAccess", body)[0] == 503
 
 
+def test_what_was_read_a_moment_ago_is_known_whatever_is_remembered(limited, beside):
+    edge = beside(fresh_seconds=60.0, stale_seconds=0.0)
+    body = {"customerId": "cust_1", "featureKey": "api"}
+    assert [edge.ask("/v1/canAccess", body)[2]["reason"] for _ in range(3)] == ["OK"] * 3
+
+
 def test_an_emptied_redis_takes_nothing_away(limited, beside):
     edge = beside()
     body = {"customerId": "cust_1", "featureKey": "api"}
@@ -143,19 +154,89 @@ def test_what_was_read_is_used_without_asking_only_while_revocations_are_heard(
     assert len(asked) == 2  # the key and the customer, once
     monkeypatch.setattr(looking.EdgeLooking, "_is_fresh", lambda *_: False)
     edge.ask("/v1/canAccess", body)
-    assert len(asked) == 4
+    assert len(asked) == 3  # both at once, where the key is known
+
+
+def test_customers_are_read_while_nobody_writes_the_keys(limited, seller, gateway, beside):
+    edge, stranger = beside(stale_seconds=0.0), beside()
+    assert edge.authorize(x_aforo_feature="api")[0] == 200
+    redis, entry = valkey.client(), entry_of(ApiKey.objects.get().digest)
+    redis.delete(ENTRIES_WHOLE, entry)  # the worker stands for five minutes
+    assert eventually(lambda: not edge.hears())
+    checks = {"redis": "UP", "keys": "DOWN"}
+    assert edge.call("/readyz")[2] == {"status": "DEGRADED", "checks": checks}
+    Subscription.objects.update(state="PAUSED")
+    publishing.publish_customers(seller.tenant.pk, [Customer.objects.get().pk], now=NOW)
+    status, headers, answer = edge.authorize(x_aforo_feature="api")
+    assert (status, answer["error"]["code"]) == (403, "SUBSCRIPTION_INACTIVE")
+    assert "X-Aforo-Stale" not in headers
+    assert stranger.authorize()[0] == 503
+    revoke_key(key=ApiKey.objects.get(), actor=Actor.system("test"), now=NOW)
+    redis.publish(REVOCATIONS, entry.removeprefix("key:"))
+    redis.delete(entry)
+    assert eventually(lambda: edge.authorize()[0] == 401)
+
+
+def test_a_key_that_may_have_been_revoked_unheard_is_as_old_as_it_was_read(limited, beside, away):
+    edge = beside(stale_seconds=60.0)
+    assert edge.authorize(x_aforo_feature="api")[0] == 200
+    valkey.client().delete(ENTRIES_WHOLE, entry_of(ApiKey.objects.get().digest))
+    edge.edge._looking._heard_since = lambda: None
+    edge.put_margin("L3_BLOCK")
+    status, headers, _ = edge.authorize(x_aforo_feature="api")
+    assert (status, headers["X-Aforo-Stale"]) == (429, "1")
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    monkeypatch.setattr(memory, "MOST_STRANGERS", 5)
+    monkeypatch.setattr(memory, "MOST_REMEMBERED", 5)
+
+
+@pytest.mark.usefixtures("limited", "forgetful")
+def test_no_number_of_strangers_drives_a_customer_out(gateway, beside, away):
+    edge = beside()
+    alias = CustomerAliasFactory(customer=Customer.objects.get(), label="app")
+    gateway.sync()
+    for name in ("cust_1", "app"):
+        assert edge.authorize(name, x_aforo_feature="gpu")[0] == 403
+    alias.delete()
+    gateway.sync()
+    assert edge.authorize("app")[2]["error"]["code"] == "CUSTOMER_UNKNOWN"
+    for number in range(20):
+        assert edge.authorize(f"no-{number}")[0] == 403
+    assert edge.authorize("x" * 1001)[0] == 403
+    known = edge.edge._memory
+    assert (len(known.customers), len(known.strangers)) == (2, 5)
+    away()
+    assert edge.authorize("cust_1", x_aforo_feature="gpu")[0] == 403
+    for forgotten in ("app", "no-19", "x" * 1001):
+        assert edge.authorize(forgotten)[2]["error"]["code"] == "CUSTOMER_UNKNOWN"
+    assert edge.authorize("no-0")[1]["X-Aforo-Fallback"] == "OPEN"  # as who was never read
+
+
+def test_what_was_not_asked_for_longest_is_forgotten_first():
+    known = OrderedDict()
+    for name in ("a", "b"):
+        remember(known, name, Read(0.0, name), most=2)
+    assert recall(known, "a") == Read(0.0, "a")
+    remember(known, "c", Read(0.0, "c"), most=2)
+    assert list(known) == ["a", "c"]
+    assert recall(known, "b") is None
 
 
 def test_an_edge_tells_how_it_is(beside, monkeypatch):
     edge = beside()
     assert edge.call("/healthz")[2] == {"status": "UP"}
-    assert edge.call("/readyz")[2] == {"status": "UP", "checks": {"redis": "UP"}}
+    checks = {"redis": "UP", "keys": "UP"}
+    assert edge.call("/readyz")[2] == {"status": "UP", "checks": checks}
     edge.ask("/v1/canAccess", {"customerId": "cust_1", "featureKey": "api"})
     told = edge.call("/metrics")[2].decode()
     assert "aforo_edge_hears 1.0" in told
     assert 'aforo_access_answers_total{reason="FEATURE_NOT_IN_PLAN",route="canAccess"}' in told
     monkeypatch.setattr(edge.edge._revocations, "_take", lambda _: None)
     monkeypatch.setattr(edge.edge._revocations, "_answered_at", 0.0)
-    assert edge.call("/readyz")[2] == {"status": "DEGRADED", "checks": {"redis": "DOWN"}}
+    checks = {"redis": "DOWN", "keys": "DOWN"}
+    assert edge.call("/readyz")[2] == {"status": "DEGRADED", "checks": checks}
     edge.edge._memory.customers.clear()
     assert edge.call("/readyz")[0] == 503

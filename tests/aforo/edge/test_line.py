@@ -14,7 +14,10 @@ def test_a_redis_that_refuses_is_left_alone_for_a_while_and_told_of_once(monkeyp
     monkeypatch.setattr(line, "SILENT_SECONDS", 0.0)
     nowhere = Line("redis://127.0.0.1:1/0")
     with capture_logs() as lines:
-        for question in (lambda: nowhere.entry("key"), lambda: nowhere.tenant("acme")) * 2:
+        for question in (
+            lambda: nowhere.look("", [], entry="key"),
+            lambda: nowhere.tenant("acme"),
+        ) * 2:
             with pytest.raises(Away):
                 question()
     assert [one["event"] for one in lines] == ["edge_without_redis"]
@@ -23,7 +26,7 @@ def test_a_redis_that_refuses_is_left_alone_for_a_while_and_told_of_once(monkeyp
         nowhere.look("tenant", [("cust_1", b"digest")])
     monkeypatch.setattr(Line, "_client", None)  # is not even tried
     with pytest.raises(Away):
-        nowhere.entry("key")
+        nowhere.look("", [], entry="key")
 
 
 def test_a_redis_that_hangs_is_waited_for_no_longer_than_gateways_wait():
@@ -31,5 +34,5 @@ def test_a_redis_that_hangs_is_waited_for_no_longer_than_gateways_wait():
         slow, began = Line(f"redis://127.0.0.1:{hanging.getsockname()[1]}/0"), time.monotonic()
         for _ in range(20):
             with pytest.raises(Away):
-                slow.entry("key")
+                slow.look("", [], entry="key")
         assert time.monotonic() - began < 2.0  # three waits, then silence
