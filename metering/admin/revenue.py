@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -33,7 +34,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
     if not tenants:
         return TemplateResponse(request, "metering/no_tenant.html", about)
     tenant, now = chosen(request, tenants), timezone.now()
-    by = _chosen_group(request)
+    by, zone = _chosen_group(request), ZoneInfo(tenant.time_zone)
     whole = revenue_told(tenant=tenant, now=now, by=GroupBy.TENANT)
     groups = revenue_told(tenant=tenant, now=now, by=by, most=MOST_ROWS)
     context = about | {
@@ -42,7 +43,7 @@ def revenue_page(request: HttpRequest) -> HttpResponse:
         "refresh": REFRESH_SECONDS,
         "as_of": whole.as_of,
         "currencies": [
-            {"cards": _cards(row), "chart": _chart(row, whole), "currency": row.currency}
+            {"cards": _cards(row), "chart": _chart(row, whole, zone), "currency": row.currency}
             for row in whole.rows
         ],
         "chart_options": CHART_OPTIONS,
@@ -87,14 +88,17 @@ def _projected(row: Revenue) -> str:
     return f"{'≤ ' if row.is_upper_bound else ''}{_money(row, 'projection')}"
 
 
-def _chart(row: Revenue, found: LiveRevenue) -> str:
-    hours = [found.first_hour + number * HOUR for number in range(len(row.hours))]
+def _chart(row: Revenue, found: LiveRevenue, zone: ZoneInfo) -> str:
+    """Hours are those of UTC: in some zones they begin at the half."""
+    hours = [
+        (found.first_hour + number * HOUR).astimezone(zone) for number in range(len(row.hours))
+    ]
     line = {
         "label": row.currency,
         "data": [str(round_to_minor(amount, row.currency)) for amount in row.hours],
         "borderColor": "var(--color-primary-600)",
     }
-    return json.dumps({"labels": [f"{hour:%H:00}" for hour in hours], "datasets": [line]})
+    return json.dumps({"labels": [f"{hour:%H:%M}" for hour in hours], "datasets": [line]})
 
 
 def _table(by: GroupBy, found: LiveRevenue) -> dict[str, list[Any]]:

@@ -53,15 +53,20 @@ _HOURS = """
     WHERE m.tenant_id = %(tenant)s AND m.hour = ANY(%(hours)s) {only_usage}
     GROUP BY 1, 2, 3, 4
 """
-# The period before, up to the same point: days that lie partly in it count by their share.
+# The same stretch of the whole period before: of a part, which begins where plans were changed, the
+# same part. Days that lie partly in it count by their share.
 _LAST = """
     WITH before AS (
-        SELECT q.subscription_id, q.start_at AS since,
-               least(q.end_at, q.start_at + (%(now)s - p.start_at)) AS until
+        SELECT p.subscription_id, f.start_at + (p.start_at - p.whole_start_at) AS since,
+               least(q.end_at, f.start_at + (%(now)s - p.whole_start_at)) AS until
         FROM subscription_periods p
         JOIN subscriptions s ON s.id = p.subscription_id
         JOIN subscription_periods q
-          ON q.subscription_id = p.subscription_id AND q.end_at = p.start_at
+          ON q.subscription_id = p.subscription_id AND q.end_at = p.whole_start_at
+        CROSS JOIN LATERAL (
+            SELECT min(r.start_at) AS start_at FROM subscription_periods r
+            WHERE r.subscription_id = q.subscription_id
+              AND r.whole_start_at = q.whole_start_at) AS f
         WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s {only}),
     days AS (
         SELECT b.subscription_id, d.day,
@@ -72,7 +77,7 @@ _LAST = """
                    (n + interval '1 day') AT TIME ZONE 'UTC' AS ends
             FROM generate_series(date_trunc('day', b.since AT TIME ZONE 'UTC'),
                                  b.until AT TIME ZONE 'UTC', interval '1 day') AS n) AS d
-        WHERE d.starts < b.until)
+        WHERE d.starts < b.until AND b.since < b.until)
     SELECT {told}, sum(CASE WHEN d.share = 1 THEN m.revenue
                             ELSE round(m.revenue * d.share, 12) END)
     FROM days d
@@ -188,7 +193,8 @@ class _Spans:
     def __init__(self, at: datetime, midnight: datetime) -> None:
         self._midnight = midnight.astimezone(UTC)
         self._yesterday = (midnight - DAY).astimezone(UTC)
-        self._same_point = at - DAY
+        local = at.astimezone(midnight.tzinfo)
+        self._same_point = (local - DAY).astimezone(UTC)  # by the clock on the wall
         this_hour = at.replace(minute=0, second=0, microsecond=0)
         self.first_hour = this_hour - (SPARKLINE_HOURS - 1) * HOUR
         self.since = min(self._yesterday - HOUR, self.first_hour)

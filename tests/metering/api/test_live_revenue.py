@@ -1,9 +1,12 @@
 """Live revenue over HTTP and in the admin."""
 
+import json
+
 import pytest
 from django.urls import reverse
 from redis import RedisError
 
+from aforo.tenancy.models import Tenant
 from metering.monitors.summing import sum_usage
 from tests.clients import operator_client
 from tests.factories import MemberFactory, TenantFactory, UserFactory
@@ -86,3 +89,12 @@ def test_the_page_shows_it_and_asks_again_each_minute(used, client):
     assert "cust_1" in text
     theirs = TenantFactory()
     assert client.get(reverse("metering_revenue"), {"tenant": theirs.slug}).status_code == 404
+
+
+def test_the_page_names_hours_in_the_tenants_time_zone(used, client):
+    Tenant.objects.filter(pk=used.tenant.pk).update(time_zone="Asia/Kolkata")  # half an hour apart
+    user = UserFactory(is_staff=True)
+    MemberFactory(tenant=used.tenant, user=user, role="MEMBER")
+    client.force_login(user)
+    (one,) = client.get(reverse("metering_revenue")).context["currencies"]
+    assert json.loads(one["chart"])["labels"][-1] == "17:30"  # noon

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.factories import (
     ProductFactory,
     RatePlanVersionFactory,
     SubscriptionFactory,
+    SubscriptionPeriodFactory,
     TenantFactory,
 )
 from tests.metering.conftest import NOW
@@ -80,6 +82,50 @@ def test_the_period_stands_beside_the_same_point_of_the_last_one(tenant):
     total(subscription, unit, 123, "123")
     (row,) = told(tenant)
     assert (row.period, row.last_period) == (123, Decimal("246.5"))
+
+
+def test_the_same_point_of_yesterday_is_by_the_clock_on_the_wall(tenant):
+    """25 October has 25 hours in Berlin, 29 March has 23."""
+    tenant.time_zone = "Europe/Berlin"
+    unit = BillableUnitFactory(tenant=tenant)
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    for day, hours in (
+        (datetime(2026, 10, 23, tzinfo=UTC), 96),
+        (datetime(2026, 3, 27, tzinfo=UTC), 72),
+    ):
+        used(subscription, unit, day, [1] * hours, revenue="1")
+    subscription.periods.all().delete()
+    SubscriptionPeriodFactory(subscription=subscription, end_at=datetime(2027, 1, 1, tzinfo=UTC))
+    berlin = ZoneInfo("Europe/Berlin")
+    for at, today in (
+        (datetime(2026, 10, 25, 23, tzinfo=berlin), 24),
+        (datetime(2026, 10, 26, 23, tzinfo=berlin), 23),
+        (datetime(2026, 3, 29, 12, tzinfo=berlin), 11),
+    ):
+        (row,) = told(tenant, now=at)
+        yesterday = 24 if at.day == 26 else at.hour  # on the 26th the 25 hours' day lies behind
+        assert (at, row.today - 1, row.yesterday) == (at, today, yesterday)
+
+
+def test_after_a_change_of_plans_the_period_stands_beside_the_same_stretch_of_the_last(tenant):
+    unit = BillableUnitFactory(tenant=tenant)
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"})
+    used(subscription, unit, MARCH, [1] * 31 * 24 + [10] * 240, revenue="1")
+    assert [row.last_period for row in told(tenant)] == [Decimal("246.5")]
+    april = subscription.periods.get(start_at=APRIL)
+    cut, end = APRIL + timedelta(days=5), april.end_at
+    subscription.periods.filter(pk=april.pk).update(end_at=cut, whole_end_at=end)
+    SubscriptionPeriodFactory(
+        subscription=subscription, start_at=cut, end_at=end, whole_start_at=APRIL
+    )
+    assert [row.last_period for row in told(tenant)] == [Decimal("126.5")]  # 6 to 11 March
+    march = subscription.periods.get(start_at=MARCH)  # which had been cut as well
+    half = MARCH + timedelta(days=10)
+    subscription.periods.filter(pk=march.pk).update(end_at=half, whole_end_at=APRIL)
+    SubscriptionPeriodFactory(
+        subscription=subscription, start_at=half, end_at=APRIL, whole_start_at=MARCH
+    )
+    assert [row.last_period for row in told(tenant)] == [Decimal("126.5")]
 
 
 @pytest.mark.parametrize(
