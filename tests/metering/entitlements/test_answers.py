@@ -14,9 +14,10 @@ from aforo.tenancy.models import ApiKey, Tenant
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.keys import revoke_key
 from aforo.wsgi import application
-from catalog.models import BillableUnit, RatePlan, Subscription
+from catalog.models import BillableUnit, RatePlan, RatePlanVersion, Subscription
 from catalog.services import features as services
 from catalog.services.features import Grant
+from catalog.services.subscription_keys import issue_subscription_key
 from catalog.services.subscriptions import cancel_subscription
 from metering.entitlements import looking, publishing, state
 from metering.entitlements.state import MarginState
@@ -25,9 +26,10 @@ from tests.factories import (
     CustomerFactory,
     FeatureOverrideFactory,
     RatePlanVersionFactory,
+    SubscriptionFactory,
     TenantFactory,
 )
-from tests.metering.conftest import NOW, TOKEN, subscribe
+from tests.metering.conftest import NOW, TOKEN, catalog_changed, subscribe
 from tests.metering.entitlements.conftest import feature_of, hash_of
 from tests.metering.events import event
 
@@ -405,3 +407,24 @@ def test_a_limit_that_is_switched_off_lets_nothing_pass(seller, gateway, plan, c
     feature_of(seller.tenant, plan, "burst", kind="LIMIT", unit=calls, limit=2)
     gateway.sync()  # what is switched on holds alone
     assert (gateway.quota("calls")["decision"], gateway.quota("calls")["limit"]) == ("ALLOW", 2)
+
+
+def test_a_key_of_a_paused_subscription_opens_what_another_one_grants(seller, gateway, plan):
+    """It says who asks; that customer may do what all of its subscriptions let it."""
+    feature_of(seller.tenant, plan, "sso")
+    own = Subscription.objects.get(tenant=seller.tenant)
+    _, text = issue_subscription_key(
+        subscription=own, name="app", actor=Actor.system("test"), now=NOW
+    )
+    Subscription.objects.filter(pk=own.pk).update(state="PAUSED")
+
+    def asked():
+        gateway.sync()
+        body = {"customerId": "cust_1", "featureKey": "sso"}
+        return gateway.ask("/v1/canAccess", body, Authorization=f"Bearer {text}").json()["reason"]
+
+    assert asked() == "SUBSCRIPTION_INACTIVE"
+    version = RatePlanVersion.objects.get(tenant=seller.tenant)
+    SubscriptionFactory(tenant=seller.tenant, customer=own.customer, versions=[version], months=2)
+    catalog_changed(seller.tenant)
+    assert asked() == "OK"
