@@ -20,7 +20,7 @@ from webhooks.inbound.signatures import BadSignature, Signed
 
 HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"  # says so when it is SHA-256
-_LARGEST_FORM = 256 * 1024  # bytes: read before anybody knows who sent it, a quarter of a second a MiB
+_LARGEST_FORM = 256 * 1024  # bytes: read before it is known who sent it, 0.2 s a MiB
 _SID = re.compile(r"[A-Z]{2}[0-9a-f]{32}")
 # None is the beginning of another, so that no other cut of a form makes one of one.
 _STATES = frozenset({
