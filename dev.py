@@ -236,6 +236,7 @@ TIGHTENED = [
     "0004_terms_of_every_kind",
     "0004_every_invoice",
     "0015_invoices_on_demand",
+    "0008_cooldowns_of_a_year",
 ]
 LINTER = ["--settings", "tests.settings", "--quiet", "ok", "ignore", "--ignore-name", *TIGHTENED]
 CHECKS = {

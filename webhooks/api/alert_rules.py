@@ -13,13 +13,13 @@ from aforo.api.views import TenantDetailView, TenantListView
 from aforo.errors import Refused
 from catalog.models import Customer
 from webhooks.models import AlertRule, CustomerPreference
-from webhooks.models.alert_rules import Channel
+from webhooks.models.alert_rules import LONGEST_COOLDOWN, Channel
 from webhooks.outbound.conditions import ABSENT, MOST, OPERATORS
 from webhooks.outbound.listings import alert_rules, customer_preferences
 from webhooks.services import alert_rules as services
 
 ALERT_OPERATORS = [(name, name) for name in (*OPERATORS, ABSENT)]
-_LONGEST_COOLDOWN = 366 * 24 * 3600  # seconds
+_LONGEST_COOLDOWN = int(LONGEST_COOLDOWN.total_seconds())  # seconds
 _LONGEST_TEXT = 400
 
 

@@ -10,6 +10,9 @@ from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import TenantOwned
 from catalog.models import Customer
 
+LONGEST_COOLDOWN = timedelta(days=366)
+_TOO_LONG = "a cooldown is at most 366 days"
+
 
 class Channel(models.TextChoices):
     WEBHOOK = "WEBHOOK", "Signed webhooks"
@@ -51,6 +54,11 @@ class AlertRule(TenantOwned):
             models.CheckConstraint(
                 name="a_cooldown_is_not_negative", condition=Q(cooldown__gte=timedelta())
             ),
+            models.CheckConstraint(
+                name="a_cooldown_is_a_year_at_most",
+                condition=Q(cooldown__lte=LONGEST_COOLDOWN),
+                violation_error_message=_TOO_LONG,
+            ),
         )
         indexes = (models.Index(name="alert_rules_of_tenant", fields=("tenant", "fact")),)
 
@@ -74,6 +82,11 @@ class CustomerPreference(TenantOwned):
         constraints = (
             models.UniqueConstraint(
                 name="a_customer_prefers_once_per_kind", fields=("tenant", "customer", "fact")
+            ),
+            models.CheckConstraint(
+                name="a_preferred_cooldown_is_a_year_at_most",
+                condition=Q(cooldown__lte=LONGEST_COOLDOWN),
+                violation_error_message=_TOO_LONG,
             ),
         )
 

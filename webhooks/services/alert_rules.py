@@ -14,7 +14,7 @@ from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Customer
 from webhooks.models import AlertRule, CustomerPreference
-from webhooks.models.alert_rules import Channel
+from webhooks.models.alert_rules import LONGEST_COOLDOWN, Channel
 from webhooks.outbound.conditions import InvalidCondition, read_conditions
 from webhooks.outbound.routing import ALERT
 
@@ -142,6 +142,8 @@ def _require_channels(channels: Sequence[str]) -> None:
 def _require_cooldown(cooldown: timedelta | None) -> None:
     if cooldown is not None and cooldown < timedelta():
         raise _refused("cooldown", "is not negative")
+    if cooldown is not None and cooldown > LONGEST_COOLDOWN:
+        raise _refused("cooldown", f"is at most {LONGEST_COOLDOWN.days} days")
 
 
 def _refused(name: str, message: str) -> Refused:

@@ -1,13 +1,17 @@
 """Alert rules in the admin: conditions are rows, nothing is JSON."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from django.urls import reverse
 
-from tests.factories import CustomerFactory, TenantFactory
+from aforo.errors import Refused
+from aforo.tenancy.services.actors import Actor
+from tests.factories import NOW, CustomerFactory, TenantFactory
 from tests.webhooks.admin.test_endpoints import browser_of
 from webhooks.models import AlertRule, CustomerPreference
+from webhooks.services.alert_rules import create_rule, prefer
 
 
 @pytest.fixture
@@ -46,6 +50,8 @@ def test_a_rule_is_made_of_rows_and_changed(browser, tenant):
     assert 'value="$.currency"' in browser.get(page).content.decode()
     refused = browser.post(page, form | {"conditions-value": ["many", "USD", ""]})
     assert "is no number" in refused.content.decode()
+    refused = browser.post(page, form | {"cooldown": "9000000 00:00:00"})
+    assert "a cooldown is at most 366 days" in refused.content.decode()
     browser.post(page, form | {"name": "Huge invoice"})
     rule.refresh_from_db()
     assert rule.name == "Huge invoice"
@@ -61,6 +67,20 @@ def test_the_wish_of_a_customer_is_set_and_forgotten(browser, tenant):
     browser.post(page, {"channels": ["EMAIL"], "cooldown": "01:00:00"})
     wish.refresh_from_db()
     assert (wish.channels, wish.cooldown) == (["EMAIL"], timedelta(hours=1))
+    browser.post(page, {"channels": ["EMAIL"], "cooldown": "9000000 00:00:00"})
+    wish.refresh_from_db()
+    assert wish.cooldown == timedelta(hours=1)
     gone = reverse("admin:webhooks_customerpreference_delete", args=(wish.pk,))
     browser.post(gone, {"post": "yes"})
     assert not CustomerPreference.objects.exists()
+
+
+def test_a_cooldown_is_a_year_at_most_whoever_asks(tenant):
+    doing = {"actor": Actor.system("tests"), "now": NOW}
+    for days, refused in ((366, 0), (367, 1), (9_000_000, 1)):
+        asked = {"channels": ["EMAIL"], "cooldown": timedelta(days=days)}
+        with pytest.raises(Refused) if refused else nullcontext():
+            create_rule(tenant=tenant, name="x", fact="invoice.finalized", **asked, **doing)
+        with pytest.raises(Refused) if refused else nullcontext():
+            prefer(customer=CustomerFactory(tenant=tenant), fact="", **asked, **doing)
+    assert AlertRule.objects.count() == CustomerPreference.objects.count() == 1
