@@ -220,6 +220,9 @@ class InvoiceLine(TenantOwned):
         null=True, help_text="of a fee in advance: the period that it pays for"
     )
     covers_end_at = models.DateTimeField(null=True)
+    ahead = models.BooleanField(
+        null=True, help_text="a fee of the next period; a discount of those alone, or of others"
+    )
     period_start_at = models.DateTimeField(
         null=True, help_text="of an adjustment: the earlier period whose usage it bills"
     )

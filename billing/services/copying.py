@@ -31,7 +31,7 @@ _LINE = (
     "id", "tenant_id", "invoice_id", "position", "type", "stage", "description", "unit_id",
     "period_start_at", "period_end_at", "quantity", "exact_amount", "amount", "charges", "terms",
     "version_id", "dimension", "tax_code", "tax_percent", "of_line", "covers_start_at",
-    "covers_end_at",
+    "covers_end_at", "ahead",
 )  # fmt: skip
 _SPAN = (
     "id", "tenant_id", "line_id", "running_total_id", "first_position", "last_position",
@@ -150,6 +150,7 @@ def _lines(new: NewInvoice) -> Iterator[Row]:
             line.tax_percent,
             line.of_line,
             *(line.covers or (None, None)),
+            line.ahead,
         )
 
 

@@ -16,10 +16,10 @@ import msgspec
 
 from aforo.money import EXACT, ZERO, divide, exact, minor_units, plain
 from billing.models import Invoice, InvoiceLine
-from billing.pipeline import LineType
-from billing.pipeline.tax_base import Part, takes_back, taxable_bases
+from billing.pipeline.tax_base import Part, taxable_bases
 from billing.pipeline.tax_lines import TaxAmount, percent_of
 from billing.pipeline.tax_table import Tax
+from billing.selectors.tax_parts import part_of
 
 _HUNDRED = Decimal(100)
 _INSTANT = timedelta(microseconds=1)
@@ -83,19 +83,7 @@ def question_about(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Question:
     Discounts and credits are taken off the lines that they are of; lines that come to nothing are
     not asked about.
     """
-    parts = {
-        line.position: Part(
-            line.position,
-            LineType(line.type),
-            line.amount,
-            line.tax_code,
-            line.version_id,
-            line.of_line,
-            takes_back(line.stage, line.type),
-        )
-        for line in lines
-    }
-    bases = taxable_bases(list(parts.values()), invoice.currency)
+    bases = taxable_bases([part_of(line) for line in lines], invoice.currency)
     by_position = {part.number: base for part, base in sorted(bases.items(), key=_number)}
     content = _content(invoice, lines, by_position)
     revision = hashlib.sha256(msgspec.json.encode(content)).hexdigest()[:16]
