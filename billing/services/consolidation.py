@@ -170,12 +170,16 @@ def _groups(run: BillRun) -> Mapping[Group, Sequence[Invoice]]:
 
 
 def _waiting() -> QuerySet[Invoice]:
-    """Drafts of runs whose customers have a parent or children, and that wait for the others."""
+    """Drafts of runs whose customers have a parent or children, and that wait for the others.
+
+    What was made instead of a void one stands alone, and is issued as whoever made it has said.
+    """
     children = Customer.objects.filter(parent=OuterRef("customer"))  # any tenant: of the invoice
     drafts: QuerySet[Invoice] = Invoice.objects.filter(  # any tenant: the caller names the run
         Q(customer__parent__isnull=False) | Exists(children),
         status=Invoice.Status.DRAFT,
         part_of=None,
+        replaces=None,
         draft_until=None,
     )
     return drafts.exclude(kind=Invoice.Kind.CONSOLIDATED)

@@ -205,3 +205,16 @@ def test_a_draft_with_two_periods_of_one_child_is_refreshed_too(queued):
     fresh = refresh_invoice(invoice=whole, actor=ACTOR, now=MAY)
     assert (fresh.total, fresh.parts.count()) == (whole.total, 3)
     assert broken_truths(tenant_id=tenant.pk, full=True) == {}
+
+
+def test_what_was_made_anew_as_a_draft_stays_one(queued):
+    parent, (period, _) = family(1, with_own=True)
+    Customer.objects.filter(pk=period.subscription.customer_id).update(parent=None)
+    CustomerFactory(tenant=parent.tenant, parent=parent)
+    billed(parent)
+    alone = Invoice.objects.get(customer=parent)
+    void_invoice(invoice=alone, reason="x", actor=ACTOR, now=NOW)
+    fresh = regenerate_invoice(invoice=alone, actor=ACTOR, now=NOW)
+    assert consolidate_waiting(now=NOW) == 0
+    fresh.refresh_from_db()
+    assert (fresh.status, fresh.part_of) == ("DRAFT", None)
