@@ -28,9 +28,11 @@ from metering.api.access_verdicts import (
 from metering.entitlements import answers
 from metering.entitlements.decisions import Reason, Verdict
 from metering.entitlements.reading import Asking, Seen
+from metering.entitlements.state import MarginState
 
 ROUTE = "ext_authz"
 THROTTLED_SECONDS = 60
+_LEVELS = ("NONE", "L1_ALERT", "L2_THROTTLE", "L3_BLOCK")
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "ocp-apim-subscription-key"})
 _REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.MARGIN_BLOCKED: (429, "SERVICE_RESTRICTED_MARGIN", "Margin Limit Exceeded"),
@@ -69,16 +71,16 @@ class Authorizer:
         caller = self._caller(call)
         customer = self._named(call, caller.asking)
         seen = self._looking.seen(caller, [customer])
-        feature = call.header(self._options.feature_header) or self._options.feature
-        metric = call.header(self._options.metric_header) or self._options.metric
+        options = self._options
+        feature = _about(call, options.feature_header, "X-Aforo-Feature", options.feature)
+        metric = _about(call, options.metric_header, "X-Aforo-Metric", options.metric)
         verdict = _verdict(seen, customer, feature, metric)
         note(
             ROUTE, seen, verdict, request_id=call.request_id, feature=feature, metric=metric or None
         )
         if not verdict.allowed:
             return self._refused(verdict, seen)
-        who = (caller.asking.tenant_id, customer, feature, metric)
-        if not self._throttle.lets_pass(who, verdict.margin):
+        if not self._throttle.lets_pass(_counted(seen, customer, verdict.margin), verdict.margin):
             note_throttled(ROUTE, seen, request_id=call.request_id)
             return self._throttled(seen)
         said = verdict.headers(seen.at) | age_headers(seen)
@@ -160,6 +162,28 @@ def _verdict(seen: Seen, customer: str, feature: str, metric: str) -> Verdict:
     return min(verdicts, key=_weight)
 
 
-def _weight(verdict: Verdict) -> tuple[bool, bool, bool]:
-    """The one that denies, else the one under a guard, else the one that is nearly used up."""
-    return (verdict.allowed, verdict.margin.level == "NONE", not verdict.is_near)
+def _weight(verdict: Verdict) -> tuple[bool, int, int, bool]:
+    """The one that denies, else the one under the strictest guard, else what is nearly used up."""
+    margin = verdict.margin
+    return (
+        verdict.allowed,
+        -_LEVELS.index(margin.level),
+        margin.throttle_rate,
+        not verdict.is_near,
+    )
+
+
+def _about(call: Call, header: str, by_default: str, constant: str) -> str:
+    """What a call is about: as a constant says, unless the gateway was told to name a header."""
+    if constant and not header:
+        return constant
+    return call.header(header or by_default) or constant
+
+
+def _counted(seen: Seen, customer: str, margin: MarginState) -> tuple[object, ...]:
+    """Under what a throttled call is counted: whoever it is, by whatever name, and the guard."""
+    held = seen.held.get(customer)
+    if held is None or held.standing is None:
+        return (seen.asking.tenant_id, customer)
+    of = next((name for name, one in held.margin.by_metric.items() if one is margin), "")
+    return (seen.asking.tenant_id, held.standing.external_id, of)

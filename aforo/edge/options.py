@@ -18,7 +18,8 @@ class Misconfigured(Exception):
 class Options:
     """What was read is used for `fresh_seconds` without asking, for `stale_seconds` without Redis.
 
-    `tenant` is whose customers call, where they bring no key of ours.
+    `tenant` is whose customers call, where they bring no key of ours. A `feature` or `metric` is of
+    all calls, whatever they claim, unless a header for it is named as well.
     """
 
     redis_url: str
@@ -29,8 +30,8 @@ class Options:
     gateway_tokens: tuple[str, ...] = ()
     tenant: str = ""
     customer_header: str = "X-Aforo-Customer"
-    feature_header: str = "X-Aforo-Feature"
-    metric_header: str = "X-Aforo-Metric"
+    feature_header: str = ""
+    metric_header: str = ""
     feature: str = ""
     metric: str = ""
     support_url: str = "/portal/support"

@@ -9,6 +9,7 @@ from aforo.tenancy.services.actors import Actor
 from catalog import aliases
 from catalog.models import BillableUnit, Customer, CustomerAlias, RatePlan, Subscription
 from catalog.services.subscription_keys import issue_subscription_key
+from metering.entitlements.state import MarginState
 from metering.services.key_entries import publish_entries
 from tests.factories import CustomerAliasFactory, CustomerFactory
 from tests.metering.conftest import NOW
@@ -39,8 +40,10 @@ def test_what_is_in_the_plan_passes_and_what_is_not_is_forbidden(limited, gatewa
     assert edge.authorize(spelled, x_aforo_feature="sso")[0] == 200
     assert edge.authorize("j\xff", x_aforo_feature="sso")[0] == 403
     assert edge.authorize("nobody")[2]["error"]["code"] == "CUSTOMER_UNKNOWN"
-    constant = beside(feature="gpu")
-    assert (constant.authorize()[0], constant.authorize(x_aforo_feature="sso")[0]) == (403, 200)
+    constant = beside(feature="gpu")  # of all calls, whatever they claim
+    assert [constant.authorize(**one)[0] for one in ({}, {"x_aforo_feature": "sso"})] == [403] * 2
+    told = beside(feature="gpu", feature_header="X-Aforo-Feature")
+    assert [told.authorize(**one)[0] for one in ({}, {"x_aforo_feature": "sso"})] == [403, 200]
 
 
 def test_a_quota_warns_and_then_refuses_with_a_time_to_come_back(limited, seller, gateway, beside):
@@ -102,6 +105,22 @@ def test_each_level_of_a_guard_is_answered_and_told_in_the_log(limited, beside):
             "supportUrl": "https://seller.example/help",
         }
     }
+
+
+def test_the_strictest_guard_counts_a_customer_by_whatever_name(limited, beside):
+    edge = beside()
+    edge.put_margin("L1_ALERT", by_metric={"calls": MarginState("L2_THROTTLE", throttle_rate=0)})
+    both = {"x_aforo_metric": "calls", "x_aforo_feature": "sso"}
+    assert edge.authorize(**both)[2]["error"]["code"] == "RATE_LIMITED_MARGIN"
+    assert edge.authorize(x_aforo_feature="sso")[1]["X-Margin-Guard-Warning"] == "margin-low"
+
+    per_metric = MarginState("L2_THROTTLE", throttle_rate=50)
+    edge.put_margin("L2_THROTTLE", throttle_rate=50, by_metric={"calls": per_metric})
+    names, metrics = ("cust_1", str(Customer.objects.get().pk)), ("a", "b", "", "c")
+    answers = [edge.authorize(name, x_aforo_metric=one)[0] for one in metrics for name in names]
+    assert answers == [429, 200] * 4
+    assert edge.authorize(x_aforo_metric="a")[0] == 429
+    assert edge.authorize(x_aforo_metric="calls")[0] == 200  # the second, after the very first
 
 
 def test_a_key_of_a_customer_says_who_calls_whatever_the_header_claims(limited, seller, beside):
