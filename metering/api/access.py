@@ -15,6 +15,7 @@ import msgspec
 from aforo.errors import (
     PROBLEM,
     AforoError,
+    Forbidden,
     NotFound,
     Refused,
     Unauthenticated,
@@ -164,13 +165,27 @@ def _quota_answer(ask: Ask, seen: Seen, name: str, check: shapes.QuotaCheck) -> 
 
 
 def _look(ask: Ask, names: Sequence[str]) -> Seen:
-    """By the key that is brought; by the tenant's name alone, only where the public cannot ask."""
+    """By the key that is brought; by the tenant's name alone, only where the public cannot ask.
+
+    Raises Forbidden where a key of one customer asks about others.
+    """
     token = token_in(ask.authorization, ask.own_key)
     if token is None and ask.tenant_header and ask.is_internal():
         return ask.looking.by_tenant(ask.tenant_header.strip(), names)
     if not token:
         raise Unauthenticated("send the API key as `Authorization: Bearer <key>`")
-    return ask.looking.by_key(token, names, tenant_header=ask.tenant_header or None)
+    seen = ask.looking.by_key(token, names, tenant_header=ask.tenant_header or None)
+    if not all(_is_own(seen, name) for name in names):
+        raise Forbidden("this key was given out for one customer, and asks about another")
+    return seen
+
+
+def _is_own(seen: Seen, name: str) -> bool:
+    """Whether a key may ask about whoever has this name; nobody at all is nobody of its own."""
+    own, held = seen.asking.customer, seen.held.get(name)
+    if not own or name == own or held is None:
+        return True
+    return held.standing is not None and held.standing.external_id == own
 
 
 def token_in(authorization: str, own_key: str) -> str | None:

@@ -13,9 +13,11 @@ from aforo.tenancy.models import ApiKey
 from aforo.tenancy.services.actors import Actor
 from aforo.tenancy.services.keys import revoke_key
 from catalog.models import BillableUnit, Customer, RatePlan, Subscription
+from catalog.services.subscription_keys import issue_subscription_key
 from metering.entitlements import publishing
+from metering.services.key_entries import publish_entries
 from tests.factories import CustomerAliasFactory, TenantFactory
-from tests.metering.conftest import NOW
+from tests.metering.conftest import NOW, subscribe
 from tests.metering.entitlements.conftest import feature_of
 from tests.waiting import eventually
 
@@ -89,6 +91,34 @@ def test_a_revoked_key_is_refused_although_it_was_read_a_moment_ago(
         revoke_key(key=ApiKey.objects.get(), actor=Actor.system("test"), now=NOW)
     assert eventually(lambda: edge.ask("/api/v1/quota/check", body)[0] == 401)
     assert edge.authorize()[0] == 401
+
+
+def test_a_key_of_a_customer_asks_about_nobody_else(seller, limited, gateway, beside):
+    own, theirs = Subscription.objects.get(), subscribe(seller.tenant, "cust_2").customer
+    about = {"actor": Actor.system("test"), "now": NOW}
+    _, text = issue_subscription_key(subscription=own, name="its own", **about)
+    CustomerAliasFactory(customer=own.customer, label="their-app")
+    gateway.sync()
+    publish_entries()
+    edge, headers = beside(), {"Authorization": f"Bearer {text}"}
+    for path, named in (
+        ("/v1/canAccess", {"featureKey": "api"}),
+        ("/api/v1/quota/check", {"metricName": "calls"}),
+    ):
+        for name, status in (
+            ("cust_1", 200),
+            ("their-app", 200),
+            (str(own.customer_id), 200),
+            ("cust_2", 403),
+            (str(theirs.pk), 403),
+            ("nobody", 403),
+        ):
+            one = named | {"customerId": name}
+            many = {"checks": [named | {"customerId": "cust_1"}, one]}
+            for at, body in ((path, one), (f"{path}/batch", many)):
+                found = edge.ask(at, body, authorization=headers["Authorization"])[0]
+                assert (found, at, name) == (status, at, name)
+                assert gateway.ask(at, body, **headers).status_code == status
 
 
 def test_without_redis_what_was_read_is_answered_and_says_so(limited, seller, beside, away):
