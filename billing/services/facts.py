@@ -201,7 +201,8 @@ def _late_alone(facts: Facts, late: tuple[LateFact, ...], *, owes_term: bool) ->
     """Facts of late usage alone: what is due per period was asked for in each of them.
 
     Beside it, the minimum of a term that turned out to be over when its last period was billed.
-    Percentages hold for it; fixed amounts, and coupons for one invoice, do not.
+    Percentages hold for it, and the maximum of the term; fixed amounts, and coupons for one
+    invoice, do not.
     """
     nothing = replace(
         facts,
@@ -212,7 +213,7 @@ def _late_alone(facts: Facts, late: tuple[LateFact, ...], *, owes_term: bool) ->
         advance=None,
         is_first=False,
         coupons=tuple(coupon for coupon in facts.coupons if coupon.percent and (late or owes_term)),
-        contract=_percentage_of(facts.contract, owes_term=owes_term),
+        contract=_lasting_of(facts.contract, owes_term=owes_term),
         late=late,
     )
     if not late:
@@ -235,7 +236,8 @@ def _late_alone(facts: Facts, late: tuple[LateFact, ...], *, owes_term: bool) ->
     )
 
 
-def _percentage_of(contract: ContractFact | None, *, owes_term: bool) -> ContractFact | None:
+def _lasting_of(contract: ContractFact | None, *, owes_term: bool) -> ContractFact | None:
+    """What it says of late usage of any of its periods: its percentage, and the term."""
     if contract is None:
         return None
     return ContractFact(
@@ -243,6 +245,7 @@ def _percentage_of(contract: ContractFact | None, *, owes_term: bool) -> Contrac
         contract.name,
         discount_percent=contract.discount_percent,
         term_minimum=contract.term_minimum if owes_term else ZERO,
+        term_maximum=contract.term_maximum,
         term_spent=contract.term_spent,
         ends_term=owes_term,
         term_start=contract.term_start,

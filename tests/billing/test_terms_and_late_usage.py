@@ -85,3 +85,26 @@ def test_a_coupon_for_one_invoice_is_not_spent_on_late_usage_alone(seller, queue
     made = {one.kind: str(one.total) for one in bill(seller.tenant, MAY)}
     assert made == {"ADJUSTMENT": "2.0000", "PERIOD": asked}
     assert CouponUse.objects.count() == 1
+
+
+@pytest.mark.parametrize(("maximum", "asked"), [(35, 5), (31, 1), (30, 0), (60, 20)])
+def test_the_maximum_of_a_term_holds_for_late_usage_alone(seller, queued, maximum, asked):
+    """30.00 in March, the only period, and 20.00 that come when it is billed."""
+    subscription = sell(seller, PER_CALL, fees={"base_fee": Decimal(30)})
+    contract = ContractFactory(
+        tenant=seller.tenant,
+        customer=subscription.customer,
+        start_at=MONTH_START,
+        end_at=APRIL,
+        phases=[{}],
+        agreed=True,
+        maximum_spend=maximum,
+    )
+    subscription.periods.filter(start_at=MONTH_START).update(contract_phase=contract.phases.get())
+    end_subscription(seller)
+    (march,) = bill(seller.tenant, APRIL)
+    seller.count(things(1, 1000))
+    accept_all(seller.tenant)
+    (adjustment,) = bill(seller.tenant, MAY)
+    assert (march.total, adjustment.kind, adjustment.total) == (30, "ADJUSTMENT", asked)
+    assert broken_truths(tenant_id=seller.tenant.id, full=True) == {}
