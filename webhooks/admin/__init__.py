@@ -4,7 +4,8 @@ from webhooks.admin.alert_rules import AlertRuleAdmin, CustomerPreferenceAdmin
 from webhooks.admin.customer_letters import CustomerLetterAdmin
 from webhooks.admin.deliveries import WebhookDeliveryAdmin
 from webhooks.admin.inbound import WebhookSourceAdmin
-from webhooks.admin.outbound import OutboundDeliveryAdmin, WebhookEndpointAdmin
+from webhooks.admin.outbound import WebhookEndpointAdmin
+from webhooks.admin.outbound_deliveries import OutboundDeliveryAdmin
 
 __all__ = [
     "AlertRuleAdmin",
