@@ -112,7 +112,8 @@ class TaxFact:
 class EarlierFact:
     """An invoice that has asked for a part of this period's usage already, tax left out.
 
-    Of one that taxed usage by several tax codes, there is one for each.
+    Of one that taxed by several tax codes, there is one for each: below zero where it gave back
+    more of a fee than it asked for.
     """
 
     invoice_id: UUID

@@ -99,7 +99,8 @@ def so_far(facts: Facts, *, now: datetime) -> Facts:
     """Facts of the usage of a running period alone.
 
     Fees and minimums are left out, maximums and discounts are not: without them an invoice of usage
-    so far could ask for more than the invoice of the whole period will.
+    so far could ask for more than the invoice of the whole period will. So it could without what
+    is given back of a fee in advance that a cancellation, set for later, leaves unused.
     """
     contract = facts.contract
     if contract is not None:

@@ -74,11 +74,15 @@ def _is_paid_beyond(period: SubscriptionPeriod, asked: Asked) -> bool:
 
 
 def _given_back(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Mapping[_Key, Decimal]:
-    """What standing invoices gave back of each fee: its own period's, or later ones that say so."""
+    """What standing invoices gave back of each fee: its own period's, or later ones that say so.
+
+    What one of usage so far gives back, the invoice of its period gives back itself.
+    """
     rows = (
         InvoiceLine.objects.for_tenant(tenant_id)
         .filter(invoice__subscription_id__in=subscription_ids, type=InvoiceLine.Type.PRORATION)
         .exclude(invoice__status=Invoice.Status.VOID)
+        .exclude(invoice__kind=Invoice.Kind.PROGRESS)
         .annotate(since=Coalesce(F("covers_start_at"), F("invoice__period__start_at")))
         .values_list("invoice__subscription_id", "since", "version_id", "unit_id")
         .annotate(given=Sum("exact_amount"))
