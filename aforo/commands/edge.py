@@ -34,14 +34,10 @@ def edge(
     customer_header: Annotated[
         str, typer.Option(help="Names the customer, where the key does not.")
     ] = "X-Aforo-Customer",
-    feature_header: Annotated[
-        str, typer.Option(help="Names the feature; X-Aforo-Feature, unless --feature is said.")
-    ] = "",
-    metric_header: Annotated[
-        str, typer.Option(help="Names the metric; X-Aforo-Metric, unless --metric is said.")
-    ] = "",
-    feature: Annotated[str, typer.Option(help="Of all calls.")] = "",
-    metric: Annotated[str, typer.Option(help="Of all calls.")] = "",
+    feature_header: Annotated[str, typer.Option(help="Else X-Aforo-Feature names it.")] = "",
+    metric_header: Annotated[str, typer.Option(help="Else X-Aforo-Metric names it.")] = "",
+    feature: Annotated[str, typer.Option(help="Of all calls, without a header.")] = "",
+    metric: Annotated[str, typer.Option(help="Of all calls, without a header.")] = "",
     support_url: Annotated[str, typer.Option(help="In refusals.")] = "/portal/support",
 ) -> None:
     """Answer access checks and ext_authz beside a gateway, from Redis alone, until Ctrl-C."""
