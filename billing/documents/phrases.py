@@ -79,6 +79,7 @@ LINES: Final[Mapping[str, Phrases]] = {
             ("in_advance", "{line}, in advance"),
             ("true_up", "{owner}: true-up to minimum spend"),
             ("discount_given_back", "{owner}: discount of {percent} on what is given back"),
+            ("discounts_given_back", "{owner}: discounts on what is given back"),
         ),
     ),
     "USAGE_FEE": (*_SHARE, *_phrases(("paid_in_advance", "{line}, paid in advance"))),

@@ -10,7 +10,7 @@ from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.earlier import take_off_earlier
 from billing.pipeline.facts import Facts
 from billing.pipeline.lines import line_of
-from billing.pipeline.room import former_of
+from billing.pipeline.room import former_of, refunded
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +48,23 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
     A fixed amount is granted in full, also in a partial period, as far as there is something to
     take it off. One plan's discount never eats into what another plan's lines come to. Percentages
     hold for late usage too, also of plans that the period has no more; a fixed amount per period
-    does not, it was granted in its own. What is given back to a plan's fees is less by its
-    percentage, as what was asked for them was. What earlier invoices of the same period asked for
-    is taken off last: they granted theirs.
+    does not, it was granted in its own. What is given back of fees is less by what was taken off
+    them when they were asked for; no percentage of a contract or a coupon is of it. What earlier
+    invoices of the same period asked for is taken off last: they granted theirs.
     """
+    back = refunded(draft, facts)
     late = _by_plan(line for line in draft.lines if line.late)
     ahead = _by_plan(line for line in draft.lines if line.ahead)
     for discount in _in_order(facts):
         draft = _taking_back(draft, facts, discount)  # what adds, before all that takes off
+    draft = draft.adding(*_taken_back(draft, facts))
     for discount in _in_order(facts):
         if facts.is_opening and discount.per_period and discount.amount:
             continue  # it comes with the invoice of the period
         spared = ZERO
         if discount.per_period and discount.amount:
             spared = _sum_of(late, discount.version_id)
-        base = _base(draft, discount, ahead)
+        base = _base(draft, discount, ahead, back)
         draft = _granting(draft, facts, discount, base=base, spared=max(ZERO, spared))
         late = _reduced(late, discount, facts) if discount.of_period else late
         ahead = _reduced(ahead, discount, facts) if discount.of_next else ahead
@@ -105,12 +107,16 @@ def _of_former_plans(facts: Facts) -> Iterator[Discount]:
             )
 
 
-def _base(draft: Draft, discount: Discount, ahead: dict[UUID | None, Decimal]) -> Decimal:
-    """What the lines come to that the discount is of."""
+def _base(
+    draft: Draft, discount: Discount, ahead: dict[UUID | None, Decimal], back: Decimal
+) -> Decimal:
+    """What the lines come to that the discount is of, `back` the refunds among them, below zero."""
     subtotal = draft.total(version_id=discount.version_id)
+    if discount.version_id is None and discount.percent:
+        subtotal = EXACT.subtract(subtotal, back)
     if discount.of_period and discount.of_next:
         return subtotal
-    fees = min(subtotal, _sum_of(ahead, discount.version_id))
+    fees = _sum_of(ahead, discount.version_id)
     return EXACT.subtract(subtotal, fees) if discount.of_period else fees
 
 
@@ -156,6 +162,25 @@ def _taking_back(draft: Draft, facts: Facts, discount: Discount) -> Draft:
         tax_code=discount.tax_code,
     )
     return draft.adding(line) if line.amount.amount else draft
+
+
+def _taken_back(draft: Draft, facts: Facts) -> Iterator[Line]:
+    """What others than their plans had taken off the fees that are given back."""
+    names = {one.fee.version_id: one.fee.plan_name for one in (*facts.paid, *facts.unreturned)}
+    for line in draft.lines:
+        if not line.taken_off or line.version_id is None:
+            continue
+        added = line_of(
+            names[line.version_id],
+            facts,
+            stage="Discount",
+            line_type=LineType.CHARGE,
+            subject="discounts on what is given back",
+            exact_amount=line.taken_off,
+            tax_code=line.tax_code,
+        )
+        if added.amount.amount:
+            yield replace(added, covers=line.covers)
 
 
 def _redeeming(draft: Draft, discount: Discount, amount: Decimal) -> Draft:

@@ -69,6 +69,7 @@ class Line:
     covers: tuple[datetime, datetime] | None = None  # of a fee in advance
     ahead: bool | None = None  # a fee of the next period; a discount of those alone, or of others
     terms: Terms | None = None
+    taken_off: Decimal = ZERO  # of a fee given back: what others than its plan had taken off it
 
 
 @dataclass(frozen=True, slots=True)

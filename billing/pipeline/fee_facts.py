@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import ZERO
+from aforo.money import EXACT, ZERO, divide
 from billing.pipeline.shares import Share, share_of
 
 
@@ -52,7 +52,9 @@ class PaidFact:
     """A fee that an earlier invoice asked for in advance, for this period as it was then.
 
     `unused` is the share of it that the period did not live to see; `amount` is as asked, exact.
-    `covers` is an earlier period, whose own invoice had no room for all of it: `given_back` so far.
+    `taken_off` is what contracts, coupons and fixed discounts took off that; its plan's percentage
+    comes on top. `covers` is an earlier period, whose own invoice had no room for all of it:
+    `given_back` so far, before discounts.
     """
 
     fee: FeeFact
@@ -60,3 +62,16 @@ class PaidFact:
     unused: Share
     given_back: Decimal = ZERO
     covers: tuple[datetime, datetime] | None = None
+    taken_off: Decimal = ZERO
+
+    def taken_off_of(self, part: Decimal) -> Decimal:
+        """What of `taken_off` is of so much of the amount."""
+        if not self.taken_off:
+            return ZERO
+        return divide(EXACT.multiply(self.taken_off, part), self.amount)
+
+    @property
+    def asked(self) -> Decimal:
+        """What it came to after all discounts."""
+        off = EXACT.multiply(self.amount, EXACT.scaleb(self.fee.discount_percent, -2))
+        return max(ZERO, EXACT.subtract(EXACT.subtract(self.amount, off), self.taken_off))

@@ -52,13 +52,14 @@ def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
 
     Also what earlier invoices had no room for. As far as there are lines to take it off once all
     discounts, and what was asked for already, are taken off them: those would be lost. The rest is
-    noted, and waits for the next invoice of the subscription.
+    noted, and waits for the next invoice of the subscription. What discounts had taken off is not
+    given back: the Discount stage adds it to each such line.
     """
     for paid in () if facts.is_opening else (*facts.unreturned, *facts.paid):
         wanted = EXACT.subtract(paid.unused.of(paid.amount), paid.given_back)
-        if wanted <= ZERO:
+        if wanted <= ZERO or (paid.taken_off and not paid.asked):
             continue
-        left = room_for_refund(paid.fee, draft, facts)
+        left = room_for_refund(paid, draft, facts)
         line = _fee_line(
             paid.fee,
             facts,
@@ -70,7 +71,8 @@ def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
             held = f"{line.description}: {plain(wanted)} held to {plain(left)}"
             draft = draft.noting(f"{held}, the rest waits for an invoice with room for it")
         if line.amount.amount < ZERO:
-            draft = draft.adding(replace(line, covers=paid.covers))
+            off = paid.taken_off_of(EXACT.minus(line.amount.amount))
+            draft = draft.adding(replace(line, covers=paid.covers, taken_off=off))
     return draft
 
 

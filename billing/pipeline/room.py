@@ -3,14 +3,15 @@
 A fixed discount is lost where nothing is left to take it off; a credit that can wait is not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from uuid import UUID
 
 from aforo.money import EXACT, ZERO, divide
 from billing.pipeline.commitments import Commitment, commitments_in
-from billing.pipeline.draft import Draft, Line
+from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.facts import Facts, LateFact, PlanFact
-from billing.pipeline.fee_facts import FeeFact
+from billing.pipeline.fee_facts import FeeFact, PaidFact
 
 HUNDRED = Decimal(100)
 
@@ -28,21 +29,71 @@ def room_for(line: Line, draft: Draft, facts: Facts) -> Decimal:
     return min(rooms)
 
 
-def room_for_refund(fee: FeeFact, draft: Draft, facts: Facts) -> Decimal:
-    """How much of a fee, before its plan's percentage, all lines leave room to give back.
+def room_for_refund(paid: PaidFact, draft: Draft, facts: Facts) -> Decimal:
+    """How much of a fee, before all discounts, the lines leave room to give back.
 
-    Other plans' percentages are of their own lines, whatever is given back beside them.
+    Other plans' percentages are of their own lines, and those of contracts and coupons of what is
+    not given back.
     """
-    percents = {one.version_id: one.discount_percent for one in former_of(facts)}
-    percents |= {plan.version_id: plan.discount_percent for plan in (*facts.plans, *facts.coming)}
     of_plan = {plan.version_id: _of_plan(plan, draft, facts) for plan in facts.plans}
-    taken = _after_plans(facts)
-    for version_id, percent in percents.items():
+    left = _coming(draft, facts)
+    for version_id, percent in percents_of(facts).items():
         lines = of_plan.get(version_id, draft.total(version_id=version_id))
-        taken = EXACT.add(taken, EXACT.multiply(lines, EXACT.scaleb(percent, -2)))
-    taken = EXACT.add(taken, _sum(plan.discount_amount for plan in facts.plans))
-    left = EXACT.subtract(_coming(draft, facts), taken)
-    return max(ZERO, min(draft.total(), _grossed_up(left, fee.discount_percent)))
+        left = EXACT.subtract(left, _share(lines, percent))
+    left = EXACT.subtract(left, _sum(plan.discount_amount for plan in facts.plans))
+    back = refunded(draft, facts)
+    left = EXACT.add(_after_others(EXACT.subtract(left, back), draft, facts), back)
+    left = EXACT.subtract(left, _sum(earlier.amount for earlier in facts.earlier))
+    if left <= ZERO or not paid.asked:
+        return ZERO
+    return max(ZERO, min(draft.total(), divide(EXACT.multiply(left, paid.amount), paid.asked)))
+
+
+def refunded(draft: Draft, facts: Facts) -> Decimal:
+    """What lines of unused fees come to, below zero, once discounts of theirs are taken off them.
+
+    No percentage of a contract or a coupon is of it.
+    """
+    percents = percents_of(facts)
+    found = ZERO
+    for line in draft.lines:
+        if line.type is LineType.PRORATION:
+            percent = percents.get(line.version_id, ZERO) if line.version_id else ZERO
+            net = EXACT.subtract(line.amount.amount, _share(line.amount.amount, percent))
+            found = EXACT.add(found, EXACT.add(net, line.taken_off))
+    return found
+
+
+def percents_of(facts: Facts) -> Mapping[UUID, Decimal]:
+    """The percentage of each plan that a line may be of."""
+    percents = {one.version_id: one.discount_percent for one in former_of(facts)}
+    plans = (*facts.plans, *facts.coming)
+    return percents | {plan.version_id: plan.discount_percent for plan in plans}
+
+
+def _after_others(left: Decimal, draft: Draft, facts: Facts) -> Decimal:
+    """What contracts and coupons leave of what plans have left, nothing being given back."""
+    percents = percents_of(facts)
+    ahead = _sum(
+        EXACT.subtract(amount, _share(amount, percents.get(version_id, ZERO)))
+        for version_id, amount in (
+            (line.version_id, line.amount.amount) for line in draft.lines if line.ahead
+        )
+        if version_id is not None
+    )
+    if facts.contract is not None:
+        ahead = EXACT.subtract(ahead, _share(ahead, facts.contract.discount_percent))
+        left = EXACT.subtract(left, _share(left, facts.contract.discount_percent))
+        left = max(ZERO, EXACT.subtract(left, facts.contract.discount_amount))
+    for coupon in facts.coupons:
+        if not coupon.percent:
+            left = max(ZERO, EXACT.subtract(left, coupon.amount))
+            continue
+        of_next = _share(ahead, coupon.percent) if coupon.of_next else ZERO
+        own = _share(max(ZERO, EXACT.subtract(left, ahead)), coupon.percent)
+        left = EXACT.subtract(EXACT.subtract(left, of_next), own if coupon.of_period else ZERO)
+        ahead = EXACT.subtract(ahead, of_next)
+    return left
 
 
 def former_of(facts: Facts) -> Iterator[LateFact | FeeFact]:
@@ -115,6 +166,10 @@ def _grossed_up(amount: Decimal, percent: Decimal) -> Decimal:
     if not amount or not kept:
         return ZERO
     return divide(EXACT.multiply(amount, HUNDRED), kept) if percent else amount
+
+
+def _share(amount: Decimal, percent: Decimal) -> Decimal:
+    return EXACT.multiply(amount, EXACT.scaleb(percent, -2))
 
 
 def _sum(amounts: Iterator[Decimal]) -> Decimal:

@@ -2,12 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from aforo.money import ZERO
 from aforo.periods import days_between
@@ -15,13 +15,22 @@ from billing.models import Invoice, InvoiceLine
 from billing.pipeline import AdvanceFact, FeeFact, LineType, PaidFact, PlanFact, Share
 from billing.pipeline.lines import short
 from billing.services.contracts import Contract
+from billing.services.fee_discounts import taken_off_fees
 from catalog.models import SubscriptionPeriod
 
-Asked = Mapping[tuple[UUID, datetime | None], Sequence[InvoiceLine]]
-"""Standing lines in advance, by subscription and by the start of what they cover.
 
-Those of setup fees cover nothing.
-"""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Standing lines in advance, by subscription and by the start of what they cover.
+
+    Those of setup fees cover nothing. Of those of periods that were cut, what discounts took off.
+    """
+
+    lines: Mapping[tuple[UUID, datetime | None], Sequence[InvoiceLine]]
+    taken_off: Mapping[UUID, Decimal]
+
+    def get(self, key: tuple[UUID, datetime | None], default: tuple[()]) -> Sequence[InvoiceLine]:
+        return self.lines.get(key, default)
 
 
 def fees_of(contract: Contract) -> tuple[FeeFact, ...]:
@@ -98,8 +107,13 @@ def billed_among(tenant_id: UUID, periods: Collection[SubscriptionPeriod]) -> fr
 def asked_in_advance(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Asked:
     """Every fee in advance, and every setup fee, that their standing invoices ask for.
 
-    One statement.
+    One statement, and two more where a period was cut that a fee in advance was asked for.
     """
+    cut = SubscriptionPeriod.objects.for_tenant(tenant_id).filter(
+        subscription=OuterRef("invoice__subscription"),
+        start_at=OuterRef("covers_start_at"),
+        end_at__lt=OuterRef("covers_end_at"),
+    )
     rows = (
         InvoiceLine.objects.for_tenant(tenant_id)
         .filter(
@@ -108,13 +122,14 @@ def asked_in_advance(tenant_id: UUID, subscription_ids: Collection[UUID]) -> Ask
         )
         .exclude(invoice__status=Invoice.Status.VOID)
         .exclude(type=LineType.PRORATION)  # given back, not asked for
+        .annotate(is_cut=Exists(cut))
         .select_related("invoice")
         .order_by("invoice__created_at", "position")
     )
     found: defaultdict[tuple[UUID, datetime | None], list[InvoiceLine]] = defaultdict(list)
     for row in rows:
         found[row.invoice.subscription_id, row.covers_start_at].append(row)
-    return found
+    return Asked(found, taken_off_fees(tenant_id, [row for row in rows if row.is_cut]))
 
 
 def without_paid_setup(
@@ -136,7 +151,12 @@ def paid_facts(
         for line in asked.get((period.subscription_id, period.start_at), ())
     }
     return tuple(
-        PaidFact(fee, line.exact_amount, _unused(period, line, by_days=fee.by_days))
+        PaidFact(
+            fee,
+            line.exact_amount,
+            _unused(period, line, by_days=fee.by_days),
+            taken_off=asked.taken_off.get(line.pk, ZERO),
+        )
         for fee in fees
         if (line := lines.get((fee.version_id, fee.unit_id))) is not None
     )

@@ -84,6 +84,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} van {whole} seconden",
     "discount_percent": "{owner}: korting van {percent}",
     "discount_given_back": "{owner}: korting van {percent} op wat wordt terugbetaald",
+    "discounts_given_back": "{owner}: kortingen op wat wordt terugbetaald",
     "discount_amount": "{owner}: korting",
     "coupon_percent": "Kortingscode {code}: korting van {percent}",
     "coupon_amount": "Kortingscode {code}: korting",

@@ -83,6 +83,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} of {whole} seconds",
     "discount_percent": "{owner}: discount of {percent}",
     "discount_given_back": "{owner}: discount of {percent} on what is given back",
+    "discounts_given_back": "{owner}: discounts on what is given back",
     "discount_amount": "{owner}: discount",
     "coupon_percent": "coupon {code}: discount of {percent}",
     "coupon_amount": "coupon {code}: discount",

@@ -92,6 +92,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} secondes sur {whole}",
     "discount_percent": "{owner} : remise de {percent}",
     "discount_given_back": "{owner} : remise de {percent} sur ce qui est remboursé",
+    "discounts_given_back": "{owner} : remises sur ce qui est remboursé",
     "discount_amount": "{owner} : remise",
     "coupon_percent": "Bon {code} : remise de {percent}",
     "coupon_amount": "Bon {code} : remise",

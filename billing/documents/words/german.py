@@ -91,6 +91,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} von {whole} Sekunden",
     "discount_percent": "{owner}: Rabatt von {percent}",
     "discount_given_back": "{owner}: Rabatt von {percent} auf das Erstattete",
+    "discounts_given_back": "{owner}: Rabatte auf das Erstattete",
     "discount_amount": "{owner}: Rabatt",
     "coupon_percent": "Gutschein {code}: Rabatt von {percent}",
     "coupon_amount": "Gutschein {code}: Rabatt",

@@ -86,6 +86,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} di {whole} secondi",
     "discount_percent": "{owner}: sconto del {percent}",
     "discount_given_back": "{owner}: sconto del {percent} su quanto rimborsato",
+    "discounts_given_back": "{owner}: sconti su quanto rimborsato",
     "discount_amount": "{owner}: sconto",
     "coupon_percent": "Buono {code}: sconto del {percent}",
     "coupon_amount": "Buono {code}: sconto",

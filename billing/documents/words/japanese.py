@@ -81,6 +81,7 @@ WORDS: Final = {
     "share_seconds": "{line}、{whole} 秒中 {part} 秒",
     "discount_percent": "{owner}：{percent} 値引き",
     "discount_given_back": "{owner}：返還分に対する {percent} 値引き",
+    "discounts_given_back": "{owner}：返還分に対する値引き",
     "discount_amount": "{owner}：値引き",
     "coupon_percent": "クーポン {code}：{percent} 値引き",
     "coupon_amount": "クーポン {code}：値引き",

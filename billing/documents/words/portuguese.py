@@ -86,6 +86,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} de {whole} segundos",
     "discount_percent": "{owner}: desconto de {percent}",
     "discount_given_back": "{owner}: desconto de {percent} sobre o que é devolvido",
+    "discounts_given_back": "{owner}: descontos sobre o que é devolvido",
     "discount_amount": "{owner}: desconto",
     "coupon_percent": "Cupão {code}: desconto de {percent}",
     "coupon_amount": "Cupão {code}: desconto",

@@ -87,6 +87,7 @@ WORDS: Final = {
     "share_seconds": "{line}, {part} de {whole} segundos",
     "discount_percent": "{owner}: descuento del {percent}",
     "discount_given_back": "{owner}: descuento del {percent} sobre lo que se devuelve",
+    "discounts_given_back": "{owner}: descuentos sobre lo que se devuelve",
     "discount_amount": "{owner}: descuento",
     "coupon_percent": "Cupón {code}: descuento del {percent}",
     "coupon_amount": "Cupón {code}: descuento",

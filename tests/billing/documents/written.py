@@ -106,6 +106,9 @@ def written_lines():
             paid=(paid(unused="9"), paid(unused="7", measure="seconds")),
         ),
         facts(plan(1, discount_percent=10), plan(2, base_fee=90), paid=(paid(unused="9"),)),
+        facts(
+            plan(), plan(2, base_fee=90), paid=(replace(paid(unused="9"), taken_off=Decimal(50)),)
+        ),
         facts(usage=(flat, rolled), advance=advance(fee(by_days=True), days=Decimal(10))),
         facts(late=(late(0, 5),), advance=advance(seconds=MONTH / 3)),
     ]

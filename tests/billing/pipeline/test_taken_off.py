@@ -1,0 +1,134 @@
+"""What is given back of a fee is the unused part of what was asked for it, whatever took off it."""
+
+from dataclasses import replace
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aforo.money import EXACT
+from billing.pipeline import LineType, PaidFact, Share, run
+from billing.pipeline.taken_off import MadeLine, taken_off
+from tests.billing.pipeline.build import (
+    advance,
+    contract,
+    coupon,
+    facts,
+    fee,
+    paid,
+    plan,
+    shown,
+    usage_fact,
+)
+
+ONE = {"model": "PER_UNIT", "rate": "1"}
+percents = st.sampled_from([0, 10, Decimal("33.3"), 50, 100])
+cents = st.integers(0, 20_000).map(lambda number: Decimal(number).scaleb(-2))
+
+
+def made(draft):
+    return [
+        MadeLine(line.stage, line.type, line.amount.amount, line.version_id, line.ahead)
+        for line in draft.lines
+    ]
+
+
+@st.composite
+def worlds(draw):
+    """An invoice that asks for a fee in advance beside usage, with discounts of every giver."""
+    own, other = draw(percents), draw(percents)
+    spans = draw(st.sampled_from([{}, {"of_next": False}, {"of_period": False}]))
+    amount = draw(cents.filter(bool))
+    dear = replace(fee(of=2), amount=amount, discount_percent=Decimal(own))
+    return dear, facts(
+        plan(1, discount_percent=other, base_fee=draw(cents)),
+        usage=[usage_fact(draw(cents), ONE)],
+        advance=advance(dear),
+        coming=(plan(2, discount_percent=own),),
+        contract=draw(st.none() | st.just(contract(discount_percent=25, discount_amount=3))),
+        coupons=(
+            replace(coupon(1, percent=draw(percents)), **spans),
+            coupon(2, amount=draw(st.sampled_from([0, 5]))),
+        ),
+    )
+
+
+@settings(max_examples=50)
+@given(world=worlds(), unused=st.integers(0, 30), held=cents)
+def test_nobody_is_given_back_more_than_was_asked_for(world, unused, held):
+    dear, asking = world
+    draft = run(asking).draft
+    (line,) = (line for line in draft.lines if line.ahead and line.type is LineType.CHARGE)
+    lines = made(draft)
+    plans = {one.version_id: one.discount_percent for one in (*asking.plans, *asking.coming)}
+    off = taken_off(lines[draft.lines.index(line)], lines, plans, currency="USD")
+    share = Share(Decimal(unused), Decimal(30), "days")
+    fact = PaidFact(dear, line.exact_amount, share, taken_off=off)
+    assert 0 <= fact.asked <= max(Decimal(0), draft.total()) + Decimal("0.05")
+    giving = facts(
+        plan(2, discount_percent=dear.discount_percent),
+        plan(3, base_fee=Decimal(1000)),
+        contract=contract(discount_percent=25),
+        coupons=(coupon(1, percent=50),),
+    )
+    back = run(giving).draft.total() - run(replace(giving, paid=(fact,))).draft.total()
+    assert abs(back - share.of(fact.asked)) <= Decimal("0.02")
+    assert back <= fact.asked + Decimal("0.02")
+    small = replace(giving, plans=(giving.plans[0], plan(3, base_fee=held)), paid=(fact,))
+    assert 0 <= run(small).draft.total() <= run(replace(small, paid=())).draft.total()
+
+
+def test_a_fee_has_its_share_of_what_was_taken_off_the_invoice():
+    """Of 30 ahead beside 70: half of all, of the next period alone, of all but that; and 20."""
+    for spans, off in [({}, 15), ({"of_period": False}, 15), ({"of_next": False}, 0)]:
+        given = facts(
+            usage=[usage_fact("70", ONE)],
+            advance=advance(fee("30")),
+            coupons=(replace(coupon(percent=50), **spans),),
+        )
+        lines = made(run(given).draft)
+        assert taken_off(lines[1], lines, {}, currency="USD") == off
+    amount = replace(given, coupons=(coupon(amount=20),))
+    lines = made(run(amount).draft)
+    assert taken_off(lines[1], lines, {}, currency="USD") == 6
+    lines = made(run(replace(amount, coupons=(), plans=(plan(discount_amount=20),))).draft)
+    assert taken_off(lines[1], lines, {UUID(int=1): Decimal(0)}, currency="USD") == 6
+
+
+def test_a_coupon_for_the_next_fee_is_of_that_whatever_is_given_back_beside_it():
+    """A fee of 42, 21 given back: half of 42, not of what is left."""
+    given = facts(
+        plan(base_fee=31, in_advance=True),
+        paid=(paid("31.5", unused="20"),),
+        advance=advance(fee("42", of=2)),
+        coming=(plan(2),),
+        coupons=(replace(coupon(percent=50), of_period=False),),
+    )
+    draft = run(given).draft
+    assert shown(draft)[-1] == ("coupon SAVE1: discount of 50 %", "-21.00 USD")
+    assert draft.total() == 0
+
+
+def test_what_percentages_need_waits_instead_of_being_lost():
+    """Of 40 in all a coupon takes 30: of the 21 unused, 10 are given back."""
+    given = facts(
+        plan(base_fee=31, in_advance=True),
+        paid=(paid("31.5", unused="20"),),
+        advance=advance(fee("40", of=2)),
+        coming=(plan(2),),
+        coupons=(coupon(percent=75),),
+    )
+    draft = run(given).draft
+    assert draft.total(LineType.PRORATION) == -10
+    assert draft.total(LineType.DISCOUNT) == -30
+    assert draft.total() == 0
+
+
+@pytest.mark.parametrize("taken", ["0", "15", "30"])
+def test_what_was_taken_off_is_not_given_back(taken):
+    one = replace(paid("30", unused="10"), taken_off=Decimal(taken))
+    given = facts(plan(base_fee=30, in_advance=True), plan(2, base_fee=100), paid=(one,))
+    draft = run(given).draft
+    assert draft.total() == 100 - EXACT.divide(30 - Decimal(taken), Decimal(3))
