@@ -97,9 +97,7 @@ def made_of(
         if not base:
             return Made(kind, why=Refusal("MISSING_FIELD", _nameless(reading)))
         return _made(payload, kind, reading, base, search)
-    except TooManyEvents as error:
-        return Made(kind, why=Refusal("TOO_MANY_EVENTS", str(error)))
-    except (InvalidPath, TooMuchWork) as error:
+    except (InvalidPath, TooManyEvents, TooMuchWork) as error:
         return Made(kind, why=Refusal("INVALID_EVENT", str(error)))
 
 
