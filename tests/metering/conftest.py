@@ -1,5 +1,6 @@
 """A tenant with one customer on one plan, and a way to send and drain."""
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,7 +26,8 @@ from tests.factories import (
 )
 
 NOW = datetime(2026, 3, 15, 12, tzinfo=UTC)
-TOKEN = "sk_test_" + "k" * 40
+# Of each worker its own: what Redis tells of revoked keys is heard across all its databases.
+TOKEN = "sk_test_" + os.environ.get("PYTEST_XDIST_WORKER", "").rjust(40, "k")
 TIERS = [{"tierEnd": 1000, "unitPrice": "0.01"}, {"tierEnd": -1, "unitPrice": "0.005"}]
 
 
