@@ -1,7 +1,8 @@
 """A pytest plugin: the servers that a user would run, started once for the whole test run.
 
 They start while this module is imported, before anything reads Django's settings. The workers of
-pytest-xdist inherit their addresses, so that one cluster serves all.
+pytest-xdist inherit their addresses, so that one cluster serves all; each has a database of its own
+in Redis, as Django gives it one in PostgreSQL.
 """
 
 import atexit
@@ -9,6 +10,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -21,6 +23,7 @@ from aforo.embedded.throwaway import throwaway_servers
 
 PREMADE = "AFORO_PREMADE_HOME"  # tells the workers that there is one, and where
 MIGRATED = "aforo"  # the database in it, with our schema and no rows
+FIRST_REDIS_DATABASE = 2  # of the first worker: before it stand the run's own and its broker's
 _MADE_ONCE = {"auth_permission", "django_content_type"}  # by migrations, and never changed
 
 _servers = ExitStack()
@@ -30,6 +33,18 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     if _premade:
         os.environ[PREMADE] = str(_premade)
     atexit.register(_servers.close)
+
+
+def _of_worker(url: str, worker: str) -> str:
+    """The same Redis, with the database of a worker of pytest-xdist: `gw0`, `gw1`, ..."""
+    number = FIRST_REDIS_DATABASE + int(worker.removeprefix("gw"))
+    if url.startswith("unix:"):
+        return f"{url.partition('?')[0]}?db={number}"
+    return urlsplit(url)._replace(path=f"/{number}").geturl()
+
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["REDIS_URL"] = _of_worker(os.environ["REDIS_URL"], os.environ["PYTEST_XDIST_WORKER"])
 
 # Pages are rendered without the manifest that only a collected installation has, and each client
 # of a test would look through all static files again.
