@@ -42,7 +42,7 @@ APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing", "webhooks"
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
 MOST_AT_ONCE = 4  # processes that run tests: each has a database of its own
 SKIPPED = 77  # the exit code of what could not be looked at
-EXTRAS = ["--extra", "dev", "--extra", "peers"]  # what is installed beside the product
+EXTRAS = [f"--extra={one}" for one in ("dev", "peers", "gateway")]  # beside the product
 FOR_UV = {"UV_PYTHON_DOWNLOADS": "never"}  # it shall use the Python that is there
 
 
