@@ -93,7 +93,8 @@ def by_tenant(name: str, names: Sequence[str]) -> Seen:
     """The same for who need no key: `name` is the id or the slug of a tenant. Raises NotFound."""
     read_at, asking = _memory.tenants.get(name, (0.0, None))
     if asking is None or time.monotonic() - read_at > ENTRY_SECONDS:
-        rows = _sql(_TENANT, (name, name.lower()))
+        is_possible = "\x00" not in name  # no row holds a nul character
+        rows = _sql(_TENANT, (name, name.lower())) if is_possible else []
         if not rows:
             raise NotFound("X-Tenant-Id names no tenant")
         tenant_id, slug, fallback = rows[0]

@@ -63,6 +63,9 @@ def test_up_to_100_customers_are_checked_at_once_in_their_order(gateway, check):
         check({"scopeId": "cust_1"}, tenantId=None),
     ]
     assert [one.status_code for one in refused] == [422] * 5
+    unknown = [check({"scopeId": "cust_1"}, tenantId=name) for name in ("nobody", "no\x00body")]
+    assert [one.status_code for one in unknown] == [404] * 2
+    assert check({"scopeId": "cust\x001"}).json()["results"] == [results[3]]
     assert check(*[{"scopeId": "cust_1"}] * 100).json()["results"] == [results[1]] * 100
 
 
