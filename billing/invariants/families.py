@@ -28,7 +28,8 @@ _PARTS = """
            IS DISTINCT FROM (p.subtotal, p.discount, p.tax, p.total)
            OR p.count = 0 OR p.strangers > 0)
 """
-# What was asked for is taken off as far as there is something left to take it off.
+# What was asked for is taken off as far as there is something left to take it off. What an earlier
+# invoice gave back is a charge; those for discounts on what is given back are of other things.
 _ASKED = """
     SELECT 'invoice ' || coalesce(i.number, i.id::text),
            format('takes off %%s; earlier invoices of its period have asked for %%s',
@@ -41,7 +42,9 @@ _ASKED = """
     ) AS earlier
     CROSS JOIN LATERAL (
         SELECT -coalesce(sum(amount) FILTER (
-                   WHERE type = 'CREDIT' AND stage = 'Discount'), 0) AS credits,
+                   WHERE stage = 'Discount' AND (type = 'CREDIT' OR type = 'CHARGE'
+                       AND description LIKE 'Usage so far: asked for with %%')
+               ), 0) AS credits,
                coalesce(sum(amount) FILTER (WHERE stage <> 'Tax'), 0) AS rest
         FROM invoice_lines WHERE invoice_id = i.id
     ) AS own
