@@ -16,6 +16,8 @@ class Part:
     """A line as far as tax is concerned, known by its number on the invoice, from 1.
 
     One that `takes_back` is a credit for what an earlier invoice asked for, and taxed, by its code.
+    One that `gives_back` is a charge for a discount, or a credit, of what is given back elsewhere:
+    nothing is taken off it.
     """
 
     number: int
@@ -25,12 +27,12 @@ class Part:
     version_id: UUID | None
     of_line: int | None = None
     takes_back: bool = False
+    gives_back: bool = False
     ahead: bool | None = None  # see Line
 
     @classmethod
     def of(cls, number: int, line: Line) -> "Part":
         amount = line.amount.amount
-        back = takes_back(line.stage, line.type)
         return cls(
             number,
             line.type,
@@ -38,14 +40,20 @@ class Part:
             line.tax_code,
             line.version_id,
             line.of_line,
-            back,
-            ahead=line.ahead,
+            takes_back(line.stage, line.type),
+            gives_back(line.stage, line.type),
+            line.ahead,
         )
 
 
 def takes_back(stage: str, line_type: str) -> bool:
     """Whether a line takes off what an earlier invoice of the same period asked for."""
     return stage == "Discount" and line_type == LineType.CREDIT
+
+
+def gives_back(stage: str, line_type: str) -> bool:
+    """Whether a line asks again for what was taken off a fee, or given back of it early."""
+    return stage == "Discount" and line_type == LineType.CHARGE
 
 
 def taxable_bases(parts: Sequence[Part], currency: str) -> Mapping[Part, Decimal]:
@@ -86,8 +94,9 @@ def _circles(part: Part) -> Iterable[Callable[[Part], bool]]:
 
 def _taken(wanted: int, circles: Iterable[Callable[[Part], bool]], left: dict[Part, int]) -> int:
     """Take `wanted` minor units off circle after circle; what none of them has room for."""
+    charged = [part for part in left if not part.gives_back]
     for is_inside in circles:
-        room = {part: units for part, units in left.items() if units > 0 and is_inside(part)}
+        room = {part: left[part] for part in charged if left[part] > 0 and is_inside(part)}
         granted = min(wanted, sum(room.values()))
         for part, share in _shares(granted, room).items():
             left[part] -= share

@@ -2,7 +2,7 @@
 
 from billing.models import InvoiceLine
 from billing.pipeline import LineType
-from billing.pipeline.tax_base import Part, takes_back
+from billing.pipeline.tax_base import Part, gives_back, takes_back
 
 
 def part_of(line: InvoiceLine) -> Part:
@@ -15,5 +15,6 @@ def part_of(line: InvoiceLine) -> Part:
         version_id=line.version_id,
         of_line=line.of_line,
         takes_back=takes_back(line.stage, line.type),
+        gives_back=gives_back(line.stage, line.type),
         ahead=line.ahead,
     )

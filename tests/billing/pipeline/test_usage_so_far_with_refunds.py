@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from billing import pipeline
 from billing.models import InvoiceLine
-from billing.pipeline import EarlierFact, PaidFact, Share, TaxFact, TaxRateFact
+from billing.pipeline import EarlierFact, LineType, PaidFact, Share, TaxFact, TaxRateFact
 from billing.selectors.progress import by_code
 from billing.services.progress import so_far
-from tests.billing.pipeline.build import coupon, facts, fee, plan, usage_fact
+from tests.billing.pipeline.build import contract, coupon, facts, fee, plan, usage_fact
 
 MID = datetime(2024, 4, 15, tzinfo=UTC)
 RATES = tuple(
@@ -76,6 +76,24 @@ def test_what_was_given_back_of_another_tax_code_is_a_charge_that_comes_first():
     ]
     assert untaxed(last) == 30
     assert last.total() + early.total() == run(world("80", unused=Decimal(10))).total()
+
+
+def test_no_discount_is_spread_over_what_an_earlier_invoice_gave_back():
+    """10 % of 80.00 of calls alone: 7.20 of tax on them, 4.00 less for 20.00 of the fee."""
+    deal = {"unused": Decimal(10), "contract": contract(discount_percent=10)}
+    early = run(so_far(world("50", **deal), now=MID))
+    last = run(world("80", earlier=asked(early, 2), **deal))
+    taxes = [draft.total(LineType.TAX_ADJUSTMENT) for draft in (early, last)]
+    assert taxes == [Decimal("0.50"), Decimal("2.70")]
+    assert run(world("80", **deal)).total(LineType.TAX_ADJUSTMENT) == Decimal("3.20")
+
+
+def test_no_discount_is_spread_over_discounts_on_what_is_given_back():
+    """60.00 of a fee less half, and 100.00 of calls less half: 5.00 of tax less 6.00."""
+    given = world("100", unused=Decimal(30), contract=contract(discount_percent=50))
+    paid = replace(given.paid[0], taken_off=Decimal(31))
+    draft = run(replace(given, paid=(paid,)))
+    assert (untaxed(draft), draft.total(LineType.TAX_ADJUSTMENT)) == (20, -1)
 
 
 @given(
