@@ -78,24 +78,23 @@ class Known:
         self.plans: defaultdict[UUID, set[UUID | None]] = defaultdict(set)
         self.months: defaultdict[UUID, set[str]] = defaultdict(set)
         self.tags = tags
-        self.foreign: set[tuple[UUID, str]] = set()
+        self._current: set[tuple[UUID, str]] = set()
         for one in slices:
             customer_id = one.book.customer_id
             key = (customer_id, one.book.currency)
             self.whole[key] += one.margin
-            if one.is_foreign:
-                self.foreign.add(key)
+            if not (one.is_over or one.is_foreign):
+                self._current.add(key)
             if one.unit_id is not None:
                 self.by_unit[one.unit_id][key] += one.margin
             if not one.is_over:  # who has left a plan is not in its scope
                 self.plans[customer_id].add(one.plan_id)
                 self.months[customer_id].add(f"{one.book.subscribed_at:%Y-%m}")
-
-        self._paying = {customer for (customer, _), sum_ in self.whole.items() if sum_.has_revenue}
+        self._paying = {key[0] for key in self._current if self.whole[key].has_revenue}
 
     def is_beside_revenue(self, customer_id: UUID, currency: str) -> bool:
-        """A cost in a currency that the customer does not pay in, while paying in another."""
-        return (customer_id, currency) in self.foreign and customer_id in self._paying
+        """A currency that nothing which runs is paid in, while something is paid in another."""
+        return (customer_id, currency) not in self._current and customer_id in self._paying
 
     def margins_for(self, rule: Rule) -> Mapping[tuple[UUID, str], Margin]:
         """By customer and currency, of everything or of the rule's unit."""

@@ -49,7 +49,8 @@ class Slice:
     """What one unit (None: none in particular) brings in and costs under one plan.
 
     `is_foreign`: a cost in a currency that its customer does not pay in; its book has that one.
-    `is_over`: of a period that ended while another one of its customer was running already.
+    `is_over`: of a period that ended while another one of its customer was running already, or a
+    cost in a currency that its customer pays in no more.
     """
 
     book: PeriodBook
@@ -187,21 +188,23 @@ def reported(
 ) -> tuple[list[Slice], dict[tuple[UUID, str], Decimal]]:
     """Reported costs as slices of the subscription that runs longest in their currency.
 
-    Those that ended since count where nothing that runs is paid in it. Where the customer does not
-    pay in it, of the one that runs longest: a cost without revenue, in its own currency. How much
-    that is, by customer and currency, is returned beside.
+    Those that ended since count where nothing that runs is paid in it, and their costs are of what
+    is over. Where the customer never paid in it, of the one that runs longest: a cost without
+    revenue, in its own currency. How much that is, by customer and currency, is returned beside.
     """
-    firsts = _longest_running(earlier) | _longest_running(running)
+    paid = _longest_running(running)
+    firsts = _longest_running(earlier) | paid
     rows, foreign = [], defaultdict[tuple[UUID, str], Decimal](Decimal)
     for customer_id, currency, metric, amount in costs:
         owner = firsts.get((customer_id, currency))
         is_foreign = owner is None
+        is_over = not is_foreign and (customer_id, currency) not in paid
         if owner is None:
             owner = replace(firsts[customer_id, ""], currency=currency)
             foreign[customer_id, currency] = EXACT.add(foreign[customer_id, currency], amount)
         plan_id = owner.plans[0].plan_id if owner.plans else None
         margin = Margin(ZERO, amount)
-        rows.append(Slice(owner, plan_id, units.get(metric), margin, is_foreign))
+        rows.append(Slice(owner, plan_id, units.get(metric), margin, is_foreign, is_over))
     return rows, dict(foreign)
 
 
