@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,9 +39,11 @@ POOL = 50_000
 SYNC_SECONDS = 90  # within which a new installation must have written everything
 
 P50 = Target("canAccess p50 less twice a Redis GET, 1 client", 0.4, 0.05, at_most=True, unit=" ms")
-P99 = Target("canAccess p99, 16 clients, 1,000/s", 5, 3, at_most=True, unit=" ms")
+# What we would like at p99 is said when it is known: two GETs of that run, and this much.
+REACH_OVER_GETS = 2
+P99 = Target("canAccess p99, 16 clients, 1,000/s", 5, 0, at_most=True, unit=" ms")
 P50_BUSY = Target(f"{P50.what}, while ingest runs", 0.8, 0.2, at_most=True, unit=" ms")
-P99_BUSY = Target(f"{P99.what}, while ingest runs", 10, 5, at_most=True, unit=" ms")
+P99_BUSY = Target(f"{P99.what}, while ingest runs", 10, 0, at_most=True, unit=" ms")
 
 
 class Asker:
@@ -138,14 +141,15 @@ class Bench:
             )
             bare, asked = statistics.median(gets), statistics.median(checks)
             alone.append(asked - 2 * bare)
-            behind.append((asked, bare))
+            behind.append((asked, bare, percentile(checks, 0.99)))
             latencies = _many_clients(self._url, self._sold, self._options.seconds)
             together.append(percentile(latencies, 0.99))
             tails.append((statistics.median(latencies), percentile(gets, 0.99)))
-        asked, bare = (statistics.median(column) for column in zip(*behind, strict=True))
+        asked, bare, last = (statistics.median(column) for column in zip(*behind, strict=True))
         ratio = f"{asked / bare:.1f} times a Redis GET of {bare:.3f} ms"
-        report.add(first, alone, f"p50 {asked:.3f} ms, {ratio}")
+        report.add(first, alone, f"p50 {asked:.3f} ms, {ratio}; p99 {last:.2f} ms")
         middle, tail = (statistics.median(column) for column in zip(*tails, strict=True))
+        second = replace(second, reach=2 * tail + REACH_OVER_GETS)
         report.add(second, together, f"p50 {middle:.2f} ms; p99 of a Redis GET {tail:.2f} ms")
 
 

@@ -50,7 +50,7 @@ class Access:
         if self.closed_at.get(one, begun) < begun:
             if not allowed:
                 return "no"
-            return "blind_yes" if fallback and not one.is_key else "wrong_yes"
+            return "blind_yes" if fallback == "OPEN" and not one.is_key else "wrong_yes"
         if one in self.asked_at:
             return "unsure"
         if allowed:
