@@ -25,9 +25,8 @@ def edge(
     stale_seconds: Annotated[
         float, typer.Option(help="And so long while Redis is away.", min=0)
     ] = 900.0,
-    tenant: Annotated[
-        str, typer.Option(help="Whose customers call, where they bring no key of ours.")
-    ] = "",
+    keys_of: Annotated[str, typer.Option(help="The tenant whose keys open, and no others.")] = "",
+    tenant: Annotated[str, typer.Option(help="Whose customers call, without keys of ours.")] = "",
     internal: Annotated[
         bool, typer.Option("--internal", help="Answer without a key; nobody else may reach it.")
     ] = False,
@@ -45,6 +44,7 @@ def edge(
         "REDIS_URL": redis_url,
         "FRESH_SECONDS": str(fresh_seconds),
         "STALE_SECONDS": str(stale_seconds),
+        "KEYS_OF": keys_of,
         "TENANT": tenant,
         "INTERNAL": "true" if internal else "",
         "CUSTOMER_HEADER": customer_header,

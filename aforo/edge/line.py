@@ -56,6 +56,11 @@ class Line(threading.local):
         of_name: bytes | None = found[0] or found[1]
         return of_name
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the last question was, or none was put yet."""
+        return not self._misses
+
     @cached_property
     def _client(self) -> Redis:
         """Connects at once: only where it may fail."""

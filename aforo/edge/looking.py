@@ -16,7 +16,7 @@ from aforo.edge.line import Away, Line
 from aforo.edge.memory import MOST_REMEMBERED, Found, Memory, Read, recall, remember
 from aforo.edge.options import Options
 from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
-from aforo.tenancy.key_entries import REVOKED, entry_of
+from aforo.tenancy.key_entries import REVOKED, entry_of, is_possible_key
 from catalog import aliases
 from metering.entitlements import reading
 from metering.entitlements.decisions import Held
@@ -73,14 +73,43 @@ class EdgeLooking:
     def whose(self, token: str, names: Names, *, tenant_header: str | None) -> Caller:
         """Whose a key is; who is asked for then is read with it, where that can be.
 
-        Raises Unauthenticated for a key that opens nothing, Forbidden when the header names another
-        tenant, Unavailable for a key that was never seen and cannot be asked for.
+        Raises Unauthenticated for a key that opens nothing, Forbidden when the header or the
+        options name another tenant, Unavailable for a key that was never seen and cannot be asked
+        for; that is Forbidden, too, where the tenant so named wants it.
         """
-        caller = self._key(sha256(token.encode(errors="surrogateescape")).digest(), names)
-        named = tenant_header.strip().lower() if tenant_header else None
-        if named and named not in {str(caller.asking.tenant_id), caller.asking.slug}:
-            raise Forbidden("X-Tenant-Id names another tenant than the API key")
+        if not is_possible_key(token):
+            raise _closed()
+        named = [name.strip().lower() for name in (self._options.keys_of, tenant_header) if name]
+        try:
+            caller = self._key(sha256(token.encode()).digest(), names)
+        except Unavailable:
+            if any(self._wants_denied(name) for name in named):
+                raise Forbidden("access cannot be checked now", code="UNAVAILABLE") from None
+            raise
+        for name in named:
+            self._require(name, caller.asking)
         return caller
+
+    def _require(self, name: str, asking: Asking) -> None:
+        """That a tenant is called so; what it wants is remembered for when no key can be read."""
+        if name not in {str(asking.tenant_id), asking.slug}:
+            raise Forbidden("this API key is of another tenant than X-Tenant-Id or this edge names")
+        now, tenants = self._monotonic(), self._memory.tenants
+        known = tenants.get(name)
+        if known is None or now - known.at >= TENANT_SECONDS:
+            bare = Asking(asking.tenant_id, asking.slug, fallback=asking.fallback)
+            remember(tenants, name, Read(now, bare), most=MOST_REMEMBERED)
+
+    def _wants_denied(self, tenant: str) -> bool:
+        """Whether a tenant denies what cannot be known; as it last said, however long ago.
+
+        Who has just not answered is not asked again: gateways wait no longer.
+        """
+        if self._line.is_answered:
+            with suppress(Unavailable, NotFound):
+                self.named(tenant)
+        known = recall(self._memory.tenants, tenant)
+        return known is not None and known.value.fallback == "CLOSED"
 
     def named(self, name: str) -> Caller:
         """The tenant with this id or slug, likewise. Raises NotFound, Unavailable."""

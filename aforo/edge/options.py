@@ -18,8 +18,9 @@ class Misconfigured(Exception):
 class Options:
     """What was read is used for `fresh_seconds` without asking, for `stale_seconds` without Redis.
 
-    `tenant` is whose customers call, where they bring no key of ours. A `feature` or `metric` is of
-    all calls, whatever they claim, unless a header for it is named as well.
+    `keys_of` is the tenant whose keys open, where they are brought: no others do. `tenant` is whose
+    customers call, where they bring no key of ours, and none is asked for. A `feature` or `metric`
+    is of all calls, whatever they claim, unless a header for it is named as well.
     """
 
     redis_url: str
@@ -28,6 +29,7 @@ class Options:
     stale_seconds: float = 900.0
     is_internal: bool = False
     gateway_tokens: tuple[str, ...] = ()
+    keys_of: str = ""
     tenant: str = ""
     customer_header: str = "X-Aforo-Customer"
     feature_header: str = ""
@@ -49,6 +51,8 @@ class Options:
         redis_url = texts.pop("redis_url", "") or environment.get("REDIS_URL", "")
         if not redis_url:
             raise Misconfigured("say where Redis is: --redis-url or REDIS_URL")
+        if "keys_of" in texts and "tenant" in texts:
+            raise Misconfigured("with --tenant no keys are asked for: say it or --keys-of")
         tokens = environment.get("AFORO_GATEWAY_TOKENS", "").split(",")
         return cls(
             redis_url=redis_url,
@@ -63,6 +67,7 @@ class Options:
 _SECONDS = ("fresh_seconds", "stale_seconds")
 _TEXTS = (
     "redis_url",
+    "keys_of",
     "tenant",
     "customer_header",
     "feature_header",

