@@ -18,6 +18,7 @@ CUSTOMER_FIELDS = (
     "external_id",
     "name",
     "email",
+    "account_manager_email",
     "currency",
     "country",
     "region",

@@ -21,6 +21,12 @@ from catalog.services import customers
 class CustomerEdits(WireSerializer):
     name = serializers.CharField(max_length=200, allow_blank=True, required=False)
     email = serializers.EmailField(allow_blank=True, required=False)
+    account_manager_email = serializers.EmailField(
+        max_length=254,
+        allow_blank=True,
+        required=False,
+        help_text="who is written to when a margin guard warns of this customer; empty: nobody",
+    )
     currency = serializers.CharField(max_length=3, allow_blank=True, required=False)
     default_currency = serializers.CharField(
         max_length=3, allow_blank=True, required=False, help_text="the same as currency"
@@ -62,6 +68,9 @@ class NewAlias(WireSerializer):
 
 class CustomerSerializer(WireModelSerializer):
     email = serializers.CharField(read_only=True, help_text="may be empty")
+    account_manager_email = serializers.CharField(
+        read_only=True, help_text="of the seller's own colleague; may be empty"
+    )
     default_currency = serializers.CharField(source="currency", read_only=True)
     parent_id = serializers.UUIDField(read_only=True, allow_null=True)
     alias_count = serializers.SerializerMethodField()
@@ -74,6 +83,7 @@ class CustomerSerializer(WireModelSerializer):
             "external_id",
             "name",
             "email",
+            "account_manager_email",
             "currency",
             "default_currency",
             "country",

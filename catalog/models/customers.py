@@ -11,6 +11,12 @@ class Customer(TenantOwned):
     external_id = models.CharField(max_length=200)
     name = models.CharField(max_length=200, blank=True)
     email = models.EmailField(blank=True)
+    account_manager_email = models.EmailField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="the seller's own colleague, who is written to when a margin guard warns",
+    )
     currency = models.CharField(max_length=3, blank=True)
     country = models.CharField(max_length=2, blank=True)
     address = models.TextField(blank=True)

@@ -18,6 +18,7 @@ EDITABLE = frozenset(
     {
         "name",
         "email",
+        "account_manager_email",
         "currency",
         "country",
         "region",
@@ -41,6 +42,7 @@ def create_customer(
     external_id: str = "",
     name: str = "",
     email: str = "",
+    account_manager_email: str = "",
     currency: str = "",
     country: str = "",
     address: str = "",
@@ -61,6 +63,7 @@ def create_customer(
         external_id=external_id or str(customer_id),
         name=name,
         email=email,
+        account_manager_email=account_manager_email,
         currency=currency,
         country=country,
         address=address,

@@ -354,9 +354,11 @@ def test_a_customer_is_made_and_changed(browser, tenant):
     nothing = formset("subscriptions") | formset("aliases")
     browser.post(url(Customer, "add"), {"tenant": tenant.pk, **CUSTOMER} | nothing)
     customer = Customer.objects.get()
-    browser.post(url(Customer, "change", customer.pk), CUSTOMER | {"name": "New"} | nothing)
+    change = {"name": "New", "account_manager_email": "eve@seller.test"}
+    browser.post(url(Customer, "change", customer.pk), CUSTOMER | change | nothing)
     customer.refresh_from_db()
     assert (customer.external_id, customer.name) == ("acme", "New")
+    assert customer.account_manager_email == "eve@seller.test"
     press(browser, Customer, "archive", customer)
     assert actions() == ["CUSTOMER_CREATED", "CUSTOMER_UPDATED", "CUSTOMER_ARCHIVED"]
 

@@ -1,5 +1,6 @@
 import pytest
 
+from aforo.tenancy.models import AuditEntry
 from catalog.models import Customer, CustomerAlias
 from tests.clients import operator_client
 from tests.factories import CustomerAliasFactory, CustomerFactory, SubscriptionFactory
@@ -50,6 +51,8 @@ def test_an_external_id_is_taken_once(client):
         ({"externalId": "alias:1"}, "externalId"),
         ({"externalId": "x" * 201}, "externalId"),
         ({"email": "nobody"}, "email"),
+        ({"accountManagerEmail": "nobody"}, "accountManagerEmail"),
+        ({"accountManagerEmail": f"{'x' * 250}@a.test"}, "accountManagerEmail"),
         ({"defaultCurrency": "ABC"}, "currency"),
         ({"defaultCurrency": "ZZ"}, "currency"),
         ({"country": "ZZ"}, "country"),
@@ -87,6 +90,28 @@ def test_a_customer_is_edited_and_archived(client, tenant):
     subscription.save()
     assert client.delete(path).status_code == 204
     assert client.get(path).json()["status"] == "ARCHIVED"
+
+
+def test_an_account_manager_is_named_and_taken_away(client, tenant):
+    path = f"/api/v1/customers/{CustomerFactory(tenant=tenant).pk}"
+    assert client.get(path).json()["accountManagerEmail"] == ""
+    body = {"externalId": "cust_1", "accountManagerEmail": "eve@seller.test"}
+    made = client.post("/api/v1/customers", body).json()
+    assert made["accountManagerEmail"] == "eve@seller.test"
+    path = f"/api/v1/customers/{made['id']}"
+    refused = client.patch(path, {"accountManagerEmail": "eve"})
+    assert refused.status_code == 422
+    assert [error["field"] for error in refused.json()["errors"]] == ["accountManagerEmail"]
+    for said in ("bob@seller.test", ""):
+        assert client.patch(path, {"accountManagerEmail": said}).status_code == 200
+        (row,) = client.get("/api/v1/customers?externalId=cust_1").json()["content"]
+        assert row["accountManagerEmail"] == said
+    entries = AuditEntry.objects.for_tenant(tenant).order_by("pk")
+    assert [entry.changes["account_manager_email"] for entry in entries] == [
+        {"before": None, "after": "eve@seller.test"},
+        {"before": "eve@seller.test", "after": "bob@seller.test"},
+        {"before": "bob@seller.test", "after": ""},
+    ]
 
 
 def test_a_secret_alias_is_answered_as_its_hash(client, tenant):

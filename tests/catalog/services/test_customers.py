@@ -55,6 +55,7 @@ def test_without_an_external_id_a_customer_is_known_by_its_own(create):
         ({"external_id": "alias:00"}, "externalId"),
         ({"external_id": "a\0b"}, "externalId"),
         ({"email": "nobody"}, "email"),
+        ({"account_manager_email": "nobody"}, "accountManagerEmail"),
         ({"currency": "ABC"}, "currency"),
     ],
 )
