@@ -1,15 +1,13 @@
 """E-mail to customers about their own usage: one letter for each fact that is meant for them."""
 
+import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
-from smtplib import SMTPException
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from aforo.outbox.models import OutboxMessage
@@ -20,15 +18,14 @@ from catalog.pricing.dimensions import label_of
 from webhooks.models import CustomerLetter
 from webhooks.models.alert_rules import Channel
 from webhooks.outbound.alerts import customer_of, wish_of
+from webhooks.outbound.faults import LOST
+from webhooks.outbound.letter_trips import State, Trip, one_line
+from webhooks.outbound.turns import LONGEST_SECONDS, alone
 
 TASK = "webhooks.write_to_customers"
-PAGE = 50  # letters over one connection; `EMAIL_TIMEOUT` ends each
+PAGE = 50  # letters leased at once; `EMAIL_TIMEOUT` ends each step of one
+_ALONE = 7_305_241_004  # an advisory lock: one writer at a time, so that one worker is busy
 LEASE = timedelta(minutes=15)  # longer than a page takes whose every letter hangs
-RETRIES = tuple(timedelta(minutes=one) for one in (1, 10, 60, 360, 1440))
-LOST = (OperationalError, InterfaceError)  # nobody's fault, and over soon
-AWAY = (OSError, SMTPException)  # the server of mail
-_LONGEST_ERROR = 400
-State = CustomerLetter.State
 log = structlog.get_logger(__name__)
 
 _PACING = """\
@@ -66,40 +63,19 @@ def write_letters(messages: Sequence[OutboxMessage], *, now: datetime) -> int:
 
 
 def send_letters(*, now: datetime) -> int:
-    """Send what is due; how many were taken. May run twice: a letter is leased before it is sent.
+    """Send what is due; how many were taken. May run twice: the second goes away again.
 
-    A worker that is killed in between sends it again after the lease. While the server of mail
-    is away nothing was tried: all wait a minute.
+    A worker that is killed in between sends a letter again after its lease. After five seconds
+    another task is asked for, so that one that waits for mail never keeps drains waiting.
     """
-    sent = 0
-    while page := _leased(now):
-        post = get_connection()
-        try:
-            post.open()
-        except AWAY as error:
-            _wait(page, error, now)
-            return sent
-        try:
-            sent += sum(_send(letter, post, now) for letter in page)
-        finally:
-            _close(post)
-    return sent
-
-
-def _wait(page: Sequence[CustomerLetter], error: Exception, now: datetime) -> None:
-    log.warning("mail_server_away", letters=len(page), error=str(error))
-    rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in page])  # any tenant: these
-    rows.update(
-        attempts=F("attempts") - 1,
-        next_attempt_at=now + RETRIES[0],
-        last_error=str(error)[:_LONGEST_ERROR],
-    )
-
-
-def _close(post: Any) -> None:
-    """What was sent is sent, however the server takes leave."""
-    with suppress(*AWAY):
-        post.close()
+    end = time.monotonic() + LONGEST_SECONDS
+    trip = Trip(end=end, now=now)
+    with alone(_ALONE) as is_mine:
+        while is_mine and trip.goes_on and (page := _leased(now)):
+            trip.send(page)
+    if trip.is_late:
+        enqueue(TASK)
+    return trip.sent
 
 
 def forget_letters(*, now: datetime) -> int:
@@ -109,6 +85,17 @@ def forget_letters(*, now: datetime) -> int:
     before = now - timedelta(days=settings.KEEP_DELIVERIES_DAYS)
     gone, _ = CustomerLetter.objects.filter(finished_at__lt=before).delete()  # any tenant: a sweep
     return gone
+
+
+@transaction.atomic
+def _leased(now: datetime) -> list[CustomerLetter]:
+    due = CustomerLetter.objects.filter(  # any tenant: a sweep
+        state=State.WAITING, next_attempt_at__lte=now
+    )
+    page = list(due.order_by("pk").select_for_update(skip_locked=True)[:PAGE])
+    rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in page])  # any tenant: these
+    rows.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+    return page
 
 
 def _is_meant_for_customer(message: OutboxMessage) -> bool:
@@ -143,18 +130,13 @@ def _write(message: OutboxMessage, seller: Tenant, now: datetime) -> bool:
         message_id=message.pk,
         fact=message.fact,
         address=message.payload["customerEmail"],
-        title=_one_line(title)[:200],
+        title=one_line(title)[:200],
         text=text,
         told_at=message.created_at,
         next_attempt_at=now,
         created_at=now,
     )
     return True
-
-
-def _one_line(title: str) -> str:
-    """What others wrote into it is no header."""
-    return " ".join(title.split())
 
 
 def _wants(customer: Customer, message: OutboxMessage) -> bool:
@@ -187,35 +169,3 @@ def _pacing(payload: dict[str, Any], seller: Tenant) -> tuple[str, str]:
 
 
 _WORDINGS = {"quota.threshold_reached": _pacing}
-
-
-@transaction.atomic
-def _leased(now: datetime) -> list[CustomerLetter]:
-    due = CustomerLetter.objects.filter(  # any tenant: a sweep
-        state=State.WAITING, next_attempt_at__lte=now
-    )
-    page = list(due.order_by("pk").select_for_update(skip_locked=True)[:PAGE])
-    rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in page])  # any tenant: these
-    rows.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
-    return page
-
-
-def _send(letter: CustomerLetter, post: Any, now: datetime) -> bool:
-    """Whether it was taken; else it is tried again later, and given up in the end."""
-    tried = letter.attempts  # before this one
-    try:
-        title = _one_line(letter.title)
-        EmailMessage(title, letter.text, to=[letter.address], connection=post).send()
-    except (*AWAY, ValueError) as error:
-        log.warning("customer_letter_failed", letter=str(letter.pk), error=str(error))
-        letter.last_error = str(error)[:_LONGEST_ERROR]
-        if tried < len(RETRIES):
-            letter.next_attempt_at = now + RETRIES[tried]
-        else:
-            letter.state, letter.finished_at = State.FAILED, now
-    else:
-        letter.state, letter.finished_at, letter.last_error = State.SENT, now, ""
-        letter.next_attempt_at = now
-    letter.attempts = tried + 1
-    letter.save(update_fields=["state", "finished_at", "last_error", "next_attempt_at", "attempts"])
-    return bool(letter.state == State.SENT)

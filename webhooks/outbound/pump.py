@@ -1,22 +1,19 @@
 """The carrier: from the outbox to deliveries, and on to endpoints, until nothing is due."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-
-from django.db import connection
 
 from aforo.outbox import waking
 from webhooks.outbound.carrying import carry_page
 from webhooks.outbound.claiming import claim
 from webhooks.outbound.recording import record
 from webhooks.outbound.sending import Outcome, Sender
+from webhooks.outbound.turns import LONGEST_SECONDS, alone
 
 AT_ONCE = 500  # attempts under way; each is a connection and a few kilobytes
-LONGEST_SECONDS = 5  # then another task goes on: drains that wait come first
 _GLANCE = 0.2  # seconds between looks for what is new while all attempts under way hang
 _ALONE = 7_305_241_003  # an advisory lock: one carrier at a time, so that one worker is busy
 Now = Callable[[], datetime]
@@ -31,19 +28,6 @@ class Carried:
     is_done: bool = True
 
 
-@contextmanager
-def alone() -> Iterator[bool]:
-    """Whether nobody else carries; until the end, or until this session is killed."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", (_ALONE,))
-        (is_mine,) = cursor.fetchone()
-        try:
-            yield bool(is_mine)
-        finally:
-            if is_mine:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", (_ALONE,))
-
-
 def carry_out(*, now: Now, seconds: int = LONGEST_SECONDS) -> Carried:
     """Carry out all that is due; `is_done` is False when time was up before.
 
@@ -53,7 +37,7 @@ def carry_out(*, now: Now, seconds: int = LONGEST_SECONDS) -> Carried:
     carried = Carried()
     end = time.monotonic() + seconds
     while carried.is_done:
-        with alone() as is_mine:
+        with alone(_ALONE) as is_mine:
             if not is_mine:
                 return carried
             waking.lower_flag()

@@ -27,7 +27,7 @@ def tell_owners(endpoint_id: str) -> None:
 
 @shared_task(name=customer_mail.TASK, autoretry_for=HEALS, expires=60)
 def write_to_customers() -> None:
-    """May run twice: letters are leased, and who is first sends them."""
+    """May run twice: the second goes away again. Beat asks each minute."""
     customer_mail.send_letters(now=timezone.now())
 
 

@@ -6,12 +6,15 @@ import pytest
 from django.core import mail
 from django.core.mail.backends import locmem
 
+from aforo.ids import new_id
 from aforo.outbox.facts import facts
 from aforo.outbox.models import OutboxMessage
 from aforo.outbox.services import publish
-from tests.factories import NOW, CustomerFactory, SandboxFactory
+from tests.factories import NOW, CustomerFactory, SandboxFactory, TenantFactory
+from tests.threads import in_threads
+from tests.webhooks.outbound.smtp import mail_server
 from webhooks.models import CustomerLetter, CustomerPreference
-from webhooks.outbound import customer_mail
+from webhooks.outbound import customer_mail, letter_trips, turns
 from webhooks.outbound.carrying import carry_page
 from webhooks.outbound.customer_mail import forget_letters, send_letters
 
@@ -70,13 +73,13 @@ def test_nobody_is_written_to_from_a_sandbox(db):
 
 
 def test_a_letter_is_tried_again_and_given_up_in_the_end(tenant, customer, monkeypatch):
-    class Hangs(customer_mail.EmailMessage):
+    class Hangs(letter_trips.EmailMessage):
         def send(self):
             raise TimeoutError("timed out")
 
     (letter,) = reached(tenant)
     with monkeypatch.context() as patched:
-        patched.setattr(customer_mail, "EmailMessage", Hangs)
+        patched.setattr(letter_trips, "EmailMessage", Hangs)
         assert send_letters(now=NOW) == 0
         letter.refresh_from_db()
         assert (letter.state, letter.attempts, letter.last_error) == ("WAITING", 1, "timed out")
@@ -123,3 +126,87 @@ def test_a_letter_that_cannot_be_written_stops_no_message(tenant, customer):
     assert not reached(tenant, periodEnd="some day")
     assert not OutboxMessage.objects.filter(carried_at=None).exists()
     assert len(reached(tenant)) == 1
+
+
+def letters_to(tenant, *addresses):
+    customer = CustomerFactory(tenant=tenant)
+    return CustomerLetter.objects.bulk_create(
+        CustomerLetter(
+            tenant=tenant,
+            customer=customer,
+            message_id=new_id(),
+            fact=FACT,
+            address=address,
+            title="t",
+            text="x",
+            told_at=NOW,
+            next_attempt_at=NOW,
+            created_at=NOW,
+        )
+        for address in addresses
+    )
+
+
+def states(letters):
+    rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in letters]).order_by("pk")
+    return list(rows.values_list("state", "attempts"))
+
+
+@pytest.mark.parametrize(("patience", "visits"), [(1, 3), (20, 3)])
+def test_an_address_that_is_refused_costs_no_letter_of_others(tenant, settings, patience, visits):
+    bad = letters_to(tenant, "bad1@a.example", "bad2@a.example")
+    good = letters_to(TenantFactory(), *(f"good{number}@b.example" for number in range(3)))
+    with mail_server(settings) as server:
+        server.patience = patience
+        assert send_letters(now=NOW) == 3
+        assert server.taken == [one.address for one in good]
+        assert server.visits == visits
+    assert states(bad) == [("WAITING", 1)] * 2
+    assert states(good) == [("SENT", 1)] * 3
+
+
+def test_when_the_server_goes_away_the_rest_of_the_page_was_not_tried(
+    tenant, settings, monkeypatch
+):
+    letters = letters_to(tenant, "bad1@a.example", "good1@b.example", "good2@b.example")
+    opens = []
+
+    class Leaves(locmem.EmailBackend):
+        def open(self):
+            opens.append(self)
+            if len(opens) == 2:
+                raise ConnectionRefusedError("nobody there")
+
+        def send_messages(self, messages):
+            raise TimeoutError("hung up")
+
+    monkeypatch.setattr(letter_trips, "get_connection", Leaves)
+    assert send_letters(now=NOW) == 0
+    assert states(letters) == [("WAITING", 1), ("WAITING", 0), ("WAITING", 0)]
+    waiting = CustomerLetter.objects.filter(last_error="nobody there")
+    assert {one.next_attempt_at for one in waiting} == {NOW + timedelta(minutes=1)}
+    assert len(opens) == 2
+
+
+def test_when_time_is_up_another_task_goes_on(tenant, monkeypatch, settings):
+    asked = []
+    letters = letters_to(tenant, "a@a.example", "b@b.example")
+    monkeypatch.setattr(customer_mail, "enqueue", asked.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(customer_mail, "LONGEST_SECONDS", 0.1)
+        with mail_server(settings) as server:
+            server.pauses["MAIL"] = 0.2
+            assert send_letters(now=NOW) == 1
+    assert asked == [customer_mail.TASK]
+    assert states(letters) == [("SENT", 1), ("WAITING", 0)]
+    with mail_server(settings):
+        assert send_letters(now=NOW) == 1
+    assert asked == [customer_mail.TASK]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_at_a_time_writes_to_customers(tenant):
+    letters_to(tenant, "a@a.example")
+    with turns.alone(customer_mail._ALONE):
+        assert in_threads(1, lambda _: send_letters(now=NOW)) == [0]
+    assert send_letters(now=NOW) == 1
