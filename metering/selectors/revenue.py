@@ -19,7 +19,7 @@ from aforo.money import EXACT, ZERO, divide
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from metering.selectors.revenue_groups import GROUPINGS, GroupBy, only_some
-from metering.selectors.revenue_projection import projections
+from metering.selectors.revenue_projection import ADJUSTED, projections
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SPARKLINE_HOURS = 24
@@ -29,13 +29,7 @@ MOST_GROUPS = 1_000
 # since yesterday is there for what it brought in today. Statements after this one are about its
 # groups alone where there are more customers than are told.
 _PERIOD = """
-    WITH adjusted AS (
-        SELECT a.running_total_id, sum(a.amount) AS amount
-        FROM subscription_periods p
-        JOIN running_totals m ON m.period_id = p.id
-        JOIN rating_adjustments a ON a.running_total_id = m.id
-        WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
-        GROUP BY 1)
+    {adjusted}
     SELECT {told}, coalesce(sum(m.revenue + coalesce(a.amount, 0))
                             FILTER (WHERE p.end_at > %(now)s), 0) AS revenue,
            count(*) OVER ()
@@ -54,7 +48,8 @@ _HOURS = """
     GROUP BY 1, 2, 3, 4
 """
 # The same stretch of the whole period before: of a part, which begins where plans were changed, the
-# same part. Days that lie partly in it count by their share.
+# same part. Days that lie partly in it count by their share. What no event brought, such as a level
+# that was carried over, is whole from when it was written, of the part that ran at the same point.
 _LAST = """
     WITH before AS (
         SELECT p.subscription_id, f.start_at + (p.start_at - p.whole_start_at) AS since,
@@ -78,12 +73,23 @@ _LAST = """
             FROM generate_series(date_trunc('day', b.since AT TIME ZONE 'UTC'),
                                  b.until AT TIME ZONE 'UTC', interval '1 day') AS n) AS d
         WHERE d.starts < b.until AND b.since < b.until)
-    SELECT {told}, sum(CASE WHEN d.share = 1 THEN m.revenue
-                            ELSE round(m.revenue * d.share, 12) END)
-    FROM days d
-    JOIN daily_usage m ON m.tenant_id = %(tenant)s AND m.day = d.day
-                      AND m.subscription_id = d.subscription_id
-    JOIN subscriptions s ON s.id = d.subscription_id {joins}
+    SELECT {told}, sum(m.revenue)
+    FROM (
+        SELECT d.subscription_id, u.unit_id,
+               CASE WHEN d.share = 1 THEN u.revenue ELSE round(u.revenue * d.share, 12) END
+                   AS revenue
+        FROM days d
+        JOIN daily_usage u ON u.tenant_id = %(tenant)s AND u.day = d.day
+                          AND u.subscription_id = d.subscription_id
+        UNION ALL
+        SELECT b.subscription_id, t.unit_id, a.amount
+        FROM before b
+        JOIN subscription_periods r ON r.subscription_id = b.subscription_id
+            AND r.start_at < b.until AND r.end_at >= b.until
+        JOIN running_totals t ON t.period_id = r.id
+        JOIN rating_adjustments a ON a.running_total_id = t.id AND a.created_at < b.until
+        WHERE b.since < b.until) AS m
+    JOIN subscriptions s ON s.id = m.subscription_id {joins}
     GROUP BY 1, 2, 3
 """
 _SUBSCRIPTIONS = "SELECT id FROM subscriptions WHERE tenant_id = %s AND customer_id = ANY(%s)"
@@ -180,6 +186,7 @@ class _Asking:
             joins=self.grouping.joins,
             of_units="" if self._is_of_units else "LEFT",
             only=only_some(self.about, "s.id"),
+            adjusted=ADJUSTED.format(only=only_some(self.about, "p.subscription_id")),
             only_usage=only_some(self.about, "m.subscription_id"),
         )
         with connection.cursor() as cursor:

@@ -31,12 +31,24 @@ _OPEN = """
     JOIN running_totals m ON m.period_id = p.id
     JOIN billable_units u ON u.id = m.unit_id
     JOIN subscriptions s ON s.id = p.subscription_id
+    LEFT JOIN adjusted a ON a.running_total_id = m.id
 """
 _RUNNING = """
     WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
-      AND p.kind = 'REGULAR' AND m.position > 0
+      AND p.kind = 'REGULAR' AND (m.position > 0 OR m.carried IS NOT NULL)
+"""
+# What no event brought, such as a level that was carried over: due once, however old the period.
+ADJUSTED = """
+    WITH adjusted AS (
+        SELECT a.running_total_id, sum(a.amount) AS amount
+        FROM subscription_periods p
+        JOIN running_totals m ON m.period_id = p.id
+        JOIN rating_adjustments a ON a.running_total_id = m.id
+        WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s {only}
+        GROUP BY 1)
 """
 _DRAWN_ON = """
+    coalesce(a.amount, 0) +
     CASE WHEN u.aggregation IN ('COUNT', 'SUM', 'UNIQUE') AND NOT u.recurring
          THEN round(m.revenue * extract(epoch FROM p.end_at - p.start_at)
                     / extract(epoch FROM greatest(%(now)s - p.start_at, %(youngest)s)), 12)
@@ -60,6 +72,7 @@ class _Open(NamedTuple):
     key: str
     label: str
     is_shared: bool
+    adjusted: Decimal
     total: Total
 
     @property
@@ -72,18 +85,23 @@ def projections(grouping: Grouping, about: Mapping[str, Any]) -> list[Projected]
 
     The larger of two lines: revenue drawn on, and the price of the quantity drawn on. Where prices
     fall with the quantity the first is more, and an upper bound; where units are included, or
-    prices rise, the second. Discounts, minimums and fees are no part of it.
+    prices rise, the second. What was carried over is added once. Discounts, minimums and fees are
+    no part of it.
     """
     about = {**about, "youngest": YOUNGEST}
     told = f"{grouping.key}, {grouping.label}, s.currency"
     tables = f"{_OPEN} {grouping.joins} {_RUNNING} {only_some(about, 's.id')}"
+    adjusted = ADJUSTED.format(only=only_some(about, "p.subscription_id"))
     with connection.cursor() as cursor:
-        lines = f"SELECT {told}, sum({_DRAWN_ON}) {tables} AND {_STRAIGHT} GROUP BY 1, 2, 3"
+        lines = (
+            f"{adjusted} SELECT {told}, sum({_DRAWN_ON}) {tables} AND {_STRAIGHT} GROUP BY 1, 2, 3"
+        )
         cursor.execute(lines, about)
         found = [Projected(*row) for row in cursor.fetchall()]
-        curves = f"SELECT {told}, {_SHARED}, {COLUMNS} {tables} AND NOT ({_STRAIGHT})"
+        more = f"{_SHARED}, coalesce(a.amount, 0), {COLUMNS}"
+        curves = f"{adjusted} SELECT {told}, {more} {tables} AND NOT ({_STRAIGHT})"
         cursor.execute(curves, about)
-        rows = [_Open(row[0], row[1], row[3], Total(*row[4:])) for row in cursor.fetchall()]
+        rows = [_Open(row[0], row[1], row[3], row[4], Total(*row[5:])) for row in cursor.fetchall()]
     return found + _priced(rows, about)
 
 
@@ -94,7 +112,7 @@ def _priced(rows: Sequence[_Open], about: Mapping[str, Any]) -> list[Projected]:
             one.key,
             one.label,
             one.total.currency,
-            *_projected(one.total, own, about["now"]),
+            *_projected(one, own, about["now"]),
         )
         for one, own in zip(rows, terms, strict=True)
     ]
@@ -124,10 +142,11 @@ def _of_dimension(price: PeriodPrice | None, dimension: str) -> Terms | None:
         return None
 
 
-def _projected(total: Total, terms: Terms | None, now: datetime) -> tuple[Decimal, bool]:
+def _projected(one: _Open, terms: Terms | None, now: datetime) -> tuple[Decimal, bool]:
+    total = one.total
     if not total.grows:
-        return total.revenue, False
-    line = drawn_on(total.revenue, total, now)
+        return EXACT.add(total.revenue, one.adjusted), False
+    line = EXACT.add(drawn_on(total.revenue, total, now), one.adjusted)
     if terms is None or terms.keeps_parts or terms.counts_transactions:
         return line, False  # each event is priced by itself
     pace = pace_of(total, terms, now)

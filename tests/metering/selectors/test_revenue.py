@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from metering.models import RunningTotal
+from metering.models import RatingAdjustment, RunningTotal
 from metering.monitors.summing import sum_usage
 from metering.selectors import revenue_kept
 from metering.selectors.revenue import live_revenue
@@ -169,6 +169,19 @@ def test_a_level_is_not_drawn_on_and_a_trial_brings_nothing(tenant):
     total(trial, unit, 100, "0")
     (row,) = told(tenant)
     assert (row.period, row.projection) == (100, 100)
+
+
+@pytest.mark.parametrize("included", [{}, {"model": "INCLUDED_QUOTA", "includedFree": "0"}])
+def test_what_no_event_brought_is_no_pace(tenant, included):
+    """120 units in a third of the month, of which 30 of the period before were free."""
+    unit = BillableUnitFactory(tenant=tenant, aggregation="SUM")
+    subscription = subscription_of(tenant, unit, {"model": "PER_UNIT", "rate": "1"} | included)
+    counted = total(subscription, unit, 120, "120", rollover=Decimal(30 if included else 0))
+    RatingAdjustment.objects.create(
+        tenant_id=tenant.pk, running_total=counted, amount=Decimal(-30), created_at=APRIL
+    )
+    (row,) = told(tenant, now=APRIL + timedelta(days=10))
+    assert (row.period, row.projection, row.is_upper_bound) == (90, 330, False)
 
 
 def test_groups_add_up_to_the_whole(tenant):
