@@ -162,3 +162,25 @@ def is_nameless_after_commit(node: ast.AST) -> bool:
             return any(keyword.arg == "robust" for keyword in keywords)
         case _:
             return False
+
+
+def test_no_line_of_the_log_says_what_the_log_says_itself():
+    """What is told under such a name is overwritten as the line is written."""
+    own = {"event", "level", "logger", "timestamp"}
+    assert not [
+        place
+        for module in MODULES
+        for place in module.places(
+            node
+            for node in module.nodes
+            if isinstance(node, ast.Call) and own.intersection(said_to_the_log(node))
+        )
+    ]
+
+
+def said_to_the_log(call: ast.Call) -> list[str | None]:
+    match call.func:
+        case ast.Attribute(value=ast.Name(id="log")):
+            return [keyword.arg for keyword in call.keywords]
+        case _:
+            return []

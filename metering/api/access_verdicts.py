@@ -64,7 +64,7 @@ def note_level(
         log.info(
             "margin_guard_answered",
             tenant=seen.asking.slug,
-            level=level,
+            reason=level,
             metric=metric,
             request_id=request_id,
             **age(seen),
