@@ -146,8 +146,7 @@ def _findings(
     guard, customer = crossing.guard, customers[crossing.customer_id]
     for level in _between(crossing.before, crossing.after):
         told = TOLD[enforced(guard, level)]
-        payload = _payload(crossing, customer) | {"level": level.value}
-        payload |= _for(guard.channels_of(level))
+        payload = _payload(crossing, customer, level) | _for(guard.channels_of(level))
         yield Finding(
             tenant_id=guard.tenant_id,
             kind=told.kind,
@@ -179,7 +178,8 @@ def _recover(
         recover_alerts(tenant_id=tenant_id, kind=kind, subjects=subjects[kind], now=now)
     payloads: defaultdict[UUID, dict[UUID, dict[str, object]]] = defaultdict(dict)
     for crossing in risen:
-        told = _payload(crossing, customers[crossing.customer_id]) | _for(_told_by(crossing))
+        told = _payload(crossing, customers[crossing.customer_id], crossing.after)
+        told |= _for(_told_by(crossing))
         payloads[crossing.guard.pk][crossing.customer_id] = told
     for said in payloads.values():
         publish_many(tenant_id=tenant_id, fact=RECOVERED, payloads=said, now=now)
@@ -200,9 +200,10 @@ def _subject(crossing: Crossing, level: Level) -> str:
     return f"{crossing.guard.pk}:{crossing.customer_id}:{level.value}"
 
 
-def _payload(crossing: Crossing, customer: Customer) -> dict[str, object]:
+def _payload(crossing: Crossing, customer: Customer, level: Level) -> dict[str, object]:
+    """What is told of `level`, with the percentage below which that begins."""
     guard, judged = crossing.guard, crossing.judged
-    percent, threshold = judged.margin.percent, judged.threshold
+    percent, threshold = judged.margin.percent, judged.thresholds.of(level)
     return {
         "guardId": str(guard.pk),
         "guard": guard.code,
@@ -210,7 +211,7 @@ def _payload(crossing: Crossing, customer: Customer) -> dict[str, object]:
         "metric": guard.unit.name if guard.unit else None,
         "mode": guard.mode,
         "before": crossing.before.value,
-        "level": crossing.after.value,
+        "level": level.value,
         "reason": judged.verdict.reason.value,
         "currency": judged.currency,
         "revenue": plain(judged.margin.revenue),

@@ -168,6 +168,12 @@ def test_a_fall_over_all_levels_says_of_each_what_it_is_below(seller, guard, loo
     assert [title.partition(": ")[2] for title in titles] == [
         f"a margin of -5 % is below {threshold} %" for threshold in (0, 10, 20)
     ]
+    told = OutboxMessage.objects.filter(fact__startswith="margin.").order_by("fact")
+    assert [(one.payload["level"], one.payload["floorPercent"]) for one in told] == [
+        ("L3_BLOCK", "0"),
+        ("L2_THROTTLE", "10"),
+        ("L1_ALERT", "20"),
+    ]
 
 
 def test_what_is_told_has_its_numbers(seller, guard, look):
