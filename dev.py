@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -41,6 +42,7 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 APPS = ["tenancy", "outbox", "api", "catalog", "metering", "billing", "webhooks"]
 IS_SUPPORTED = f"import sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})"
 MOST_AT_ONCE = 4  # processes that run tests: each has a database of its own
+MOST_CHECKS_AT_ONCE = 2  # mypy takes as long as all others together
 SKIPPED = 77  # the exit code of what could not be looked at
 EXTRAS = [f"--extra={one}" for one in ("dev", "peers", "gateway")]  # beside the product
 FOR_UV = {"UV_PYTHON_DOWNLOADS": "never"}  # it shall use the Python that is there
@@ -117,8 +119,10 @@ def install() -> None:
         if succeeds(uv(), "pip", *what, "--python", str(PYTHON), stderr=None):
             return
         say("uv could not install the packages, now trying pip")
+    # Most modules are never imported; Python itself compiles the others once, if it may.
+    compiled = [] if sys.dont_write_bytecode else ["--no-compile"]
     run(
-        [*pip(), *what, "--quiet", "--disable-pip-version-check", "--no-input"],
+        [*pip(), *what, *compiled, "--quiet", "--disable-pip-version-check", "--no-input"],
         "pip could not install the packages (its own words are above). No network? Behind a proxy "
         "set HTTPS_PROXY, with an index of your own set PIP_INDEX_URL; then run this again",
     )
@@ -169,7 +173,9 @@ def check(arguments: list[str]) -> None:
 
 
 def check_among_servers(arguments: list[str]) -> None:
-    failed = [name for name, command in CHECKS.items() if not passes(name, command)]
+    with ThreadPoolExecutor(MOST_CHECKS_AT_ONCE) as pool:
+        made = {name: pool.submit(passes, name, command) for name, command in CHECKS.items()}
+    failed = [name for name, check in made.items() if not check.result()]
     if failed:
         fail(f"failed: {', '.join(failed)}")
 

@@ -22,6 +22,10 @@ from aforo.embedded.servers import Servers
 from aforo.embedded.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
+_MIGRATE = (
+    "import django; django.setup(); "
+    "from aforo.embedded.prepare import migrate; migrate(verbosity=0)"
+)
 
 
 def premade_home() -> Path:
@@ -55,7 +59,7 @@ def _make(home: Home) -> None:
         servers = Servers(home, durable=False, guard=guard)
         servers.start(supervisor, report=lambda _: None)
         subprocess.run(
-            [sys.executable, "-m", "django", "migrate", "--verbosity", "0"],
+            [sys.executable, "-c", _MIGRATE],
             cwd=ROOT,
             env=os.environ
             | servers.environment()

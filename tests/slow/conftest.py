@@ -12,6 +12,26 @@ from tests.slow.installations import Inside, Tenant, forget_servers, own_stack
 from tests.slow.load import CLOCK, START
 
 __all__ = ["folder", "guard", "module_folder"]
+LONGEST = (
+    "test_chaos",
+    "test_deliveries",  # waits more than it works, as chaos needs it of its neighbours
+    "test_kills",
+    "test_stack",
+    "test_demo",
+    "test_margin_levels",
+    "test_fuzz_doors",
+    "test_fuzz",
+    "test_openapi",
+    "test_every_combination",
+    "test_wire",
+    "test_wrong_types",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first: none is left that one process runs, and others wait."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.slow.installations import (
     Running,
     Tenant,
     aforo,
+    give_migrated_cluster,
     migrated_folder,
     own_folder,
 )
@@ -104,8 +105,10 @@ def stops_at(folder: Path) -> bool:
 @needs_trace
 def test_the_trace_becomes_five_proven_invoices_of_314_80_together():
     with own_folder() as folder:
-        output = folder / "output"
-        where = ("--data-dir", str(folder / "data"), "--port", "0", "--output", str(output))
+        data, output = folder / "data", folder / "output"
+        data.mkdir(mode=0o711)
+        give_migrated_cluster(data)
+        where = ("--data-dir", str(data), "--port", "0", "--output", str(output))
         ran = aforo("demo", "--trace", str(TRACE), "--exit", *where)
 
         assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -116,7 +119,7 @@ def test_the_trace_becomes_five_proven_invoices_of_314_80_together():
         totals = {paper["customerExternalId"]: Decimal(paper["total"]) for paper in written(output)}
         assert totals == TOTALS
         assert all(str(total) in ran.stdout for total in TOTALS.values())
-        assert stops_at(folder / "data")
+        assert stops_at(data)
 
 
 @needs_trace

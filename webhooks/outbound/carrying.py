@@ -9,6 +9,7 @@ from django.db import transaction
 
 from aforo.outbox.models import OutboxMessage
 from webhooks.models import OutboundDelivery, WebhookEndpoint
+from webhooks.outbound.account_letters import write_to_account_managers
 from webhooks.outbound.alerts import fire_alerts
 from webhooks.outbound.customer_mail import write_letters
 from webhooks.outbound.routing import takes
@@ -30,6 +31,7 @@ def carry_page(*, now: datetime) -> int:
         return 0
     messages = messages[: fire_alerts(messages).looked_at]
     write_letters(messages, now=now)
+    write_to_account_managers(messages, now=now)
     OutboundDelivery.objects.bulk_create(_deliveries(messages, now), ignore_conflicts=True)
     carried = OutboxMessage.objects.filter(pk__in=[one.pk for one in messages])  # any tenant
     carried.update(carried_at=now)

@@ -376,6 +376,9 @@ def test_of_four_carriers_one_carries(endpoint, receiver, tell, clock):
     assert sum(one.attempts for one in done) == 10
     assert numbers(receiver) == list(range(10))
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
         assert cursor.fetchone() == (0,)
     assert not OutboxMessage.objects.filter(carried_at=None).exists()
