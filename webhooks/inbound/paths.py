@@ -26,18 +26,19 @@ class InvalidPath(ValueError):
 @lru_cache(maxsize=10_000)
 def compiled(path: str) -> tuple[Any, ...]:
     """A path, or several with `|` between them, parsed once per process; raises InvalidPath."""
-    return tuple(_parsed(one.strip()) for one in _BETWEEN.split(path))
+    return tuple(parsed(one.strip()) for one in _BETWEEN.split(path))
 
 
-def _parsed(path: str) -> Any:
+def parsed(path: str) -> Any:
+    """One path, parsed anew: up to some milliseconds; raises InvalidPath."""
     if {"|", "&"} & set(path) and not {"'", '"'} & set(path):  # the parser is giving these up
         raise InvalidPath(f"{path!r} is no JSONPath: each alternative begins with $ or @")
     try:
-        parsed = parse(path)
+        read = parse(path)
     except JSONPathError as error:
         raise InvalidPath(f"{path!r} is no JSONPath: {error}") from None
-    _require_bounded(path, list(_nodes(parsed)))
-    return parsed
+    _require_bounded(path, list(_nodes(read)))
+    return read
 
 
 def _require_bounded(path: str, nodes: list[Any]) -> None:

@@ -2,14 +2,14 @@
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from aforo.ids import new_id
@@ -24,13 +24,17 @@ from webhooks.outbound.conditions import (
     InvalidCondition,
     read_conditions,
 )
+from webhooks.outbound.faults import LOST
 from webhooks.outbound.routing import ALERT
 
 PLACES_OF_A_PAGE = 1_000_000  # looked at in one transaction: a second
-LOST = (OperationalError, InterfaceError)  # nobody's fault, and over soon
+PLACES_OF_A_CONDITION = 1_000  # what reading its path costs, in places looked at
+PLACES_OF_AN_ALERT = 2_500  # likewise its statements, also when it is quiet
 Conditions = tuple[Condition, ...]
+Kind = tuple[UUID, str]  # a tenant and a fact
 log = structlog.get_logger(__name__)
-# Of those who come at once one moves `quiet_until`, and only that one alerts.
+# Of those who come at once one moves `fired_at`, and only that one alerts. The cooldown is that of
+# now: a shorter one ends a quiet that began under a longer one.
 _FIRE = """
     INSERT INTO alert_firings AS f (id, tenant_id, rule_id, customer_key, fired_at, quiet_until,
                                     fired_count, quiet_count)
@@ -38,11 +42,12 @@ _FIRE = """
     ON CONFLICT (rule_id, customer_key) DO UPDATE
     SET fired_at = excluded.fired_at, quiet_until = excluded.quiet_until,
         fired_count = f.fired_count + 1
-    WHERE f.quiet_until <= excluded.fired_at
+    WHERE f.fired_at + %(cooldown)s <= excluded.fired_at
     RETURNING f.id
 """
 _QUIET = """
-    UPDATE alert_firings SET quiet_count = quiet_count + 1
+    UPDATE alert_firings
+    SET quiet_count = quiet_count + 1, quiet_until = fired_at + %(cooldown)s
     WHERE rule_id = %(rule)s AND customer_key = %(customer)s
 """
 
@@ -66,18 +71,22 @@ def fire_alerts(messages: Sequence[OutboxMessage]) -> Fired:
     """Publish `alert.fired` for each rule whose conditions a message meets.
 
     In the transaction that carries the messages, so that each is looked at exactly once; when
-    looking has taken a second, the rest is for the next page. Times are those of the facts, on
-    their tenant's clock. Without rules this is one statement.
+    looking and telling have taken a second, the rest is for the next page. Times are those of the
+    facts, on their tenant's clock. Without rules this is one statement.
     """
-    rules = _rules({message.tenant_id for message in messages})
+    rules = _Rules.of({(message.tenant_id, message.fact) for message in messages})
     fired = places = 0
     for number, message in enumerate(messages):
         if places > PLACES_OF_A_PAGE:
             return Fired(fired, number)
-        for rule, conditions in rules[message.tenant_id, message.fact]:
+        met = []
+        for rule, conditions in rules.about(message):
             allowance = Allowance(MOST_PLACES)
-            fired += _is_met(rule, conditions, message, allowance) and _fire_alone(message, rule)
+            if _is_met(rule, conditions, message, allowance):
+                met.append(rule)
             places += MOST_PLACES - allowance.left
+        fired += _fire_all(message, met)
+        places += len(met) * PLACES_OF_AN_ALERT + rules.places_spent()
     return Fired(fired, len(messages))
 
 
@@ -87,29 +96,68 @@ def _is_met(
     """Whether all its conditions hold. One that cannot be looked at must not hold up the rest."""
     try:
         return all(one.holds(message.payload, allowance) for one in conditions)
+    except LOST:
+        raise
     except Exception as error:  # noqa: BLE001  # what a tenant wrote stops no other tenant
         log.warning("alert_rule_fails", rule=str(rule.pk), error=str(error))
         return False
 
 
-def _rules(tenant_ids: set[UUID]) -> Mapping[tuple[UUID, str], list[tuple[AlertRule, Conditions]]]:
-    found: defaultdict[tuple[UUID, str], list[tuple[AlertRule, Conditions]]] = defaultdict(list)
-    rows = AlertRule.objects.filter(is_active=True, tenant__in=tenant_ids)  # any tenant
-    for rule in rows.exclude(fact=ALERT).order_by("pk"):
-        try:
-            conditions = read_conditions(rule.conditions)
-        except InvalidCondition as error:  # of before such paths were refused: it says nothing
-            log.warning("alert_rule_fails", rule=str(rule.pk), error=str(error))
-        else:
-            found[rule.tenant_id, rule.fact].append((rule, conditions))
-    return found
+@dataclass(slots=True)
+class _Rules:
+    """The rules that ask for what a page tells, each read when the first such message comes."""
+
+    rows: Mapping[Kind, list[AlertRule]]
+    known: dict[Kind, list[tuple[AlertRule, Conditions]]] = field(default_factory=dict)
+    spent: int = 0
+
+    @classmethod
+    def of(cls, kinds: set[Kind]) -> Self:
+        found: defaultdict[Kind, list[AlertRule]] = defaultdict(list)
+        tenant_ids, said = {one for one, _ in kinds}, {fact for _, fact in kinds} - {ALERT}
+        rows = AlertRule.objects.filter(  # any tenant
+            is_active=True, tenant__in=tenant_ids, fact__in=said
+        )
+        for rule in rows.order_by("pk"):
+            found[rule.tenant_id, rule.fact].append(rule)
+        return cls(found)
+
+    def about(self, message: OutboxMessage) -> list[tuple[AlertRule, Conditions]]:
+        """Those of the message's tenant that ask for its fact."""
+        kind = message.tenant_id, message.fact
+        if kind not in self.known:
+            self.known[kind] = list(self._read(self.rows.get(kind, ())))
+        return self.known[kind]
+
+    def places_spent(self) -> int:
+        """What reading rules has cost since this was asked last."""
+        spent, self.spent = self.spent, 0
+        return spent
+
+    def _read(self, rows: Iterable[AlertRule]) -> Iterator[tuple[AlertRule, Conditions]]:
+        for rule in rows:
+            self.spent += len(rule.conditions) * PLACES_OF_A_CONDITION
+            try:
+                yield rule, read_conditions(rule.conditions)
+            except InvalidCondition as error:  # of before such paths were refused: it says nothing
+                log.warning("alert_rule_fails", rule=str(rule.pk), error=str(error))
 
 
-def _fire_alone(message: OutboxMessage, rule: AlertRule) -> bool:
+def _fire_all(message: OutboxMessage, met: Sequence[AlertRule]) -> int:
+    if not met:  # nearly always
+        return 0
+    customer = customer_of(message)
+    wish = wish_of(customer, message.fact)
+    return sum(_fire_alone(message, rule, customer, wish) for rule in met)
+
+
+def _fire_alone(
+    message: OutboxMessage, rule: AlertRule, customer: Customer | None, wish: Wish | None
+) -> bool:
     """As `_fire`; an alert that cannot be told is logged, and its message is carried on."""
     try:
         with transaction.atomic():
-            return _fire(message, rule)
+            return _fire(message, rule, customer, wish or Wish(rule.channels, None))
     except LOST:
         raise
     except Exception:
@@ -117,10 +165,8 @@ def _fire_alone(message: OutboxMessage, rule: AlertRule) -> bool:
         return False
 
 
-def _fire(message: OutboxMessage, rule: AlertRule) -> bool:
-    customer = customer_of(message)
+def _fire(message: OutboxMessage, rule: AlertRule, customer: Customer | None, wish: Wish) -> bool:
     said = str(message.payload.get("customerId") or "")
-    wish = wish_of(customer, message.fact) or Wish(rule.channels, None)
     channels = [channel for channel in rule.channels if channel in wish.channels]
     cooldown = rule.cooldown if wish.cooldown is None else wish.cooldown
     key = customer.external_id if customer else said[:255]
@@ -157,6 +203,7 @@ def _is_due(message: OutboxMessage, rule: AlertRule, key: str, cooldown: timedel
         "customer": key,
         "at": at,
         "until": at + cooldown,
+        "cooldown": cooldown,
     }
     with connection.cursor() as cursor:
         cursor.execute(_FIRE, values)

@@ -15,6 +15,8 @@ from webhooks.outbound.customer_mail import write_letters
 from webhooks.outbound.routing import takes
 
 PAGE = 1_000  # messages in one transaction
+ROWS = 5_000  # deliveries made in it: half a second
+Endpoints = defaultdict[UUID, list[WebhookEndpoint]]  # by tenant
 
 
 @transaction.atomic
@@ -29,17 +31,32 @@ def carry_page(*, now: datetime) -> int:
     messages = list(locked[:PAGE])
     if not messages:
         return 0
+    endpoints = _endpoints({message.tenant_id for message in messages})
+    messages = messages[: _as_many_as_fit(messages, endpoints)]
     messages = messages[: fire_alerts(messages).looked_at]
     write_letters(messages, now=now)
     write_to_account_managers(messages, now=now)
-    OutboundDelivery.objects.bulk_create(_deliveries(messages, now), ignore_conflicts=True)
+    OutboundDelivery.objects.bulk_create(
+        _deliveries(messages, endpoints, now), ignore_conflicts=True
+    )
     carried = OutboxMessage.objects.filter(pk__in=[one.pk for one in messages])  # any tenant
     carried.update(carried_at=now)
     return len(messages)
 
 
-def _deliveries(messages: Sequence[OutboxMessage], now: datetime) -> Iterator[OutboundDelivery]:
-    endpoints = _endpoints({message.tenant_id for message in messages})
+def _as_many_as_fit(messages: Sequence[OutboxMessage], endpoints: Endpoints) -> int:
+    """How many messages make `ROWS` deliveries; one at least."""
+    rows = 0
+    for number, message in enumerate(messages):
+        rows += sum(takes(endpoint, message) for endpoint in endpoints[message.tenant_id])
+        if rows > ROWS:
+            return number or 1
+    return len(messages)
+
+
+def _deliveries(
+    messages: Sequence[OutboxMessage], endpoints: Endpoints, now: datetime
+) -> Iterator[OutboundDelivery]:
     for message in messages:
         for endpoint in endpoints[message.tenant_id]:
             if takes(endpoint, message):
@@ -61,8 +78,8 @@ def delivery_of(
     )
 
 
-def _endpoints(tenant_ids: Iterable[UUID]) -> defaultdict[UUID, list[WebhookEndpoint]]:
-    found: defaultdict[UUID, list[WebhookEndpoint]] = defaultdict(list)
+def _endpoints(tenant_ids: Iterable[UUID]) -> Endpoints:
+    found: Endpoints = defaultdict(list)
     rows = WebhookEndpoint.objects.filter(is_active=True, tenant__in=tenant_ids)  # any tenant
     for endpoint in rows.order_by("pk"):
         found[endpoint.tenant_id].append(endpoint)

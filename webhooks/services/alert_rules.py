@@ -18,6 +18,7 @@ from webhooks.models.alert_rules import LONGEST_COOLDOWN, Channel
 from webhooks.outbound.conditions import InvalidCondition, read_conditions
 from webhooks.outbound.routing import ALERT
 
+MOST_RULES = 200  # of a tenant: one fact that all of them meet takes the carrier half a second
 EDITABLE = frozenset(
     {"name", "severity", "fact", "conditions", "channels", "cooldown", "is_active"}
 )
@@ -25,7 +26,8 @@ EDITABLE = frozenset(
 
 @transaction.atomic
 def create_rule(*, tenant: Tenant, actor: Actor, now: datetime, **fields: object) -> AlertRule:
-    """A new rule, for facts from now on."""
+    """A new rule, for facts from now on. A tenant has `MOST_RULES`."""
+    _require_room(tenant)
     rule = AlertRule(id=new_id(), tenant=tenant, created_at=now, **fields)
     _require_sound(rule)
     rule.save(force_insert=True)
@@ -118,6 +120,13 @@ def _locked(rule: AlertRule) -> AlertRule:
         AlertRule.objects.for_tenant(rule.tenant_id).select_for_update().get(pk=rule.pk)
     )
     return found
+
+
+def _require_room(tenant: Tenant) -> None:
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # one who counts at a time
+    if AlertRule.objects.for_tenant(tenant).filter(archived_at=None).count() >= MOST_RULES:
+        reason = f"a tenant has at most {MOST_RULES} alert rules: remove one first"
+        raise Refused(reason, code="TOO_MANY_ALERT_RULES")
 
 
 def _require_sound(rule: AlertRule) -> None:

@@ -28,6 +28,7 @@ from webhooks.outbound.endpoint_secrets import put_secret, replace_secret
 from webhooks.outbound.routing import TEST
 from webhooks.outbound.signing import new_secret
 
+MOST_ENDPOINTS = 100  # of a tenant: a fifth of the attempts that may be under way at a time
 EDITABLE = frozenset({"description", "url", "facts", "is_active"})
 Format = WebhookEndpoint.Format
 
@@ -36,7 +37,11 @@ Format = WebhookEndpoint.Format
 def create_endpoint(
     *, tenant: Tenant, actor: Actor, now: datetime, **fields: object
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint and its secret, which is shown this once. Facts from now on go to it."""
+    """A new endpoint and its secret, which is shown this once. Facts from now on go to it.
+
+    A tenant has `MOST_ENDPOINTS`.
+    """
+    _require_room(tenant)
     endpoint = WebhookEndpoint(id=new_id(), tenant=tenant, created_at=now, **fields)
     _require_sound(endpoint)
     secret = new_secret()
@@ -143,6 +148,14 @@ def _locked(endpoint: WebhookEndpoint) -> WebhookEndpoint:
     own = WebhookEndpoint.objects.for_tenant(endpoint.tenant_id).select_related("tenant")
     found: WebhookEndpoint = own.select_for_update(of=("self",)).get(pk=endpoint.pk)
     return found
+
+
+def _require_room(tenant: Tenant) -> None:
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)  # one who counts at a time
+    own = WebhookEndpoint.objects.for_tenant(tenant).filter(archived_at=None)
+    if own.count() >= MOST_ENDPOINTS:
+        reason = f"a tenant has at most {MOST_ENDPOINTS} webhook endpoints: remove one first"
+        raise Refused(reason, code="TOO_MANY_ENDPOINTS")
 
 
 def _require_sound(endpoint: WebhookEndpoint) -> None:

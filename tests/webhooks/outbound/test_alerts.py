@@ -4,12 +4,15 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aforo.errors import Refused
 from aforo.outbox.models import OutboxMessage
 from aforo.outbox.services import publish
+from aforo.tenancy.services.actors import Actor
 from tests.factories import (
     NOW,
     AlertRuleFactory,
@@ -18,12 +21,14 @@ from tests.factories import (
     WebhookEndpointFactory,
 )
 from tests.threads import in_threads
+from webhooks.inbound.paths import compiled
 from webhooks.models import AlertFiring, AlertRule, OutboundDelivery
 from webhooks.outbound import alerts as firing
 from webhooks.outbound.alerts import fire_alerts
 from webhooks.outbound.carrying import carry_page
 from webhooks.outbound.conditions import Condition, InvalidCondition, read_conditions
 from webhooks.outbound.pump import carry_out
+from webhooks.services import alert_rules
 
 HOUR = timedelta(hours=1)
 PAYLOAD = {"total": "129.50", "n": 3, "lines": [{"kind": "USAGE"}], "ok": True, "end": None}
@@ -213,3 +218,67 @@ def test_a_page_ends_where_looking_has_taken_long(rule, tenant, monkeypatch):
     for _ in range(3):
         told(tenant)
     assert [carry_page(now=NOW) for _ in range(4)] == [1, 1, 1, 1]  # and one alert
+
+
+def test_rules_that_are_met_end_a_page_and_ask_once_who_it_is_about(
+    rule, tenant, monkeypatch, django_assert_max_num_queries
+):
+    AlertRuleFactory.create_batch(4, tenant=tenant, fact=rule.fact, cooldown=timedelta())
+    CustomerFactory(tenant=tenant, external_id="cust_1")
+    monkeypatch.setattr(firing, "PLACES_OF_A_PAGE", 12 * firing.PLACES_OF_AN_ALERT)
+    messages = [told(tenant) for _ in range(9)]
+    with django_assert_max_num_queries(1 + 3 * (2 + 5 * 5)):
+        assert fire_alerts(messages) == (13, 3)  # 5, and 4 of those that are never quiet
+    assert fire_alerts(messages[3:]).looked_at == 3  # to be quiet costs as much
+
+
+def test_rules_of_other_facts_are_not_read_and_drive_no_mapping_out(rule, tenant, monkeypatch):
+    other = [{"path": "$.never", "operator": "EXISTS"}]
+    AlertRuleFactory(tenant=tenant, fact="invoice.paid", conditions=other)
+    read, before = [], compiled.cache_info().currsize
+    reads = firing.read_conditions
+    monkeypatch.setattr(firing, "read_conditions", lambda said: read.append(said) or reads(said))
+    for _ in range(2):
+        told(tenant)
+    carry_page(now=NOW)
+    assert read == [rule.conditions]
+    assert compiled.cache_info().currsize == before
+
+
+@pytest.mark.parametrize("place", ["holds", "publish"])
+def test_a_task_whose_time_is_up_stops(rule, tenant, monkeypatch, place):
+    def soft(*_, **__):
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(*((Condition, place) if place == "holds" else (firing, place)), soft)
+    told(tenant)
+    with pytest.raises(SoftTimeLimitExceeded):
+        carry_page(now=NOW)
+    assert OutboxMessage.objects.filter(carried_at=None).count() == 1
+
+
+def test_a_shorter_cooldown_ends_a_quiet_that_has_begun(rule, tenant):
+    rule.cooldown = timedelta(days=366)
+    rule.save()
+    told(tenant)
+    carry_page(now=NOW)
+    rule.cooldown = timedelta(hours=2)
+    rule.save()
+    for hours in (1, 2):
+        told(tenant, at=NOW + timedelta(hours=hours))
+    carry_page(now=NOW)
+    assert len(alerts(tenant)) == 2
+    row = AlertFiring.objects.get()
+    assert (row.fired_at, row.quiet_until) == (NOW + 2 * HOUR, NOW + 4 * HOUR)
+    assert (row.fired_count, row.quiet_count) == (2, 1)
+
+
+def test_a_tenant_has_so_many_rules_that_are_not_removed(rule, tenant, monkeypatch):
+    monkeypatch.setattr(alert_rules, "MOST_RULES", 2)
+    said = {"tenant": tenant, "actor": Actor.system("tests"), "now": NOW}
+    AlertRuleFactory()
+    AlertRuleFactory(tenant=tenant, is_active=False, archived_at=NOW)
+    alert_rules.create_rule(name="a", fact=rule.fact, **said)
+    with pytest.raises(Refused, match="at most 2 alert rules"):
+        alert_rules.create_rule(name="b", fact=rule.fact, **said)
+    assert AlertRule.objects.count() == 4
