@@ -66,6 +66,13 @@ _ALL = (
         "create the customer or the alias, then replay",
     ),
     Reason(
+        "OTHER_CUSTOMER",
+        "door, drain",
+        "it came with the key of a subscription, and is not of the customer of that key",
+        "send it with its customer's or a tenant's key; it cannot be replayed, only discarded",
+        is_replayable=False,
+    ),
+    Reason(
         "NO_SUBSCRIPTION",
         "drain",
         "the customer has no subscription in force at that time",

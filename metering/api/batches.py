@@ -12,6 +12,7 @@ from aforo.api.serializers import WireSerializer
 from aforo.api.views import AnyKeyAPIView
 from aforo.errors import NotFound
 from aforo.tenancy.models import ApiKey
+from catalog.selectors.key_customers import may_ask_about
 from metering.selectors.batches import COUNTS, batch_fate
 
 
@@ -38,13 +39,16 @@ class Batch(WireSerializer):
 
 
 class IngestBatch(AnyKeyAPIView):
-    """One batch, asked for with a metering or an operator key of its tenant."""
+    """One batch, asked for with a metering or an operator key of its tenant.
+
+    A subscription's key finds what keys of its customer sent.
+    """
 
     @extend_schema(responses=Batch)
     def get(self, request: Request, batch_id: UUID) -> Response:
         key = cast(ApiKey, request.auth)
         fate = batch_fate(tenant=key.tenant, batch_id=batch_id)
-        if fate is None:
+        if fate is None or not may_ask_about(key, sent_with=fate.api_key_id):
             raise NotFound(f"there is no batch {batch_id} here")
         return Response(
             {

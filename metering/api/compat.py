@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from aforo.api.problems import NotAllowed, expected_error
-from aforo.errors import AforoError, Refused
+from aforo.errors import AforoError
 from metering.api import limits
 from metering.ingest import door
 from metering.ingest.door import Admission
 from metering.ingest.known import KnownKey
+from metering.ingest.own_customer import answer_of
 
 View = Callable[[HttpRequest], HttpResponse]
 Problem = Callable[[AforoError], HttpResponse]
@@ -60,10 +61,12 @@ def finished(response: HttpResponse, admission: Admission) -> HttpResponse:
 
 
 def require_any_accepted(admission: Admission) -> None:
-    """Raise Refused when not one event may pass, with the reason of the first."""
+    """Raise Refused when not one event may pass, with the reason of the first.
+
+    Forbidden when all are of others than the key's own customer.
+    """
     if admission.event_count and admission.event_count == len(admission.refused):
-        first = admission.refused[min(admission.refused)]
-        raise Refused(first.detail, code=first.code)
+        raise answer_of(admission.refused)
 
 
 def json_response(members: Mapping[str, Any], *, status: int = 200) -> HttpResponse:

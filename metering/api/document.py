@@ -202,6 +202,10 @@ def _operation(route: _Route) -> dict[str, Any]:
                 "description": "On disk: no accepted event can be lost.",
                 "content": {"application/json": {"schema": answer}},
             },
+            "403": {
+                "description": "Every event is of another customer than a subscription's key.",
+                "content": {PROBLEM: {"schema": problem}},
+            },
             "422": {
                 "description": "Every event was refused.",
                 "content": {PROBLEM: {"schema": problem}},

@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from aforo.api.hot_routes import after_answer
 from aforo.api.problems import CONTENT_TYPE as PROBLEM
 from aforo.api.problems import NotAllowed, problem_members, problem_response
-from aforo.errors import AforoError, Refused, TooLarge, Unauthenticated, Unreadable
+from aforo.errors import AforoError, TooLarge, Unauthenticated, Unreadable
 from aforo.tenancy.key_use import note_use
 from metering.api import encodings, limits
 from metering.api.translations import translate_of
@@ -26,6 +26,7 @@ from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
 from metering.ingest.events import Refusal
 from metering.ingest.known import KnownKey
 from metering.ingest.normalising import Cover
+from metering.ingest.own_customer import answer_of
 from metering.ingest.translation import Translate, untranslated
 from metering.services.costs import CostAdmission
 
@@ -105,6 +106,7 @@ def _admitted(
         token=token,
         idempotency_key=headers.get("Idempotency-Key"),
         trace_id=trace_of(headers.get("traceparent"), headers.get("x-trace-id")),
+        customer_id=key.customer_id,
     )
     admission = door.receive(
         digest=digest,
@@ -155,6 +157,8 @@ def body_of(request: HttpRequest) -> bytes:
 def answer(admission: Admission) -> HttpResponse:
     """202 with the counts and each refused event by index; 422 when none of them may pass.
 
+    403 when none may because all are of others than the key's own customer.
+
     Keys that were made for events without one are told by index.
     """
     killed, batch_id = admission.killed_sessions, str(admission.batch_id)
@@ -175,12 +179,12 @@ def answered(
     }
     if admission.made_keys:
         members["idempotencyKeys"] = {str(at): key for at, key in admission.made_keys.items()}
-    status = HTTPStatus.ACCEPTED
+    status: int = HTTPStatus.ACCEPTED
     content_type = "application/json"
     if admission.event_count and admission.event_count == len(admission.refused):
-        first = admission.refused[0]
-        members = problem_members(Refused(first.detail, code=first.code)) | members
-        status, content_type = HTTPStatus.UNPROCESSABLE_ENTITY, PROBLEM
+        error = answer_of(admission.refused)
+        members = problem_members(error) | members
+        status, content_type = error.status, PROBLEM
     return HttpResponse(msgspec.json.encode(members), content_type=content_type, status=status)
 
 

@@ -17,12 +17,14 @@ from metering.ingest import events as wire
 from metering.ingest import known
 from metering.ingest.door import Admission
 from metering.ingest.events import Refusal
+from metering.ingest.own_customer import answer_of
 from metering.ingest.translation import Translation
 from metering.selectors import meters
 
 Members = dict[str, object]
 Answer = Callable[[bytes, Admission, datetime], Members]
 _FIELDS = {  # whose fault it is, in Lago's names
+    "OTHER_CUSTOMER": "external_customer_id",
     "UNKNOWN_METRIC": "code",
     "INVALID_QUANTITY": "properties",
     "MISSING_FIELD": "properties",
@@ -64,8 +66,8 @@ def _taken(
     members = answer(body_of(request), admission, known.clock_of(key))
     status = HTTPStatus.OK
     if admission.event_count and len(admission.refused) == admission.event_count:
-        status = HTTPStatus.UNPROCESSABLE_ENTITY
-        members = {"status": status, "error": "Unprocessable Entity", **members}
+        status = HTTPStatus(answer_of(admission.refused).status)
+        members = {"status": status, "error": status.phrase, **members}
     return finished(json_response(members, status=status), admission)
 
 

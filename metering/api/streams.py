@@ -15,7 +15,7 @@ from aforo.api.serializers import WireSerializer
 from aforo.errors import AforoError
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.roles import EVERYONE
-from metering.stream.access import TICKET_SECONDS, Access, address, ticket_for
+from metering.stream.access import TICKET_SECONDS, address, of_key, ticket_for
 
 
 class Elsewhere(AforoError):
@@ -43,8 +43,10 @@ class StreamTickets(APIView):
 
     @extend_schema(request=None, responses={201: StreamTicketSerializer})
     def post(self, request: Request) -> Response:
-        """A ticket that opens the tenant's stream for a minute, as long as the key holds."""
-        key = cast(ApiKey, request.auth)
-        ticket = ticket_for(Access(key.tenant_id, key_id=key.pk))
+        """A ticket that opens the tenant's stream for a minute, as long as the key holds.
+
+        That of a subscription's key opens it for events of its customer alone.
+        """
+        ticket = ticket_for(of_key(cast(ApiKey, request.auth)))
         body = {"ticket": ticket, "url": address(), "expiresIn": TICKET_SECONDS}
         return Response(body, status=201)

@@ -15,6 +15,7 @@ from aforo.tenancy import clock
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.roles import EVERYONE
 from catalog.api.fields import ExactField
+from catalog.selectors.key_customers import customer_of_key
 from metering.api.ingest import body_of
 from metering.api.translations import translate_of
 from metering.ingest.envelopes import EVENTS, METER, NATIVE, Envelope, trace_of
@@ -89,7 +90,8 @@ class TrialSerializer(MeasuredTrialSerializer):
 class IngestTest(AnyKeyAPIView):
     """One event walked through every step of the doors and the drain, with a key of any kind.
 
-    200 whatever becomes of it. A body that the doors would not take either is answered as there.
+    200 whatever becomes of it, but 403 when it is of another customer than a subscription's key. A
+    body that the doors would not take either is answered as there.
     """
 
     write_roles = EVERYONE  # it writes nothing
@@ -106,7 +108,8 @@ class IngestTest(AnyKeyAPIView):
     )
     def post(self, request: Request) -> Response:
         key = cast(ApiKey, request.auth)
-        sender = sender_of(key.tenant, key.source)
+        owner = customer_of_key(key.pk)
+        sender = sender_of(key.tenant, key.source, owner.pk if owner else None)
         door = request.query_params.get("door", "/v1/ingest")
         envelope = _spoken_at(door)
         headers = request.headers
@@ -115,6 +118,7 @@ class IngestTest(AnyKeyAPIView):
             envelope=envelope,
             idempotency_key=headers.get("Idempotency-Key"),
             trace_id=trace_of(headers.get("traceparent"), headers.get("x-trace-id")),
+            customer_id=sender.customer_id,
         )
         body, now = body_of(cast(Any, request)), clock.now(key.tenant)
         if door == COMPOUND:

@@ -21,6 +21,7 @@ from aforo.tenancy.models import ApiKey
 from aforo.tenancy.requests import address_of, request_id
 from aforo.tenancy.roles import KEY_WRITERS
 from aforo.tenancy.services.actors import Actor
+from catalog.selectors.key_customers import may_ask_about
 from metering.api.upload_shapes import NewUpload, UploadSerializer, UploadStart
 from metering.models import Upload
 from metering.selectors import uploads as selectors
@@ -129,15 +130,18 @@ class IngestUpload(AnyKeyAPIView):
 
 
 class IngestUploadDetail(AnyKeyAPIView):
-    """How far a file was read and what became of its rows, asked with a key of either kind."""
+    """How far a file was read and what became of its rows, asked with a key of either kind.
+
+    A subscription's key finds what keys of its customer sent.
+    """
 
     permission_classes = (MaySend,)
 
     @extend_schema(responses=UploadSerializer, tags=["ingest"])
     def get(self, request: Request, upload_id: UUID) -> Response:
-        tenant = cast(ApiKey, request.auth).tenant
-        upload = selectors.uploads(tenant=tenant).filter(pk=upload_id).first()
-        if upload is None:
+        key = cast(ApiKey, request.auth)
+        upload = selectors.uploads(tenant=key.tenant).filter(pk=upload_id).first()
+        if upload is None or not may_ask_about(key, sent_with=upload.api_key_id):
             raise NotFound(f"there is no upload {upload_id} here")
         return Response(UploadSerializer(upload).data)
 

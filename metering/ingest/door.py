@@ -14,6 +14,7 @@ from metering.ingest.events import Event, Refusal
 from metering.ingest.known import KnownKey
 from metering.ingest.normalising import Cover
 from metering.ingest.opening import opened
+from metering.ingest.own_customer import others_among
 from metering.ingest.translation import Translate, untranslated
 
 
@@ -69,6 +70,8 @@ def receive(
     array, arrivals, made = keyed(array, arrivals, key)
     now = known.clock_of(key)
     refused = _refusals(arrivals, key, now)
+    # Above all other reasons: a letter with another one could be sent again, without this key.
+    refused |= others_among(arrivals, key)
     refuse_together(refused, translation.together)
     admission = _admission(key, array, arrivals, refused, made)
     if not arrivals:
@@ -77,6 +80,7 @@ def receive(
         batch_id=admission.batch_id,
         bucket=key.bucket,
         key_digest=digest,
+        customer_id=key.customer_id,
         source=key.source,
         door=door,
         received_at=now,

@@ -6,8 +6,9 @@ drain transaction reads that number first.
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from uuid import UUID
@@ -16,6 +17,7 @@ from aforo.tenancy.models import Tenant
 from metering.ingest.arrivals import Arrival, Dead
 from metering.ingest.connection import hot_cursor
 from metering.ingest.events import Refusal
+from metering.ingest.own_customer import may_bring, refusal
 from metering.ingest.routing import EVER, Targets, TenantContracts
 
 AUTO = Tenant.LatePolicy.AUTO
@@ -25,6 +27,7 @@ _TENANTS = """
 """
 
 Routed = tuple[Arrival, Targets]
+TargetsOf = Callable[[Arrival], Targets | Refusal]
 _batch = attrgetter("batch")
 _occurred = attrgetter("occurred")
 
@@ -50,7 +53,10 @@ def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[De
     dead: list[Dead] = []
     homeless: list[Arrival] = []
     for batch, group in groupby(arrivals, key=_batch):
-        targets_of = _memory.contracts[batch.tenant_id].targets
+        contracts = _memory.contracts[batch.tenant_id]
+        targets_of: TargetsOf = contracts.targets
+        if batch.customer_id is not None:  # sent with the key of a subscription
+            targets_of = partial(_own_targets, contracts, batch.customer_id)
         for arrival in group:
             targets = targets_of(arrival)
             if isinstance(targets, Refusal):
@@ -59,6 +65,14 @@ def attach_contracts(arrivals: Iterable[Arrival]) -> tuple[list[Routed], list[De
             else:
                 routed.append((arrival, targets))
     return routed, dead, homeless
+
+
+def _own_targets(contracts: TenantContracts, own: UUID, arrival: Arrival) -> Targets | Refusal:
+    """Who counts an event of a key that may bring usage of one customer alone."""
+    event = arrival.event
+    if not may_bring(event, own=own, found=contracts.customer_of(event)):
+        return refusal(event.customerId)
+    return contracts.targets(arrival)
 
 
 def secret_of(tenant_id: UUID) -> bytes:

@@ -24,16 +24,16 @@ CLAIMED_ROWS = 2_000  # looked at per claim; one wake-up never waits for a longe
 # The key is checked by the statement that stores the body, without a row lock: a request that
 # starts after a revoke has answered finds no row to insert from.
 _STORE = """
-    INSERT INTO inbox_batches (batch_id, tenant_id, bucket, api_key_id, source, door, received_at,
-                               arrived_at, event_count, refused, body)
-    SELECT %s, k.tenant_id, %s, k.id, %s, %s, %s, clock_timestamp(), %s, %s, %s
+    INSERT INTO inbox_batches (batch_id, tenant_id, bucket, api_key_id, customer_id, source, door,
+                               received_at, arrived_at, event_count, refused, body)
+    SELECT %s, k.tenant_id, %s, k.id, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s
     FROM api_keys k WHERE k.digest = %s AND k.revoked_at IS NULL
     RETURNING id
 """
 _PUT = """
-    INSERT INTO inbox_batches (batch_id, tenant_id, bucket, source, door, received_at, arrived_at,
-                               event_count, refused, body)
-    VALUES (%s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s)
+    INSERT INTO inbox_batches (batch_id, tenant_id, bucket, customer_id, source, door, received_at,
+                               arrived_at, event_count, refused, body)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp(), %s, %s, %s)
 """
 # Buckets are listed, because the planner knows nothing of remainders: it would sort a long inbox.
 _CLAIM = """
@@ -46,7 +46,7 @@ _RECLAIM = """
 """
 _READ = """
     SELECT id, batch_id, tenant_id, api_key_id, source, door, received_at, arrived_at,
-           event_count, refused, body
+           event_count, refused, body, customer_id
     FROM inbox_batches WHERE id = ANY(%s) ORDER BY id
 """
 _REPLAYED = "/api/v1/dead-letters/replay?source="
@@ -77,6 +77,7 @@ class Batch:
     event_count: int
     refused: dict[int, Refusal]
     array: bytes
+    customer_id: UUID | None = None  # whose usage alone it may bring; None: anybody's
     # What every event of the batch repeats, spelled once.
     late_before: datetime = field(init=False)
     received_microseconds: int = field(init=False)
@@ -114,6 +115,7 @@ def store(
     batch_id: UUID,
     bucket: int,
     key_digest: bytes,
+    customer_id: UUID | None,
     source: str,
     door: str,
     received_at: datetime,
@@ -128,6 +130,7 @@ def store(
             (
                 batch_id,
                 bucket,
+                customer_id,
                 source,
                 door,
                 received_at,
@@ -151,6 +154,7 @@ class Body(NamedTuple):
     event_count: int
     refused: dict[int, Refusal]
     array: bytes
+    customer_id: UUID | None = None
 
 
 def put(
@@ -163,9 +167,15 @@ def put(
     event_count: int,
     refused: dict[int, Refusal],
     array: bytes,
+    customer_id: UUID | None = None,
 ) -> None:
-    """Put a body of our own into the inbox, in the caller's transaction: nobody's key is asked."""
-    body = Body(batch_id, tenant_id, source, door, received_at, event_count, refused, array)
+    """Put a body of our own into the inbox, in the caller's transaction: nobody's key is asked.
+
+    With a `customer_id` no usage of anybody else is counted of it.
+    """
+    body = Body(
+        batch_id, tenant_id, source, door, received_at, event_count, refused, array, customer_id
+    )
     with hot_cursor() as cursor:
         cursor.execute(_PUT, _row_of(body))
 
@@ -181,6 +191,7 @@ def _row_of(body: Body) -> tuple[object, ...]:
         body.batch_id,
         body.tenant_id,
         bucket_of(body.tenant_id),
+        body.customer_id,
         body.source,
         body.door,
         body.received_at,
@@ -244,7 +255,7 @@ def read(ids: Sequence[int]) -> list[Batch]:
     with hot_cursor() as cursor:
         rows = cursor.execute(_READ, (list(ids),)).fetchall()
     return [
-        Batch(*row[:9], _opened(row[9]), lz4.frame.decompress(row[10]))  # type: ignore[call-arg]
+        Batch(*row[:9], _opened(row[9]), lz4.frame.decompress(row[10]), row[11])  # type: ignore[call-arg]
         for row in rows
     ]
 

@@ -20,8 +20,10 @@ MAX_KEYS = 50_000  # beyond this the memory is worth more than the round trip it
 
 _KEY = """
     SELECT k.id, k.tenant_id, t.slug, t.live_twin_id IS NOT NULL, t.unknown_metric, k.rate_limit,
-        k.source
+        k.source, s.customer_id
     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id
+    LEFT JOIN subscription_keys b ON b.key_id = k.id
+    LEFT JOIN subscriptions s ON s.id = b.subscription_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
 _KEY_FIELDS = """
@@ -52,6 +54,7 @@ class KnownKey:
     rate_limit: int | None  # events a minute
     source: str  # who sends with it
     read_at: float
+    customer_id: UUID | None = None  # whose subscription it was given out for; it never changes
 
 
 _keys: dict[bytes, KnownKey] = {}
@@ -68,7 +71,7 @@ def key_of(digest: bytes) -> KnownKey | None:
             row = cursor.fetchone()
         if row is None:
             return None
-        key_id, tenant_id, slug, is_sandbox, unknown, limit, source = row
+        key_id, tenant_id, slug, is_sandbox, unknown, limit, source, customer_id = row
         accepts = unknown != Tenant.UnknownMetric.REJECT
         known = KnownKey(
             key_id,
@@ -80,6 +83,7 @@ def key_of(digest: bytes) -> KnownKey | None:
             limit or settings.KEY_RATE_LIMIT,
             source,
             time.monotonic(),
+            customer_id,
         )
         if len(_keys) >= MAX_KEYS:
             _keys.clear()

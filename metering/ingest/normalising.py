@@ -35,6 +35,7 @@ class Cover:
     token: str | None = field(default=None, repr=False)
     idempotency_key: str | None = None  # these two are of a single event
     trace_id: str | None = None
+    customer_id: UUID | None = None  # whose subscription its key was given out for
 
     @property
     def is_blank(self) -> bool:
@@ -78,7 +79,7 @@ def fold(raw: bytes, *, cover: Cover, is_risky: bool) -> bytes | Refusal:
             if isinstance(mended, Refusal):
                 return mended
             known = mended
-        _name_agents_customer(known, cover)
+        _name_customer(known, cover)
         return _encoder.encode(known)
     except _UNREADABLE as error:
         return Refusal("INVALID_EVENT", f"the event cannot be read: {error}")
@@ -119,9 +120,16 @@ def _folded(fields: Fields, cover: Cover) -> Fields:
     return known
 
 
-def _name_agents_customer(known: Fields, cover: Cover) -> None:
-    """An agent's event without customer is for the owner of the key, else for the agent's own."""
-    if not has(known, "customerId") and known.get("agentId", NULL) not in (NULL, _EMPTY):
+def _name_customer(known: Fields, cover: Cover) -> None:
+    """An event without customer is for the customer of its key, if that has one.
+
+    An agent's is for the owner of the key, else for the agent's own.
+    """
+    if has(known, "customerId"):
+        return
+    if cover.customer_id is not None:
+        known["customerId"] = _raw(str(cover.customer_id))
+    elif known.get("agentId", NULL) not in (NULL, _EMPTY):
         known["customerId"] = cover.owner or known["agentId"]
 
 

@@ -105,6 +105,11 @@ class TenantContracts:
             return found
         return self._meeting_conditions(found, arrival) if found.has_conditions else found.targets
 
+    def customer_of(self, event: Event) -> UUID | None:
+        """Whose event this is; None where nobody goes by its names."""
+        customer = self.customers.get(self._name_in(event))
+        return customer.customer_id if customer else None
+
     def _name_in(self, event: Event) -> str:
         """By which name the customer is known: customerId, else the agent that it has."""
         if event.customerId not in self.customers and event.agentId in self.customers:

@@ -12,6 +12,9 @@ class InboxBatch(models.Model):
     tenant_id = models.UUIDField()
     bucket = models.SmallIntegerField(help_text="hash of the tenant, 0 to 255; drains share them")
     api_key_id = models.UUIDField(null=True)
+    customer_id = models.UUIDField(
+        null=True, help_text="whose usage alone it may bring: that of the key's subscription"
+    )
     source = models.CharField(max_length=16)
     door = models.CharField(max_length=64, db_default="", help_text="the route it came in by")
     received_at = models.DateTimeField(help_text="on the tenant's clock; decides lateness")

@@ -30,6 +30,7 @@ class BatchFate:
     events: int
     counts: Mapping[str, int]
     refusals: tuple[tuple[int, str], ...]
+    api_key_id: UUID | None  # that it was sent with; None: by ourselves
 
 
 def batch_fate(*, tenant: Tenant, batch_id: UUID) -> BatchFate | None:
@@ -56,6 +57,7 @@ def _done(tenant: Tenant, batch_id: UUID) -> BatchFate | None:
         receipt.event_count,
         {name: getattr(receipt, name) for name in COUNTS},
         tuple((index, code) for index, code in receipt.refusals or ()),
+        receipt.api_key_id,
     )
 
 
@@ -74,4 +76,5 @@ def _pending(tenant: Tenant, batch_id: UUID) -> BatchFate | None:
         row.event_count,
         {},
         tuple(sorted((index, code) for index, code, _ in refused)),
+        row.api_key_id,
     )

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from aforo.errors import Unauthenticated
 from aforo.ids import new_id
 from catalog.selectors.customer_names import customers_by_name
-from metering.ingest import costs, events, known
+from metering.ingest import costs, events, known, own_customer
 from metering.ingest.costs import Cost
 from metering.ingest.events import Refusal
 from metering.ingest.known import KnownKey
@@ -27,6 +27,8 @@ _INSERT = """
         %s::uuid[], %s::text[])
     ON CONFLICT (tenant_id, idempotency_key) DO NOTHING RETURNING idempotency_key
 """
+
+NOBODY = (None, "")
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ def record_costs(
 
 def _recorded(readings: list[Cost | Refusal], key: KnownKey, now: datetime) -> CostAdmission:
     admission = CostAdmission(len(readings))
-    passed = _of_customers(readings, key.tenant_id, admission, now)
+    passed = _of_customers(readings, key, admission, now)
     first: dict[str, _Passed] = {}
     for one in passed:
         first.setdefault(one.key, one)
@@ -95,15 +97,17 @@ def _recorded(readings: list[Cost | Refusal], key: KnownKey, now: datetime) -> C
 
 
 def _of_customers(
-    readings: list[Cost | Refusal], tenant_id: UUID, admission: CostAdmission, now: datetime
+    readings: list[Cost | Refusal], key: KnownKey, admission: CostAdmission, now: datetime
 ) -> list[_Passed]:
-    """The costs of customers that exist; the others are refused."""
+    """The costs of customers that exist, and that the key may speak of; the others are refused."""
     names = {one.customerId for one in readings if isinstance(one, Cost)}
-    customers = customers_by_name(tenant_id, names) if names else {}
+    customers = customers_by_name(key.tenant_id, names) if names else {}
     passed = []
     for index, one in enumerate(readings):
         if isinstance(one, Refusal):
             admission.refused[index] = one
+        elif key.customer_id and key.customer_id != customers.get(one.customerId, NOBODY)[0]:
+            admission.refused[index] = own_customer.refusal(one.customerId)
         elif one.customerId not in customers:
             detail = f"customerId {shown(one.customerId)} is no customer here"
             admission.refused[index] = Refusal("UNKNOWN_CUSTOMER", detail)

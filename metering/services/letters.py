@@ -136,9 +136,9 @@ def _require_replayable(letter: DeadLetter) -> None:
 
 
 def not_replayable(code: str) -> Refused:
-    """What is said of letters whose events cannot be told any more."""
+    """What is said of letters whose events cannot be told any more, or were not for us to take."""
     return Refused(
-        f"a letter with code {code} holds no event that could be sent again", code="NOT_REPLAYABLE"
+        f"a letter with code {code} cannot be sent again, only discarded", code="NOT_REPLAYABLE"
     )
 
 

@@ -21,6 +21,7 @@ from metering.ingest.inbox import Batch, bucket_of
 from metering.ingest.known import KnownKey
 from metering.ingest.normalising import Cover
 from metering.ingest.opening import opened
+from metering.ingest.own_customer import answer_of, others_among
 from metering.ingest.targets import Target, Unbilled
 from metering.ingest.translation import Translate, untranslated
 from metering.models import EventKey
@@ -81,8 +82,8 @@ def try_event(
 ) -> Trial:
     """What would become of the one event in `body` if it came in now, on the tenant's clock.
 
-    Raises Unreadable (400) or TooLarge (413) as the doors do, and Refused (422) when the body
-    holds another number of events than one.
+    Raises Unreadable (400) or TooLarge (413) as the doors do, Refused (422) when the body holds
+    another number of events than one, and Forbidden where the key must not bring it.
     """
     began = time.perf_counter_ns()
     array, found = opened(translate(body), cover)
@@ -126,6 +127,8 @@ def _verdict_together(measurements: Sequence[Trial]) -> str:
 def _tried(
     sender: KnownKey, array: bytes, found: list[Event | Refusal], *, now: datetime, took: int
 ) -> Trial:
+    if others := others_among(found, sender):
+        raise answer_of(others)  # not a word about anybody else
     array, found, _ = keyed(array, found, sender)
     trial = Trial(received_at=now, stored=array.strip()[1:-1].strip())
     event = found[0]
@@ -226,7 +229,7 @@ def _priced(
     return PASSED, "priced" if trial.effects else "nothing to price"
 
 
-def sender_of(tenant: Tenant, source: str = "API") -> KnownKey:
+def sender_of(tenant: Tenant, source: str = "API", customer_id: UUID | None = None) -> KnownKey:
     """Somebody who sends with a key of this source, as the door knows them; it opens nothing."""
     return KnownKey(
         id=tenant.pk,
@@ -238,9 +241,13 @@ def sender_of(tenant: Tenant, source: str = "API") -> KnownKey:
         rate_limit=None,
         source=source,
         read_at=time.monotonic(),
+        customer_id=customer_id,
     )
 
 
 def _batch(sender: KnownKey, array: bytes, now: datetime) -> Batch:
     """The inbox row that it would be."""
-    return Batch(0, new_id(), sender.tenant_id, None, sender.source, "", now, now, 1, {}, array)
+    return Batch(
+        0, new_id(), sender.tenant_id, None, sender.source, "", now, now, 1, {}, array,
+        sender.customer_id,
+    )  # fmt: skip

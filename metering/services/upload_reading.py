@@ -16,6 +16,7 @@ from django.db.models import F
 
 from aforo.ids import new_id
 from aforo.queue import enqueue
+from catalog.selectors.key_customers import customer_of_key
 from metering.ingest import inbox, wake
 from metering.ingest.events import Refusal
 from metering.models import Upload, UploadBatch, UploadIssue
@@ -139,7 +140,13 @@ def _read_rows(
     told: Told,
 ) -> bool:
     mapping = reading_of(upload).column_mapping(file_digest=upload.sha256)
-    gates = Gates(upload.tenant, received_at=upload.created_at, backfill=upload.backfill)
+    owner = customer_of_key(upload.api_key_id) if upload.api_key_id else None
+    gates = Gates(
+        upload.tenant,
+        received_at=upload.created_at,
+        backfill=upload.backfill,
+        customer_id=owner.pk if owner else None,
+    )
     months = _Months()
     for chunk in chunks_of(formats.rows(file, upload.format), mapping, first=upload.rows_read):
         if not may_go_on():
@@ -221,6 +228,7 @@ def _put(upload: Upload, chunk: Chunk, checked: Checked) -> None:
         event_count=len(chunk.rows),
         refused=checked.refused,
         array=checked.array,
+        customer_id=checked.customer_id,
     )
     wake.after_commit(upload.tenant_id)
 

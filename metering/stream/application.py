@@ -115,6 +115,7 @@ class Application:
         if unknown := types - set(Step):
             raise Unreadable(f"types: there is no {', '.join(sorted(unknown))}")
         own = await asyncio.to_thread(_in_database, _access_of, dict(scope["headers"]), asked)
+        own.require_own(asked.get("customerId", ""))
         if self._started().is_full(own.tenant_id):
             most = settings.STREAM_LISTENERS
             raise TooMany(f"{most} streams of this tenant are open already", retry_after=10)

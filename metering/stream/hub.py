@@ -44,6 +44,7 @@ class Listener:
         return (
             (not self.types or shown.type in self.types)
             and (not self.customer or shown.customerId == self.customer)
+            and (not self.access.names or shown.customerId in self.access.names)
             and (not self.metric or shown.metricName == self.metric)
         )
 
@@ -115,7 +116,10 @@ class Hub:
         counts = b"event: counts\ndata: " + _encode(notice.counts) + b"\n\n"
         for listener in list(listeners):
             wanted = [frame for shown, frame in frames if listener.wants(shown)]
-            listener.take(b"".join((*wanted, counts)))
+            if not listener.access.names:  # the counts are of the whole tenant
+                wanted.append(counts)
+            if wanted:
+                listener.take(b"".join(wanted))
 
     # --- the tasks ----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 
@@ -32,21 +33,30 @@ class Checked:
     array: bytes
     refused: dict[int, Refusal]
     occurred: tuple[datetime, datetime] | None
+    customer_id: UUID | None  # whose usage alone the file may bring
 
 
 class Gates:
     """The gates as they stand for the rows of one file, judged by when the file arrived."""
 
-    def __init__(self, tenant: Tenant, *, received_at: datetime, backfill: bool) -> None:
+    def __init__(
+        self,
+        tenant: Tenant,
+        *,
+        received_at: datetime,
+        backfill: bool,
+        customer_id: UUID | None = None,
+    ) -> None:
         self._tenant = tenant
         self._received_at = received_at
         self._backfill = backfill
+        self._cover = Cover(tenant.pk, customer_id=customer_id)
         self._metrics: frozenset[str] = frozenset()
 
     def check(self, chunk: Chunk) -> Checked:
         """Judge each row by itself, as a door does with each event."""
         given = Translation(events.join(chunk.events), chunk.bad)
-        array, found = opened(given, Cover(self._tenant.pk))
+        array, found = opened(given, self._cover)
         unknown = self._unknown_metrics(found)
         refused: dict[int, Refusal] = {}
         first = last = None
@@ -58,13 +68,14 @@ class Gates:
             occurred = event.occurred(self._received_at)  # type: ignore[union-attr]  # it passed
             first = occurred if first is None or occurred < first else first
             last = occurred if last is None or occurred > last else last
-        return Checked(array, refused, (first, last) if first and last else None)
+        span = (first, last) if first and last else None
+        return Checked(array, refused, span, self._cover.customer_id)
 
     def rehearse(self, checked: Checked, count: int) -> dict[int, Refusal]:
         """What the drain would refuse besides, without counting anything."""
         batch = Batch(
             0, new_id(), self._tenant.pk, None, SOURCE, DOOR, self._received_at, self._received_at,
-            count, checked.refused, checked.array,
+            count, checked.refused, checked.array, checked.customer_id,
         )  # fmt: skip
         passed = [one for one in arrivals.of_batch(batch) if isinstance(one, Arrival)]
         with transaction.atomic():

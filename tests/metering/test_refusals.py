@@ -37,6 +37,6 @@ def test_every_code_says_what_it_means_and_what_mends_it(reason):
     assert len(reason.code) <= 40  # the column
 
 
-def test_only_what_cannot_be_opened_cannot_be_replayed():
-    assert NOT_REPLAYABLE == ("UNREADABLE_BATCH",)
+def test_only_what_cannot_be_opened_or_was_nobodys_to_send_cannot_be_replayed():
+    assert NOT_REPLAYABLE == ("OTHER_CUSTOMER", "UNREADABLE_BATCH")
     assert mend_for("A_CODE_OF_YESTERDAY") == ""

@@ -1,16 +1,27 @@
 """Who may listen to the stream: keys, and tickets as long as whoever got them still may."""
 
+import asyncio
+import re
+
+import msgspec
 import pytest
 import time_machine
+from django.conf import settings
 from django.utils import timezone
 
 from aforo.errors import Forbidden, Unauthenticated
 from aforo.tenancy.models import ApiKey, Member
+from aforo.tenancy.services.actors import Actor
+from catalog.services.subscription_keys import issue_subscription_key
+from metering.ingest.live import Notice, Shown
 from metering.stream.access import Access, by_key, by_ticket, still_open, ticket_for
+from metering.stream.hub import Hub, Listener
+from tests.clients import client_with
 from tests.factories import (
     ApiKeyFactory,
     MemberFactory,
     OperatorKeyFactory,
+    SubscriptionFactory,
     TenantFactory,
     UserFactory,
 )
@@ -28,6 +39,47 @@ def test_a_key_of_either_kind_opens_its_tenants_stream():
         assert by_key(bearer(key), key.tenant.slug).tenant_id == key.tenant_id
         with pytest.raises(Forbidden):
             by_key(bearer(key), "somebody-else")
+
+
+def test_a_key_of_a_subscription_hears_of_its_customer_alone():
+    bound, text = issue_subscription_key(
+        subscription=SubscriptionFactory(months=1),
+        name="its own",
+        actor=Actor.system("test"),
+        now=timezone.now(),
+    )
+    customer = bound.subscription.customer
+    access = by_key(f"Bearer {text}".encode(), None)
+    ticket = client_with(text).post("/api/v1/events/stream-tickets").json()["ticket"]
+    assert by_ticket(ticket) == access
+    assert access.names == (customer.external_id, str(customer.pk))
+    for name in ("", *access.names):
+        access.require_own(name)
+    with pytest.raises(Forbidden):
+        access.require_own("somebody-else")
+
+    told = asyncio.run(heard(access, customer.external_id, "somebody-else", None))
+    assert told == [customer.external_id.encode()]  # and no counts of the whole tenant
+    everything = asyncio.run(heard(Access(access.tenant_id), "a", "b"))
+    assert everything == [b"a", b"b", b"counts"]
+
+    customer.external_id = "renamed"
+    customer.save()
+    assert still_open([access]) == set()
+
+
+async def heard(access, *names):
+    """What one listener is told of events under these names, and the word counts where it is."""
+    listener = Listener(access)
+    hub = Hub(settings.REDIS_URL, None, most_of_a_tenant=1)
+    hub._listeners[access.tenant_id] = {listener}
+    moment = timezone.now()
+    shown = [Shown("ENRICHED", "b", 0, "API", moment, customerId=name) for name in names]
+    hub.deliver(access.tenant_id, msgspec.json.encode(Notice({"ENRICHED": 9}, shown)))
+    hub.deliver(access.tenant_id, msgspec.json.encode(Notice({"ENRICHED": 9}, [])))
+    text = b"".join(listener.waiting.get_nowait() for _ in range(listener.waiting.qsize()))
+    found = re.findall(rb'"customerId":"([^"]+)"', text)
+    return found + [b"counts"] * (b"event: counts" in text)
 
 
 def test_no_key_opens_nothing():

@@ -1,0 +1,185 @@
+"""The key of a subscription speaks for its own customer: it brings and hears of nobody else's."""
+
+import json
+
+import pytest
+from django.urls import get_resolver
+
+from aforo.api.authentication import AnyKeyAuthentication
+from aforo.tenancy.services.actors import Actor
+from catalog.models import Customer, CustomerAlias, Subscription
+from catalog.services.subscription_keys import issue_subscription_key
+from metering.api.access_doors import VIEWS as ACCESS_ROUTES
+from metering.api.urls import urlpatterns
+from metering.ingest import door
+from metering.models import CostEvent, DeadLetter, UsageEvent
+from tests.clients import client_with
+from tests.factories import CustomerAliasFactory
+from tests.metering.api.test_costs import cost
+from tests.metering.api.test_uploads import get, post, read_all
+from tests.metering.conftest import NOW, TOKEN, catalog_changed, subscribe
+from tests.metering.events import codes, event, outcomes
+from tests.test_other_tenants import routes
+
+CODE = "OTHER_CUSTOMER"
+COMPOUND = {"customerId": "cust_2", "measurements": [{"metricName": "calls", "quantity": 1}]}
+CLOUD = {"specversion": "1.0", "id": "1", "source": "s", "type": "calls", "subject": "cust_2"}
+LAGO = {"transaction_id": "1", "external_subscription_id": "cust_2", "code": "calls"}
+STRIPE = {"event_name": "calls", "payload": {"stripe_customer_id": "cust_2", "value": "1"}}
+STRIPE_V1 = "event_name=calls&payload[stripe_customer_id]=cust_2&payload[value]=1"
+METER = {"tenantId": "cust_2", "metricKey": "calls", "value": 1}
+# What each door takes, about another customer than the key's.
+DOORS = {
+    "v1/ingest": event(customerId="cust_2"),
+    "v1/ingest/batch": {"events": [event(customerId="cust_2")]},
+    "v1/ingest/events": event(customerId="cust_2"),
+    "v1/ingest/events/batch": [event(customerId="cust_2")],
+    "v1/events": {"event": "calls", "customer_id": "cust_2"},
+    "v1/meter": METER,
+    "api/v1/ingest/compound": COMPOUND,
+    "api/v1/ingest/compound/batch": [COMPOUND],
+    "v1/ingest/test": event(customerId="cust_2"),
+    "v1/ingest/cogs": cost(customerId="cust_2"),
+    "compat/lago/api/v1/events": {"event": LAGO},
+    "compat/lago/api/v1/events/batch": {"events": [LAGO]},
+    "compat/openmeter/api/v1/events": CLOUD,
+    "compat/stripe/v1/billing/meter_events": STRIPE_V1,
+    "compat/stripe/v2/billing/meter_events": STRIPE,
+    "compat/stripe/v2/billing/meter_event_stream": {"events": [STRIPE]},
+}
+# Asked about rows of others below; a ticket is judged by what it opens: test_stream_access.py.
+READ = {
+    "v1/ingest/batches/<uuid:batch_id>",
+    "v1/ingest/upload",
+    "v1/ingest/upload/<uuid:upload_id>",
+    "api/v1/events/stream-tickets",
+}
+TELL_NOTHING = {"api/v1/events/stream", "compat/stripe/v2/billing/meter_event_session"}
+SESSION = "/compat/stripe/v2/billing/meter_event_session"
+
+
+@pytest.fixture
+def others(seller):
+    """The seller, who has a second customer, with a key of the first one's subscription."""
+    own = Subscription.objects.get()  # any tenant: the only one
+    subscribe(seller.tenant, "cust_2")
+    about = {"actor": Actor.system("test"), "now": NOW}
+    _, seller.token = issue_subscription_key(subscription=own, name="its own", **about)
+    return seller
+
+
+def test_every_route_that_takes_such_a_key_is_in_these_tables():
+    any_key = {
+        path.removeprefix("/")
+        for path, view in routes(get_resolver().url_patterns)
+        if AnyKeyAuthentication in getattr(view, "authentication_classes", ())
+    }
+    plain = {str(one.pattern) for one in urlpatterns if not hasattr(one.callback, "view_class")}
+    assert any_key | plain == {*DOORS, *READ, *TELL_NOTHING, *ACCESS_ROUTES}
+
+
+def test_no_door_takes_or_tells_anything_of_another_customer(others):
+    session = others.post("{}", path=SESSION).json()["authentication_token"]
+    for path, body in DOORS.items():
+        is_form = isinstance(body, str)
+        token = session if path.endswith("stream") else others.token
+        answer = others.client.post(
+            f"/{path}",
+            data=body if is_form else json.dumps(body),
+            content_type="application/x-www-form-urlencoded" if is_form else "application/json",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert (answer.status_code, path) == (403, path), answer.content
+        assert CODE in answer.content.decode().upper(), path
+    others.drain()
+    assert not UsageEvent.objects.exists()
+    assert not CostEvent.objects.exists()  # any tenant: none at all
+    assert set(codes()) == {CODE}
+
+
+def test_of_a_batch_what_is_its_own_counts_and_the_rest_is_told(others):
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    CustomerAliasFactory(customer=own, label="their-app")
+    catalog_changed(others.tenant)
+    answer = others.count(
+        event(0),
+        event(1, customerId="cust_2"),
+        event(2, customerId="their-app"),
+        event(3, customerId=str(own.pk)),
+        event(4, customerId=...),
+        event(5, customerId="nobody", metricName="unknown"),
+        event(6, customerId="nobody", agentId="their-app"),
+        event(7, customerId="nobody", agentId="cust_2"),
+        event(8, customerId=..., agentId="cust_2"),
+        event(9, customerId="cust_2", agentId="their-app", quantity=-1),
+        event(10, customerId="nobody", metricName="system.session.heartbeat", sessionId="s"),
+        event(11, customerId="cust_2", metricName="system.session.heartbeat", sessionId="s"),
+    )
+    refused = [(one["index"], one["code"]) for one in answer.json()["errors"]]
+    assert refused == [(index, CODE) for index in (1, 5, 7, 9, 11)]
+    assert answer.status_code == 202
+    assert outcomes(answer) == {"counted": 6, "unbilled": 1, "dead": 5}
+    assert set(UsageEvent.objects.values_list("customer_id", flat=True)) == {own.pk, None}
+    assert DeadLetter.objects.count() == 5  # any tenant: of the only one
+
+    others.token = TOKEN  # the tenant's own brings everybody's, and the keys are free
+    assert outcomes(others.count(event(1, customerId="cust_2"))) == {"counted": 1}
+
+
+def test_the_drain_has_the_last_word(others, monkeypatch):
+    """An alias that the door knew may be another customer's by the time it is counted."""
+    theirs = Customer.objects.get(external_id="cust_2")  # any tenant: the only one
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    alias = CustomerAliasFactory(customer=own, label="their-app")
+    assert others.send(event(1, customerId="their-app"), event(2)).json()["failed"] == 0
+    CustomerAlias.objects.filter(pk=alias.pk).update(customer=theirs)  # any tenant: by id
+    catalog_changed(others.tenant)
+    others.drain()
+    assert codes() == [CODE]
+    assert UsageEvent.objects.get().customer_id == own.pk
+
+    monkeypatch.setattr(door, "others_among", lambda *_: {})
+    others.count(event(3, customerId="cust_2"), event(4, customerId="nobody"))
+    assert codes() == [CODE] * 3
+    assert UsageEvent.objects.count() == 1
+
+
+def test_files_bring_usage_of_its_own_customer_alone(others):
+    rows = "customerId,metricName,quantity\ncust_1,calls,1\ncust_2,calls,1\n,calls,1\n"
+    rehearsed = post(others, rows, dryRun="true").json()["uploadId"]
+    told = post(others, rows.replace(",1", ",2")).json()["uploadId"]
+    read_all(others)
+    others.drain()
+    assert codes() == [CODE]
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    assert list(UsageEvent.objects.values_list("customer_id", flat=True)) == [own.pk] * 2
+    assert get(others, f"/v1/ingest/upload/{told}").status_code == 200
+    assert get(others, f"/v1/ingest/upload/{rehearsed}").json()["failed"] == 1
+
+
+def test_it_hears_of_what_keys_of_its_customer_sent(others):
+    about = {"actor": Actor.system("test"), "now": NOW}
+    own, theirs = Subscription.objects.order_by("customer__external_id")  # any tenant: all
+    _, beside = issue_subscription_key(subscription=own, name="beside", **about)
+    _, strange = issue_subscription_key(subscription=theirs, name="strange", **about)
+    file = "customerId,metricName,quantity\ncust_1,calls,1\n"
+    batch = others.send(event(1)).json()["batchId"]
+    paths = [
+        f"/v1/ingest/batches/{batch}",
+        f"/v1/ingest/upload/{post(others, file).json()['uploadId']}",
+    ]
+    for _ in range(2):  # while it waits, and when it is counted
+        for path in paths:
+            found = [get(others, path, key).status_code for key in (others.token, beside, TOKEN)]
+            assert found == [200, 200, 200]
+            assert get(others, path, strange).status_code == 404
+        read_all(others)
+
+    others.token = TOKEN
+    sent = others.send(event(2)).json()["batchId"]
+    assert get(others, f"/v1/ingest/batches/{sent}", beside).status_code == 404
+
+
+def test_trying_its_own_event_tells_all(others):
+    told = client_with(others.token).post("/v1/ingest/test", event(1), format="json").json()
+    assert told["verdict"] == "COUNTED"
