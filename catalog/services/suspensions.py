@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.db import transaction
+
 from aforo.errors import Conflict
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Subscription
@@ -23,15 +25,16 @@ def suspend_subscription(
     )
 
 
+@transaction.atomic
 def reinstate_subscription(
     *, subscription: Subscription, actor: Actor, now: datetime, reason: str = ""
 ) -> Subscription:
     """Lift a suspension; one that is active is left alone, any other state is a Conflict."""
-    if subscription.state not in {State.SUSPENDED, State.ACTIVE}:
+    locked = lifecycle.locked(subscription)
+    if locked.state not in {State.SUSPENDED, State.ACTIVE}:
         raise Conflict(
-            f"a subscription that is {subscription.state} is not suspended",
-            code="ILLEGAL_TRANSITION",
+            f"a subscription that is {locked.state} is not suspended", code="ILLEGAL_TRANSITION"
         )
     return lifecycle.change_state(
-        subscription=subscription, state=State.ACTIVE, actor=actor, now=now, reason=reason
+        subscription=locked, state=State.ACTIVE, actor=actor, now=now, reason=reason
     )

@@ -7,8 +7,10 @@ import pytest
 from aforo.errors import Conflict
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
+from catalog.models import Subscription
 from catalog.services.pauses import pause_subscription, resume_subscription
 from catalog.services.periods import extend_all_periods
+from catalog.services.suspensions import reinstate_subscription
 from tests.factories import NOW, SubscriptionFactory
 from tests.threads import in_threads
 
@@ -113,3 +115,13 @@ def test_eight_at_once_pause_and_resume(sold, actor):
         "PAUSED",
         "ACTIVE",
     ]
+
+
+def test_who_saw_it_running_before_it_was_paused_does_not_reinstate_it(sold, actor):
+    subscription = sold()
+    stale = Subscription.objects.get(pk=subscription.pk)
+    pause_subscription(subscription=subscription, actor=actor, now=NOW)
+    with pytest.raises(Conflict) as refusal:
+        reinstate_subscription(subscription=stale, actor=actor, now=NOW)
+    assert refusal.value.code == "ILLEGAL_TRANSITION"
+    assert Subscription.objects.get(pk=subscription.pk).state == "PAUSED"
