@@ -26,13 +26,12 @@ from metering.api.access_verdicts import (
     note_throttled,
 )
 from metering.entitlements import answers
-from metering.entitlements.decisions import Reason, Verdict
+from metering.entitlements.decisions import Reason, Verdict, severity
 from metering.entitlements.reading import Asking, Seen
 from metering.entitlements.state import MarginState
 
 ROUTE = "ext_authz"
 THROTTLED_SECONDS = 60
-_LEVELS = ("NONE", "L1_ALERT", "L2_THROTTLE", "L3_BLOCK")
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "api-key", "ocp-apim-subscription-key"})
 _REFUSALS: dict[Reason, tuple[int, str, str]] = {
     Reason.MARGIN_BLOCKED: (429, "SERVICE_RESTRICTED_MARGIN", "Margin Limit Exceeded"),
@@ -162,15 +161,9 @@ def _verdict(seen: Seen, customer: str, feature: str, metric: str) -> Verdict:
     return min(verdicts, key=_weight)
 
 
-def _weight(verdict: Verdict) -> tuple[bool, int, int, bool]:
+def _weight(verdict: Verdict) -> tuple[bool, tuple[int, int, Decimal], bool]:
     """The one that denies, else the one under the strictest guard, else what is nearly used up."""
-    margin = verdict.margin
-    return (
-        verdict.allowed,
-        -_LEVELS.index(margin.level),
-        margin.throttle_rate,
-        not verdict.is_near,
-    )
+    return verdict.allowed, severity(verdict.margin), not verdict.is_near
 
 
 def _about(call: Call, header: str, by_default: str, constant: str) -> str:
@@ -181,9 +174,12 @@ def _about(call: Call, header: str, by_default: str, constant: str) -> str:
 
 
 def _counted(seen: Seen, customer: str, margin: MarginState) -> tuple[object, ...]:
-    """Under what a throttled call is counted: whoever it is, by whatever name, and the guard."""
+    """Under what a throttled call is counted: whoever it is, by whatever name, and the guard.
+
+    The names of one metric are told the same, and are one guard by the first of them.
+    """
     held = seen.held.get(customer)
     if held is None or held.standing is None:
         return (seen.asking.tenant_id, customer)
-    of = next((name for name, one in held.margin.by_metric.items() if one is margin), "")
+    of = next((name for name, one in held.margin.by_metric.items() if one == margin), "")
     return (seen.asking.tenant_id, held.standing.external_id, of)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from aforo.money import EXACT
 from metering.entitlements.decisions import Verdict
 from metering.entitlements.reading import Seen
 from metering.entitlements.standing import Granted
@@ -11,7 +12,7 @@ from metering.entitlements.state import MarginState
 
 def feature(verdict: Verdict, key: str, seen: Seen) -> dict[str, object]:
     """What canAccess answers; a quota of None is unlimited."""
-    remaining = _number(verdict.remaining)
+    remaining = shown(verdict.remaining)
     granted = verdict.granted
     return {
         "allowed": verdict.allowed,
@@ -19,11 +20,11 @@ def feature(verdict: Verdict, key: str, seen: Seen) -> dict[str, object]:
         "plan": verdict.plan,
         "feature": key,
         "value": granted.value if granted and granted.kind == "VALUE" else None,
-        "quota": _number(verdict.limit),
+        "quota": shown(verdict.limit),
         "remaining": remaining,
         "remaining_quota": remaining,
         "quota_reset": _moment(verdict.reset_at),
-        "margin": {"level": verdict.margin.level, "percent": _number(verdict.margin.percent)},
+        "margin": {"level": verdict.margin.level, "percent": shown(verdict.margin.percent)},
         "headers": verdict.headers(seen.at),
         "entitlements": _entitlements(verdict, seen.at),
         "fallback": _fallback(verdict, seen),
@@ -37,8 +38,8 @@ def quota(verdict: Verdict, seen: Seen) -> dict[str, object]:
     return {
         "decision": allowed if verdict.allowed else "DENY",
         "reason": verdict.reason.value,
-        "currentUsage": _number(verdict.used),
-        "limit": _number(verdict.limit),
+        "currentUsage": shown(verdict.used),
+        "limit": shown(verdict.limit),
         "retryAfterMs": None if verdict.allowed else retry,
         "resetsAt": _moment(verdict.reset_at),
         "tierName": verdict.plan,
@@ -53,7 +54,7 @@ def margin(state: MarginState) -> dict[str, object]:
         "allowed": state.level != "L3_BLOCK",
         "level": state.level,
         "throttleRate": state.throttle_rate,
-        "requestsPerSecond": _number(state.requests_per_second),
+        "requestsPerSecond": shown(state.requests_per_second),
         "retryAfterSeconds": state.retry_after_seconds,
         "message": state.message,
         "fallback": None,
@@ -83,7 +84,7 @@ def _entitlements(verdict: Verdict, at: float) -> dict[str, object]:
 def _shown(grant: Granted) -> object:
     match grant.kind:
         case "LIMIT":
-            return _number(grant.limit)
+            return shown(grant.limit)
         case "VALUE":
             return grant.value
     return True
@@ -94,12 +95,12 @@ def _fallback(verdict: Verdict, seen: Seen) -> str | None:
     return seen.fallback if verdict.reason.value == "UNAVAILABLE" else None
 
 
-def _number(value: Decimal | None) -> Decimal | int | None:
-    """Without an exponent and without zeros at the end."""
+def shown(value: Decimal | None) -> Decimal | int | None:
+    """All digits of a number, without zeros at the end."""
     if value is None:
         return None
     whole = value.to_integral_value()
-    return int(whole) if whole == value else value.normalize()
+    return int(whole) if whole == value else value.normalize(EXACT)
 
 
 def _moment(at: float | None) -> str | None:

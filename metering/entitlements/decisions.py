@@ -21,6 +21,8 @@ from metering.entitlements.standing import (
 from metering.entitlements.state import MARGIN, STANDING, MarginState
 
 NO_MARGIN = MarginState()
+LEVELS = ("NONE", "L1_ALERT", "L2_THROTTLE", "L3_BLOCK")
+UNLIMITED = Decimal("Infinity")
 LONGEST_RETRY_SECONDS = 3600  # a quota may be raised before it is reset: ask again by then
 WARN_AT = (Decimal(5), Decimal(4))  # of a quota: used x 5 >= limit x 4, which is 80 %
 _margin_decoder = msgspec.json.Decoder(MarginState)
@@ -64,8 +66,20 @@ class Held:
             return NO_MARGIN
 
     def margin_of(self, metric: str | None) -> MarginState:
-        """What holds for calls of one metric: what is said of it, else of the customer."""
-        return self.margin.by_metric.get(metric, self.margin) if metric else self.margin
+        """What holds for calls of one metric: what is said of it, else of the customer.
+
+        Of calls without a metric nobody knows which they are of: the strictest of all holds.
+        """
+        whole = self.margin
+        if metric:
+            return whole.by_metric.get(metric, whole)
+        return min([whole, *whole.by_metric.values()], key=severity) if whole.by_metric else whole
+
+
+def severity(margin: MarginState) -> tuple[int, int, Decimal]:
+    """How strict a guard is: the lower, the less passes."""
+    rate = margin.requests_per_second
+    return -LEVELS.index(margin.level), margin.throttle_rate, UNLIMITED if rate is None else rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +158,7 @@ def feature_access(held: Held, key: str, *, at: float, quantity: Decimal = ZERO)
         grant = span.granted(key, at)
         if grant is not None:
             return _granted(held, span, grant, quantity=quantity)
-        if key in span.units and key not in span.features:
+        if key in span.units and span.said(key, at) is None:
             verdict = _limited(held, span, key, _limits_of(span, key, at), quantity=quantity)
             return _under(held.margin_of(key), verdict)
     first = spans[0]

@@ -1,6 +1,7 @@
 """One round trip to Redis per access check: the key's entry, the tenant's settings, customers.
 
-Without Redis the key is looked up in PostgreSQL, and nothing is known of anybody.
+Without Redis the key is looked up in PostgreSQL, and nothing is known of anybody. Without both, the
+tenant of a key that was seen before is known all the same, and what it wants then.
 """
 
 import threading
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 from django.utils import timezone
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from aforo.errors import Forbidden, NotFound, Unauthenticated
+from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from aforo.tenancy.key_entries import REVOKED, entry_of, entry_text
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.selectors import is_called
@@ -71,7 +72,7 @@ def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Se
     """What is known of customers, for whoever brings this key.
 
     Raises Unauthenticated for a key that opens nothing at this moment, Forbidden when the header
-    names another tenant.
+    names another tenant, Unavailable for a key that was never seen and cannot be looked up.
     """
     digest = sha256(token.encode(errors="surrogateescape")).digest()
     asking = _memory.askers.get(digest)
@@ -80,8 +81,13 @@ def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Se
     if entry == REVOKED:
         raise Unauthenticated("this API key opens nothing here")
     if entry is None or asking is None:
-        asking = _authenticated(digest, entry, is_redis_there=told is not None)
-        told = told and _look("", asking, names)
+        try:
+            asking = _authenticated(digest, entry, is_redis_there=told is not None)
+            told = told and _look("", asking, names)
+        except Unavailable:
+            if asking is None:
+                raise
+            told = None  # it may have been revoked: nothing is told of anybody
     if tenant_header and not is_called(tenant_header, tenant_id=asking.tenant_id, slug=asking.slug):
         raise Forbidden("X-Tenant-Id names another tenant than the API key")
     if asking.key_id is not None:
@@ -90,17 +96,28 @@ def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Se
 
 
 def by_tenant(name: str, names: Sequence[str]) -> Seen:
-    """The same for who need no key: `name` is the id or the slug of a tenant. Raises NotFound."""
+    """The same for who need no key: `name` is the id or the slug of a tenant.
+
+    Raises NotFound, and Unavailable for a tenant that was never seen and cannot be looked up.
+    """
     read_at, asking = _memory.tenants.get(name, (0.0, None))
     if asking is None or time.monotonic() - read_at > ENTRY_SECONDS:
-        is_possible = "\x00" not in name  # no row holds a nul character
-        rows = _sql(_TENANT, (name, name.lower())) if is_possible else []
-        if not rows:
-            raise NotFound("X-Tenant-Id names no tenant")
-        tenant_id, slug, fallback = rows[0]
-        asking = Asking(tenant_id, slug, fallback=fallback)
-        _remember(_memory.tenants, name, (time.monotonic(), asking))
+        try:
+            asking = _tenant(name)
+            _remember(_memory.tenants, name, (time.monotonic(), asking))
+        except Unavailable:
+            if asking is None:
+                raise
     return _seen(asking, _look("", asking, names), names)
+
+
+def _tenant(name: str) -> Asking:
+    is_possible = "\x00" not in name  # no row holds a nul character
+    rows = _sql(_TENANT, (name, name.lower())) if is_possible else []
+    if not rows:
+        raise NotFound("X-Tenant-Id names no tenant")
+    tenant_id, slug, fallback = rows[0]
+    return Asking(tenant_id, slug, fallback=fallback)
 
 
 def _seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str]) -> Seen:
@@ -170,7 +187,7 @@ def _keep_entry(digest: bytes, asking: Asking) -> None:
 
 
 def _sql(statement: str, arguments: Sequence[bytes | str]) -> list[tuple[Any, ...]]:
-    """Outside of Django's requests, whose ends look after connections."""
+    """Outside of Django's requests, whose ends look after connections. Raises Unavailable."""
     is_within = connection.in_atomic_block
     if not is_within:
         close_old_connections()
@@ -179,6 +196,9 @@ def _sql(statement: str, arguments: Sequence[bytes | str]) -> list[tuple[Any, ..
             cursor.execute(statement, arguments)
             rows: list[tuple[Any, ...]] = cursor.fetchall()
             return rows
+    except (OperationalError, InterfaceError) as error:
+        log.warning("access_without_postgresql", error=str(error))
+        raise Unavailable("this cannot be looked up at the moment") from error
     finally:
         if not is_within:
             close_old_connections()

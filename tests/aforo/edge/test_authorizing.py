@@ -123,6 +123,22 @@ def test_the_strictest_guard_counts_a_customer_by_whatever_name(limited, beside)
     assert edge.authorize(x_aforo_metric="calls")[0] == 200  # the second, after the very first
 
 
+def test_names_of_one_metric_share_a_count_and_who_names_none_is_under_its_guard(limited, beside):
+    edge = beside(is_internal=True)
+    one_call = MarginState("L2_THROTTLE", requests_per_second=Decimal("0.001"))
+    edge.put_margin("NONE", by_metric={"calls": one_call, "raw.calls": one_call})
+    named = [{"x_aforo_metric": name} for name in ("calls", "raw.calls")]
+    assert [edge.authorize(**one)[0] for one in (*named, {}, *named)] == [200, 429, 429, 429, 429]
+    assert edge.authorize(x_aforo_feature="sso")[0] == 200
+
+    edge.put_margin("NONE", by_metric={"calls": MarginState("L3_BLOCK", message="calls cost")})
+    assert edge.authorize()[2]["error"]["code"] == "SERVICE_RESTRICTED_MARGIN"
+    assert edge.ask("/api/v1/quota/check", {"customerId": "cust_1"})[2]["decision"] == "DENY"
+    as_kong_asks = f"tenantId={edge.tenant.slug}&scopeType=CUSTOMER&scopeId=cust_1"
+    told = edge.call("/internal/v1/margin-guard/quick-check", query=as_kong_asks)[2]
+    assert (told["allowed"], told["message"]) == (False, "calls cost")
+
+
 def test_a_key_of_a_customer_says_who_calls_whatever_the_header_claims(limited, seller, beside):
     other = CustomerFactory(tenant=seller.tenant, external_id="cust_2")
     about = {"actor": Actor.system("test"), "now": NOW}

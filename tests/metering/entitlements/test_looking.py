@@ -1,10 +1,13 @@
 """Looks at Redis: who waits for it, and for how long nobody does."""
 
 import pytest
+from django.db import InterfaceError, OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from aforo import valkey
+from aforo.tenancy.key_entries import entry_of
+from aforo.tenancy.models import ApiKey, Tenant
 from metering.entitlements import looking, state
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +59,34 @@ def test_what_another_release_has_written_of_a_customer_is_not_known(seller, gat
     assert (told["reason"], told["fallback"]) == ("UNAVAILABLE", "OPEN")
     gateway.sync()
     assert reasons(gateway, 1) == ["OK"]
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), InterfaceError("closed")])
+def test_without_postgresql_who_is_known_is_answered_and_who_is_not_is_told_to_come_again(
+    seller, gateway, monkeypatch, settings, error
+):
+    settings.INTERNAL_LISTENER = True
+    Tenant.objects.update(access_fallback="CLOSED")
+    gateway.sync()
+    quota = {"customerId": "cust_1", "metricName": "calls"}
+    by_name = {"Authorization": "", "X-Tenant-Id": seller.tenant.slug}
+    assert reasons(gateway, 1) == ["OK"]
+    gateway.ask("/api/v1/quota/check", quota, **by_name)
+    entry = entry_of(ApiKey.objects.get().digest)
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(looking.connection, "cursor", fail)
+    monkeypatch.setattr(looking, "ENTRY_SECONDS", -1)  # whatever was read of tenants is old
+    assert reasons(gateway, 1) == ["OK"]  # as its entry says
+    valkey.client().delete(entry)
+    told = gateway.can_access("calls")
+    assert (told["allowed"], told["reason"], told["fallback"]) == (False, "UNAVAILABLE", "CLOSED")
+    named = gateway.ask("/api/v1/quota/check", quota, **by_name)
+    assert named.json()["decision"] == "ALLOW"  # no key is in doubt
+
+    looking.forget_everything()
+    for headers in ({}, by_name):
+        unknown = gateway.ask("/api/v1/quota/check", quota, **headers)
+        assert (unknown.status_code, unknown.json()["code"]) == (503, "UNAVAILABLE")
