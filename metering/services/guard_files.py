@@ -16,6 +16,7 @@ from aforo.tenancy.services.actors import Actor
 from catalog.models import BillableUnit, Customer, RatePlan
 from metering.models import MarginChannel, MarginGuard
 from metering.services.guards import EDITABLE, create_guard, edit_guard
+from metering.services.look_alone import look_alone
 
 Number = str | int | float  # as YAML reads `25%`, 25 and 2.5; none of them is money
 _PERCENT = re.compile(r"\s*(-?\d+(?:\.\d+)?)\s*%?\s*")
@@ -87,6 +88,7 @@ def apply_file(
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unreadable(f"this is no file of guards: {error}") from error
     with transaction.atomic():
+        look_alone(tenant.pk)  # before any row, as whoever edits a guard
         applied = [_applied(tenant, one, actor=actor, now=now) for one in said.guards]
         if dry_run:
             transaction.set_rollback(True)

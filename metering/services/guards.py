@@ -19,6 +19,7 @@ from metering.margin.rehearsal import Rehearsal, rehearse
 from metering.models import AlertKind, CustomerTag, GuardFloor, MarginGuard, MarginState
 from metering.selectors.guards import rule_of, tags_of
 from metering.services.alerts import recover_alerts
+from metering.services.look_alone import look_alone
 
 EDITABLE = (
     "code",
@@ -77,8 +78,10 @@ def edit_guard(
 ) -> MarginGuard:
     """Change some of `EDITABLE`, and the floors unless they are None.
 
-    Another mode, unit or scope begins anew: what it had held is let go and judged again.
+    Another mode or unit begins anew: what it had held is let go and judged again. A look that is
+    under way is waited for: it would write down again what is let go, and nobody would be told.
     """
+    look_alone(guard.tenant_id)
     locked = locked_guard(guard)
     fixed = sorted(edits.keys() - set(EDITABLE))
     if fixed:
@@ -135,6 +138,8 @@ def tag_customer(
 ) -> list[str]:
     """Say anew which tags a customer has; what they are now, sorted."""
     wanted = sorted({tag.strip() for tag in tags})
+    customers = Customer.objects.for_tenant(customer.tenant_id).select_for_update(no_key=True)
+    customers.get(pk=customer.pk)  # one after the other: of two at once, the second finds the tags
     rows = CustomerTag.objects.for_tenant(customer.tenant_id).filter(customer=customer)
     kept = sorted(rows.values_list("tag", flat=True))
     for tag in wanted:

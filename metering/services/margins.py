@@ -21,6 +21,7 @@ from metering.margin.judging import Judged, Known, Pair, judge
 from metering.margin.slices import current_slices
 from metering.models import GuardCount, MarginGuard, MarginState
 from metering.selectors.guards import guarded_tenants, guards_in_force, stored_rule, tags_of
+from metering.services.look_alone import look_alone
 from metering.services.margin_crossings import Crossing, tell
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,6 @@ _KEPT = (
     "since",
     "judged_at",
 )
-_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('margins:' || %s::text, 0))"
 _COUNT = """
     INSERT INTO guard_counts (id, tenant_id, guard_id, day, plain)
     SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::date[], %s::bigint[])
@@ -78,8 +78,7 @@ def evaluate_tenant(
     One at a time per tenant, in a number of statements that grows with guards and crossings alone.
     Running it again tells nothing again. `now` is everybody's clock.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_ALONE, (tenant_id,))
+    look_alone(tenant_id)
     version = state.reading()
     tenant = Tenant.objects.get(pk=tenant_id)
     at = clock.at(tenant, now)
