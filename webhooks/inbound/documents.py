@@ -14,14 +14,18 @@ MAX_FIELDS = 1_000
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def document_of(body: bytes, *, content_type: str, cut: Collection[str]) -> tuple[bytes, object]:
+def document_of(
+    body: bytes, *, content_type: str, cut: Collection[str], may_hold_json: bool = True
+) -> tuple[bytes, object]:
     """The JSON of a push and its value, without the members `cut`, which are credentials.
 
-    A form with a field `payload` is the JSON in that field. Raises Unreadable (400), Refused (422)
-    for a number beyond reason, TooLarge (413) for more payloads than an array may have.
+    A form with a field `payload` is the JSON in that field, if it `may_hold_json`. No signature
+    covers a content type: what begins as JSON does is no form. Raises Unreadable (400), Refused
+    (422) for a number beyond reason, TooLarge (413) for more payloads than an array may have.
     """
-    if content_type.partition(";")[0].strip().lower() == FORM:
-        body = _form(body)
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == FORM and not body.lstrip().startswith((b"{", b"[")):
+        body = _form(body, may_hold_json=may_hold_json)
     value = parsers.decode(body)
     if isinstance(value, list) and len(value) > MAX_EVENTS:
         raise TooLarge(f"one push may have {MAX_EVENTS:,} payloads")
@@ -31,14 +35,14 @@ def document_of(body: bytes, *, content_type: str, cut: Collection[str]) -> tupl
     return body, value
 
 
-def _form(body: bytes) -> bytes:
+def _form(body: bytes, *, may_hold_json: bool) -> bytes:
     try:
         fields = parse_qs(
             body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError as error:
         raise Unreadable(f"the form cannot be read: {error}") from None
-    if "payload" in fields:
+    if may_hold_json and "payload" in fields:
         return fields["payload"][0].encode()
     return _encoder.encode(
         {name: values[0] if len(values) == 1 else values for name, values in fields.items()}

@@ -222,6 +222,11 @@ class WebhookDelivery(TenantOwned):
                 name="deliveries_still_to_map", fields=("id",), condition=Q(verdict="RECEIVED")
             ),
             models.Index(
+                name="deliveries_nobody_signed",
+                fields=("arrived_at",),
+                condition=Q(verdict__in=("BAD_SIGNATURE", "STALE")),
+            ),
+            models.Index(
                 name="deliveries_with_payload",
                 fields=("arrived_at",),
                 condition=Q(forgotten_at=None),

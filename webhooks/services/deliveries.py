@@ -19,12 +19,12 @@ from webhooks.inbound.signatures import BadSignature, Scheme, Signed, Stale
 from webhooks.models import WebhookSource
 from webhooks.services import known
 from webhooks.services.known import KnownSource
-from webhooks.services.pushes import Push, Verdict, keep, kept
+from webhooks.services.pushes import UNSIGNED, Push, Verdict, keep, kept
 from webhooks.services.secrets import secrets_of
 
 MAPPING = "webhooks.map_delivery"
 REFUSED_KEPT = 60  # a minute and source: nobody without the secret may fill our disk
-REFUSED_BYTES = 64 * 1024  # of a payload that nobody signed
+REFUSED_BYTES = 8 * 1024  # of a payload that nobody signed
 _READINGS = 3  # of a source that is changed while it pushes
 log = structlog.get_logger(__name__)
 
@@ -68,10 +68,14 @@ def _received(source: KnownSource, push: Push) -> Received:
     row = source.row
     _require_rate(row)  # first: to find a signature wrong costs as much as to find it right
     _require_signed(source, push)
-    RATES.add(row.pk, row.rate_limit, 1)
     kind, provider = push.headers.get("Content-Type", ""), PROVIDERS[row.provider]
     try:
-        document, payload = document_of(push.body, content_type=kind, cut=provider.credentials)
+        document, payload = document_of(
+            push.body,
+            content_type=kind,
+            cut=provider.credentials,
+            may_hold_json=not provider.needs_id,
+        )
     except AforoError as error:
         _keep(source, push, Verdict.UNREADABLE, kept(push.body), detail=error.detail)
         raise
@@ -98,6 +102,8 @@ def _keep(
     delivery_id = keep(source, push, verdict, payload, said=said, detail=detail)
     if delivery_id is None:
         raise _Changed
+    if verdict not in UNSIGNED:
+        RATES.add(source.row.pk, source.row.rate_limit, 1)
     return delivery_id
 
 
@@ -117,12 +123,14 @@ def _said(source: WebhookSource, push: Push, payload: object) -> Headers:
 def _require_signed(source: KnownSource, push: Push) -> None:
     """Raise Unauthenticated, and keep what was pushed, unless a secret signed it just now.
 
-    Before that the source is read again: its secret may just have been given.
+    Before that the source is read again: its secret may just have been given. Raises Unavailable
+    when no secret of the source can be opened: it may be signed well.
     """
     flaw: BadSignature | Stale = BadSignature("the source has no secret yet")
     verify = PROVIDERS[source.row.provider].verify
     signed = _signed(source.row, push)
-    for secret in secrets_of(source.row, now=push.now):
+    secrets = secrets_of(source.row, now=push.now)
+    for secret in secrets:
         try:
             verify(signed, secret)
         except Stale as error:
@@ -134,6 +142,9 @@ def _require_signed(source: KnownSource, push: Push) -> None:
             return
     if not source.is_fresh:
         raise _Changed
+    if source.row.sealed_secret and not secrets:
+        log.error("webhook_secret_does_not_open", source=str(source.row.pk))
+        raise Unavailable("the secret of this source cannot be opened: it needs another")
     _refuse(source, push, flaw)
 
 

@@ -15,6 +15,7 @@ from webhooks.models import WebhookDelivery
 from webhooks.services.known import VERSION_SQL, KnownSource
 
 Verdict = WebhookDelivery.Verdict
+UNSIGNED = (Verdict.BAD_SIGNATURE, Verdict.STALE)
 
 _MOST_DETAIL = 500  # characters: it stands in lists, and in facts that are told
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from aforo.errors import Refused
-from aforo.sealing import resealed, seal, unseal
+from aforo.sealing import Unsealable, resealed, seal, unseal
 from aforo.tenancy.services.actors import Actor
 from webhooks.inbound.providers import PROVIDERS
 from webhooks.models import WebhookSource
@@ -22,12 +22,20 @@ _SECRET_BYTES = 32
 def secrets_of(source: WebhookSource, *, now: datetime) -> list[bytes]:
     """What pushes may be signed with just now, on everybody's clock.
 
-    Raises Unsealable after a change of the sealing keys.
+    What was sealed under a key that is gone is left out: another secret helps.
     """
     sealed = [source.sealed_secret] if source.sealed_secret else []
     if source.sealed_old_secret and source.old_secret_until and now < source.old_secret_until:
         sealed.append(source.sealed_old_secret)
-    return [unseal(bytes(one), purpose=_PURPOSE, row=str(source.pk)) for one in sealed]
+    opened = (_opened(source, bytes(one)) for one in sealed)
+    return [one for one in opened if one is not None]
+
+
+def _opened(source: WebhookSource, sealed: bytes) -> bytes | None:
+    try:
+        return unseal(sealed, purpose=_PURPOSE, row=str(source.pk))
+    except Unsealable:
+        return None
 
 
 def give_secret(source: WebhookSource, secret: str) -> str:
@@ -82,14 +90,17 @@ def reseal_all() -> int:
 
 
 def _resealed(source: WebhookSource) -> bool:
-    fresh = {
-        name: again
-        for name in ("sealed_secret", "sealed_old_secret")
-        if (sealed := getattr(source, name))
-        and (again := resealed(bytes(sealed), purpose=_PURPOSE, row=str(source.pk)))
-    }
-    for name, sealed in fresh.items():
-        setattr(source, name, sealed)
+    fresh = {}
+    for name in ("sealed_secret", "sealed_old_secret"):
+        sealed = getattr(source, name)
+        try:
+            again = sealed and resealed(bytes(sealed), purpose=_PURPOSE, row=str(source.pk))
+        except Unsealable:
+            continue  # its pushes say so; the others are sealed anew
+        if again:
+            fresh[name] = again
+    for name, again in fresh.items():
+        setattr(source, name, again)
     if fresh:
         source.save(update_fields=list(fresh))
     return bool(fresh)

@@ -1,15 +1,19 @@
 """Pushes over HTTP: proven, mapped, counted once, kept as they came."""
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import lz4.frame
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from twilio.request_validator import RequestValidator
 
 from aforo import valkey
+from aforo.api.rates import RATES
 from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from metering.ingest.connection import _HotCursor
@@ -17,11 +21,14 @@ from metering.ingest.gates import MAX_KEY
 from metering.models import DeadLetter, InboxBatch, UsageEvent
 from tests.factories import TenantFactory, WebhookSourceFactory
 from tests.metering.events import codes, outcomes
-from tests.webhooks.conftest import map_all, verdicts
+from tests.webhooks.conftest import Sender, map_all, verdicts
+from webhooks.inbound.documents import FORM
+from webhooks.inbound.providers import PROVIDERS
 from webhooks.inbound.rules import Rule
 from webhooks.inbound.signatures import sign
 from webhooks.models import WebhookDelivery, WebhookSource
 from webhooks.services import pushes
+from webhooks.services.deliveries import address_of
 from webhooks.services.mappings import replace_rules
 from webhooks.services.secrets import rotate_secret
 
@@ -361,3 +368,61 @@ def test_an_address_may_say_by_which_network_it_is_reached(sender):
 def test_a_number_beyond_reason_is_422_and_kept(sender):
     assert sender.push(b'{"quantity": 1e999}').status_code == 422
     assert verdicts() == ["UNREADABLE"]
+
+
+def test_of_what_nobody_has_signed_little_is_kept(sender):
+    sender.push(b"x" * 100_000, secret=b"guessed")
+    delivery = WebhookDelivery.objects.get()
+    assert len(lz4.frame.decompress(bytes(delivery.payload))) == 8 * 1024
+    assert delivery.size == 100_000
+
+
+def test_no_header_makes_a_form_of_json(sender, seller):
+    """Nobody signs a content type: what is sent again with another one is the same."""
+    note = "fix&customer_id=cust_1&metric_id=tokens&id=evt_2&x="
+    body = msgspec.json.encode(PAYLOAD | {"note": note})
+    signed = {"X-Hub-Signature-256": "sha256=" + sign(sender.source.secret, body)}
+    for kind in ("application/json", FORM):
+        assert sender.send(body, signed, content_type=kind).status_code == 202
+        drain(seller)
+    assert verdicts() == ["ACCEPTED", "DUPLICATE"]
+
+
+def test_a_form_of_twilio_holds_no_json(seller):
+    """Whoever captured one may cut it into other fields, a `payload` among them."""
+    source = WebhookSourceFactory(tenant=seller.tenant, provider="TWILIO", secret="token")
+    replace_rules(source, PROVIDERS["TWILIO"].rules)
+    inner = {"id": "EZ1", "type": "com.twilio.messaging.message.delivered"}
+    text = msgspec.json.encode(inner | {"data": {"accountSid": "cust_1"}}).decode()
+    fields = {"AccountSid": "AC" + "01" * 16, "payload": text, "zz": ""}
+    signature = RequestValidator("token").compute_signature(address_of(source.pk), fields)
+    headers = {"X-Twilio-Signature": signature}
+    answer = Sender(source, seller.client).send(
+        urlencode(fields).encode(), headers, content_type=FORM
+    )
+    assert answer.status_code == 200
+    map_all()
+    assert verdicts() == ["UNMAPPED"]  # a form without a sid
+
+
+def test_an_id_in_a_header_is_of_a_payload_at_its_place(sender, seller):
+    WebhookSource.objects.filter(pk=sender.source.pk).update(event_id_header="X-Event")
+    same = {name: value for name, value in PAYLOAD.items() if name != "id"}
+    other = same | {"body": {"quantity": 8}}
+    for payloads in ([same, same], [same, other], [same]):
+        sender.push(payloads, **{"X-Event": "evt_9"})
+        map_all()
+    seller.drain()
+
+    keys = UsageEvent.objects.order_by("idempotency_key").values_list("idempotency_key", flat=True)
+    base = f"webhook:{sender.source.pk}:evt_9"
+    assert list(keys) == [base, f"{base}:0", f"{base}:1"]
+    assert codes() == ["IDEMPOTENCY_CONFLICT"]
+
+
+def test_a_push_to_a_source_that_changed_takes_one_of_its_minute(sender):
+    sender.push(PAYLOAD)
+    WebhookSource.objects.filter(pk=sender.source.pk).update(name="x")
+    used = RATES.rate_of(sender.source.pk, 600).used
+    sender.push(PAYLOAD | {"id": "evt_2"})
+    assert RATES.rate_of(sender.source.pk, 600).used == used + 1

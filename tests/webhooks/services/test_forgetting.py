@@ -35,9 +35,9 @@ def test_old_payloads_are_forgotten_and_where_events_came_from_is_not(
     waiting, young = push("RECEIVED"), push("ACCEPTED", timedelta(days=89), event_count=1)
 
     settings.KEEP_PUSHES_DAYS = 0
-    assert forgetting.forget_pushes(now=now) == 0
+    assert forgetting.forget_pushes(now=now) == 1  # of what nobody has signed nothing stays
     settings.KEEP_PUSHES_DAYS = 90
-    assert forgetting.forget_pushes(now=now) == 6
+    assert forgetting.forget_pushes(now=now) == 5
     assert forgetting.forget_pushes(now=now) == 0
 
     kept = {one.pk: one for one in WebhookDelivery.objects.all()}
@@ -56,3 +56,18 @@ def test_old_payloads_are_forgotten_and_where_events_came_from_is_not(
         waiting.pk,
         young.pk,
     }
+
+
+def test_what_nobody_has_signed_is_kept_for_a_week(seller):
+    now, source = timezone.now(), WebhookSourceFactory(tenant=seller.tenant)
+    for verdict in ("BAD_SIGNATURE", "STALE", "UNREADABLE"):
+        for days in (6, 8):
+            WebhookDeliveryFactory(
+                tenant=seller.tenant,
+                source=source,
+                verdict=verdict,
+                arrived_at=now - timedelta(days=days),
+            )
+    assert forgetting.forget_pushes(now=now) == 2
+    left = WebhookDelivery.objects.filter(arrived_at__lt=now - timedelta(days=7))
+    assert [one.verdict for one in left] == ["UNREADABLE"]
