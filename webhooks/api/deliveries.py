@@ -70,11 +70,15 @@ class ChosenPushes(StrictSerializer):
     )
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False, help_text="not included")
+    after = serializers.UUIDField(required=False, help_text="the `last` of the answer before")
 
 
 class ReplayedDeliveries(WireSerializer):
     deliveries = serializers.IntegerField(
-        help_text=f"that are mapped again; of more than {replays.AT_ONCE}, ask again for the rest"
+        help_text=f"that are mapped again: at most {replays.AT_ONCE}, the oldest first"
+    )
+    last = serializers.UUIDField(
+        allow_null=True, help_text="the newest of them: ask again `after` it for the rest"
     )
 
 
@@ -139,7 +143,8 @@ class WebhookDeliveriesReplay(TenantAPIView):
         """Have all chosen pushes mapped again, the oldest first."""
         asked = self.read(ChosenPushes)
         chosen = replays.Chosen(**{**asked, "ids": tuple(asked.get("ids", ()))})
-        count = replays.replay_deliveries(
+        found = replays.replay_deliveries(
             tenant=self.tenant, chosen=chosen, actor=self.actor, now=self.now()
         )
-        return entity_response({"deliveries": count}, status=202)
+        answer = {"deliveries": len(found), "last": found[-1] if found else None}
+        return entity_response(ReplayedDeliveries(answer).data, status=202)

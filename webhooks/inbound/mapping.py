@@ -83,9 +83,19 @@ def made_of(
 ) -> Made:
     """What a payload makes. Types that the source filters out are not looked into.
 
-    The payloads of one push share a `search`, and with it the work that may be done for them.
+    The payloads of one push share a `search`, and with it the work that may be done for them, and
+    the events that they may make: one that makes none takes none from the others.
     """
-    search, kind = search or Search(), headers.event_type
+    search = search or Search()
+    left = search.events_left
+    made = _judged(payload, reading, headers, search)
+    if not made.events:
+        search.events_left = left
+    return made
+
+
+def _judged(payload: object, reading: Reading, headers: Headers, search: Search) -> Made:
+    kind = headers.event_type
     try:
         search.allowance.spend()
         kind = event_type(payload, reading, headers, search)

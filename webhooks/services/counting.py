@@ -39,12 +39,15 @@ def map_delivery(*, delivery_id: UUID, now: datetime) -> Verdict | None:
     if delivery is None:
         return None
     made = made_of_delivery(delivery)
+    had_counted = bool(delivery.event_count) and not delivery.parked
     raws = [_encoder.encode(event) for one in made.values() for event in one.events]
     if raws:
         _count(delivery, events=len(raws), refused=_put(delivery, raws))
         keys = [str(event["idempotencyKey"]) for one in made.values() for event in one.events]
         delivery.event_key = delivery.event_key or _shown(keys[0], delivery.tenant_id)
     _judge(delivery, made, has_events=bool(raws))
+    if had_counted:  # all of it: the next time it is all of it again, and nothing on top
+        delivery.parked = []
     if delivery.source.event_type_path and len(made) == 1:
         delivery.event_type = next(iter(made.values())).event_type[:400]
     delivery.mapped_at = now
@@ -71,15 +74,20 @@ def _claimed(delivery_id: UUID) -> WebhookDelivery | None:
 
 
 def made_of_delivery(delivery: WebhookDelivery) -> dict[int, Made]:
-    """What each payload of a push makes now, by its place; of a parked one, what is parked."""
+    """What each payload of a push makes now, by its place; of a parked one, what is parked.
+
+    Of what is parked the smallest come first: what takes all the work allowed stops no other again.
+    """
     reading = reading_of(delivery.source, rules_of(delivery.source))
     said = Headers(event_id=delivery.provider_key, event_type=delivery.event_type)
     payloads = payloads_of(delivery)
-    places, search = delivery.parked or range(len(payloads)), Search()
-    return {
+    places, search = range(len(payloads)), Search()
+    parked = sorted(delivery.parked, key=lambda place: len(_encoder.encode(payloads[place])))
+    made = {
         place: made_of(payloads[place], reading, said.of(place, len(payloads)), search)
-        for place in places
+        for place in parked or places
     }
+    return dict(sorted(made.items()))
 
 
 def payloads_of(delivery: WebhookDelivery) -> list[object]:

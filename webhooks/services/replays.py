@@ -29,6 +29,7 @@ class Chosen:
     verdict: str = Verdict.UNMAPPED
     since: datetime | None = None
     until: datetime | None = None  # not included
+    after: UUID | None = None  # the last of a page before
 
 
 @transaction.atomic
@@ -55,8 +56,8 @@ def replay_delivery(*, delivery: WebhookDelivery, actor: Actor, now: datetime) -
 
 
 @transaction.atomic
-def replay_deliveries(*, tenant: Tenant, chosen: Chosen, actor: Actor, now: datetime) -> int:
-    """Have all chosen pushes mapped again, the oldest first; how many, at most `AT_ONCE`."""
+def replay_deliveries(*, tenant: Tenant, chosen: Chosen, actor: Actor, now: datetime) -> list[UUID]:
+    """Have all chosen pushes mapped again, the oldest first; which, at most `AT_ONCE`."""
     if not chosen.ids and chosen.source_id is None:
         raise Refused("say which: ids, or a sourceId")
     if chosen.verdict not in REPLAYABLE:
@@ -75,7 +76,7 @@ def replay_deliveries(*, tenant: Tenant, chosen: Chosen, actor: Actor, now: date
             now=now,
             changes={"deliveries": {"before": None, "after": count}},
         )
-    return len(found)
+    return [one.pk for one in found]
 
 
 def _chosen(tenant: Tenant, chosen: Chosen) -> TenantQuerySet:
@@ -86,6 +87,8 @@ def _chosen(tenant: Tenant, chosen: Chosen) -> TenantQuerySet:
         found = found.filter(pk__in=chosen.ids)
     if chosen.source_id is not None:
         found = found.filter(source_id=chosen.source_id)
+    if chosen.after is not None:
+        found = found.filter(pk__gt=chosen.after)
     if chosen.since is not None:
         found = found.filter(arrived_at__gte=chosen.since)
     if chosen.until is not None:
@@ -97,8 +100,8 @@ def _replay(deliveries: list[WebhookDelivery]) -> None:
     for delivery in deliveries:
         delivery.verdict = Verdict.RECEIVED
         delivery.replays += 1
-        delivery.tries, delivery.due_at = 0, None
+        delivery.tries, delivery.due_at, delivery.detail = 0, None, ""
         enqueue(MAPPING, delivery_id=str(delivery.pk))
     WebhookDelivery.objects.bulk_update(  # any tenant: just read
-        deliveries, ["verdict", "replays", "tries", "due_at"]
+        deliveries, ["verdict", "replays", "tries", "due_at", "detail"]
     )
