@@ -76,8 +76,10 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> Found:
-        with suppress(ValueError):  # the id of a batch
-            return queryset.filter(of_batch(UUID(search_term.strip()))), False
+        with suppress(ValueError):  # the id of a batch, or a key that looks like one
+            found = queryset.filter(of_batch(UUID(search_term.strip())))
+            if found.exists():
+                return found, False
         return cast(Found, super().get_search_results(request, queryset, search_term))
 
     @display(description="verdict", label=_VERDICTS, ordering="verdict")

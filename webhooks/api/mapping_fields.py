@@ -50,8 +50,15 @@ def rules_in(asked: list[dict[str, Any]]) -> list[Rule]:
     return [Rule(**{**one, "event_types": tuple(one.get("event_types", ()))}) for one in asked]
 
 
+class PayloadField(serializers.JSONField):
+    """A payload with its numbers as they are spelled: the parser has judged them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
 class MappingPreviewRequest(WireSerializer):
-    payload = serializers.JSONField(
+    payload = PayloadField(
         required=False, help_text="one, or an array of them; absent: the latest pushes"
     )
     event_type = serializers.CharField(

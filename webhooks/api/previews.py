@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from aforo.api.entities import entity_response
 from aforo.api.views import TenantAPIView
+from aforo.tenancy.roles import EVERYONE
 from webhooks import selectors
 from webhooks.api.mapping_fields import MappingPreview, MappingPreviewRequest, rules_in
 from webhooks.api.sources import WebhookSourceSerializer
@@ -19,6 +20,7 @@ class WebhookSourcePreview(TenantAPIView):
 
     selector = selectors.webhook_sources
     serializer_class = WebhookSourceSerializer
+    write_roles = EVERYONE  # it writes nothing
     replays_answers = False
 
     @extend_schema(request=MappingPreviewRequest, responses=MappingPreview)

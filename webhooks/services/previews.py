@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,7 @@ from webhooks.services.replays import REPLAYABLE
 MOST_LATEST = 50
 MOST_PAYLOADS = 100  # of one push: nobody reads further
 MOST_PLACES = 500_000  # of one preview: half a second of a web process
+MOST_BYTES = 4 * 1024 * 1024  # of the latest pushes, or the newest alone: as long to decode
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -54,18 +56,26 @@ def preview_latest(
     *, source: WebhookSource, count: int, rules: Sequence[Rule] | None = None
 ) -> list[Previewed]:
     """The same for the newest pushes of a source that it has proven to be its own."""
-    search = Search(Allowance(MOST_PLACES))
+    allowance = Allowance(MOST_PLACES)
     return [
         replace(one, delivery_id=delivery.pk)
-        for delivery in latest_of(source)[: min(count, MOST_LATEST)]
+        for delivery in _decodable(latest_of(source), min(count, MOST_LATEST))
         for one in _previews(
             source,
             payloads_of(delivery),
             Headers(event_id=delivery.provider_key, event_type=delivery.event_type),
             rules,
-            search,
+            Search(allowance),
         )
     ]
+
+
+def _decodable(found: TenantQuerySet, count: int) -> TenantQuerySet:
+    """The newest pushes, as many as may be decoded for one preview, one at least."""
+    newest = list(found.values_list("pk", "size")[:count])
+    sizes = accumulate(size for _, size in newest)
+    chosen = [pk for (pk, _), size in zip(newest, sizes, strict=True) if size <= MOST_BYTES]
+    return found.filter(pk__in=chosen or [pk for pk, _ in newest[:1]])
 
 
 def latest_of(source: WebhookSource) -> TenantQuerySet:

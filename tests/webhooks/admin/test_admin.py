@@ -203,6 +203,8 @@ def test_a_push_is_found_by_each_of_its_batches(browser, seller):
     listed = reverse("admin:webhooks_webhookdelivery_changelist")
     for text, found in ((ours, True), (later, True), (uuid4(), False), ("no id", False)):
         assert (f"/{push.pk}/" in browser.get(listed, {"q": str(text)}).content.decode()) == found
+    named = WebhookDeliveryFactory(tenant=seller.tenant, event_key=str(uuid4()))
+    assert f"/{named.pk}/" in browser.get(listed, {"q": named.event_key}).content.decode()
     page = reverse("admin:webhooks_webhookdelivery_change", args=[push.pk])
     assert str(later) in browser.get(page).content.decode()
 

@@ -14,6 +14,7 @@ from tests.factories import TenantFactory, WebhookDeliveryFactory, WebhookSource
 from tests.webhooks.conftest import Sender, map_all, verdicts
 from tests.webhooks.inbound.providers import signers
 from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.services import replays
 
 PATH = "/api/v1/webhook-sources"
 NEW = {
@@ -283,3 +284,31 @@ def test_deliveries_are_listed_newest_first_with_their_payloads(operator, seller
     one = operator.get(f"/api/v1/webhook-deliveries/{only[0]['id']}").json()
     assert one["payload"] == '{"customerId":"cust_1","metricName":"calls","quantity":1,"id":"1"}'
     assert one["sourceId"] == str(source.pk)
+
+
+def test_whoever_reads_a_source_tries_it_with_numbers_as_they_are_spelled(seller):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    member = operator_client(seller.tenant, role="MEMBER")
+    body = b'{"payload": {"customerId": "a", "metricName": "b", "quantity": 1.000000000001}}'
+    answer = member.post(f"{PATH}/{source.pk}/preview", body, content_type="application/json")
+    assert answer.status_code == 200
+    assert b'"quantity":1.000000000001' in answer.content
+
+
+def test_all_of_many_pushes_are_mapped_again_page_by_page(operator, seller, monkeypatch):
+    monkeypatch.setattr(replays, "AT_ONCE", 2)
+    sender = Sender(WebhookSourceFactory(tenant=seller.tenant, metric="calls"), seller.client)
+    for number in range(3):
+        sender.push({"who": "cust_1", "id": str(number)})
+    map_all()
+    chosen = {"sourceId": str(sender.source.pk)}
+    pages = []
+    for _ in range(3):
+        page = operator.post("/api/v1/webhook-deliveries/replay", chosen).json()
+        map_all()  # and is parked again
+        pages.append(page["deliveries"])
+        chosen["after"] = page["last"]
+        if page["last"] is None:
+            break
+    assert pages == [2, 1, 0]
+    assert set(WebhookDelivery.objects.values_list("replays", flat=True)) == {1}
