@@ -79,9 +79,7 @@ def create_customer(
         families.require_parent(customer, parent)
     _require_sound(customer)
     _require_no_alias(customer)
-    taken = f"there is a customer '{customer.external_id}' already"
-    with changes.conflict_when("customer_is_known_by_one_external_id", taken, field="externalId"):
-        customer.save(force_insert=True)
+    _store(customer)
     after = changes.state_of(customer, _SHOWN)
     changes.record(customer, action="CUSTOMER_CREATED", actor=actor, now=now, after=after)
     return customer
@@ -169,6 +167,12 @@ def remove_alias(*, alias: CustomerAlias, actor: Actor, now: datetime) -> None:
         alias, action="CUSTOMER_ALIAS_REMOVED", actor=actor, now=now, before=before, after=after
     )
     alias.delete()
+
+
+def _store(customer: Customer) -> None:
+    taken = f"there is a customer '{customer.external_id}' already"
+    with changes.conflict_when("customer_is_known_by_one_external_id", taken, field="externalId"):
+        customer.save(force_insert=True)
 
 
 def _locked(customer: Customer) -> Customer:
