@@ -4,12 +4,14 @@ Events are taken by their ids. An id is safe to pass only when every transaction
 events when it was drawn is over: until then one of them may still bring a lower one.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 
 IDS_PER_PAGE = 500_000  # a second of one processor, most of it to group them
 MOST_PAGES = 5  # per call: bill runs wait behind it for a worker, and the next call goes on
+SETTLED = timedelta(minutes=10)  # after its end, the usage of an hour is there and summed up
 HOURS_KEPT = 100  # days; the longest baseline is 60
 DAYS_KEPT = 800
 
@@ -28,6 +30,15 @@ _ROW = """
 _LOCK = """
     SELECT summed_until, pending_until, pending_transactions FROM usage_summing
     WHERE id = 1 FOR UPDATE
+"""
+_SUMMED = "SELECT summed_until, pending_until IS NOT NULL FROM usage_summing WHERE id = 1"
+_WAITS = "SELECT EXISTS (SELECT FROM inbox_batches WHERE tenant_id = %s AND received_at < %s)"
+_WRITES = """
+    SELECT EXISTS (
+        SELECT FROM usage_summing u
+        JOIN pg_locks l ON l.virtualtransaction = ANY(u.pending_transactions)
+        JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE u.id = 1 AND a.xact_start < %s)
 """
 _PEND = "UPDATE usage_summing SET pending_until = %s, pending_transactions = %s WHERE id = 1"
 _PASSED = "UPDATE usage_summing SET summed_until = %s WHERE id = 1"
@@ -113,14 +124,26 @@ def sum_usage() -> int:
     return passed
 
 
-def is_behind() -> bool:
-    """Whether so much waits to be summed up that what is missing would look like silence."""
+def is_behind(*, tenant_id: UUID, now: datetime, at: datetime) -> bool:
+    """Whether so much of a tenant waits to be summed up that what lacks would look like silence.
+
+    Too many events wait; or a batch that it sent has waited in the inbox for longer than hours do
+    before they are judged; or somebody has been writing events for so long. `now` is everybody's
+    clock, `at` the tenant's, by which its batches were received.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_DRAWN)
         (drawn,) = cursor.fetchone()
-        cursor.execute("SELECT coalesce(max(summed_until), 0) FROM usage_summing")
-        (summed,) = cursor.fetchone()
-    return bool(drawn - summed > IDS_PER_PAGE)
+        cursor.execute(_SUMMED)
+        summed, is_pending = cursor.fetchone() or (0, False)
+        if drawn - summed > IDS_PER_PAGE:
+            return True
+        cursor.execute(_WAITS, (tenant_id, at - SETTLED))
+        (waits,) = cursor.fetchone()
+        if is_pending and not waits:
+            cursor.execute(_WRITES, (now - SETTLED,))
+            (waits,) = cursor.fetchone()
+    return bool(waits)
 
 
 @transaction.atomic

@@ -14,11 +14,10 @@ from metering.monitors.drops import find_drops
 from metering.monitors.health import take_health
 from metering.monitors.pacing import find_paces
 from metering.monitors.settings import settings_of
-from metering.monitors.summing import is_behind, sum_usage
+from metering.monitors.summing import SETTLED, is_behind, sum_usage
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-SETTLED = timedelta(minutes=10)  # after its end, the usage of an hour is there and summed up
 MOST_HOURS = 48  # judged at once, when nobody looked for longer or a clock was set forward
 MOST_DAYS = 7
 
@@ -40,7 +39,7 @@ def watch_tenant(*, tenant_id: UUID, now: datetime) -> int:
     MonitorProgress.objects.get_or_create(tenant_id=tenant.pk)  # any tenant: its own
     raised = _judge_paces(tenant, at)
     _look_at_units(tenant, now, at)
-    if not is_behind():
+    if not is_behind(tenant_id=tenant.pk, now=now, at=at):
         raised += _judge_hours(tenant, at) + _judge_weeks(tenant, at)
     return raised
 

@@ -1,17 +1,20 @@
 """Usage by the hour and the day: each event once, whoever writes meanwhile."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import psycopg
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from aforo.tenancy.models import Tenant
 from catalog.models import BillableUnit
 from metering.models import DailyUsage, HourlyUsage, UsageSumming
 from metering.monitors import summing
 from metering.monitors.summing import forget_old_sums, is_behind, sum_usage
+from tests.factories import TenantFactory
+from tests.metering.conftest import NOW
 from tests.metering.events import event, rows
 from tests.metering.monitors.sums import add_up_days
 
@@ -19,6 +22,7 @@ COLUMNS = """
     tenant_id, customer_id, subscription_id, unit_id, idempotency_key, metric, quantity, revenue,
     cost, occurred_at, received_at, late, source, batch_id, batch_index
 """
+MINUTE = timedelta(minutes=1)
 ELEVEN, TEN = datetime(2026, 3, 15, 11, tzinfo=UTC), datetime(2026, 3, 15, 10, tzinfo=UTC)
 
 
@@ -106,9 +110,24 @@ def test_pages_are_passed_one_after_the_other(seller, monkeypatch):
     seller.count(*(event(number) for number in range(5)))
     sum_usage()
     assert HourlyUsage.objects.get().event_count == 5
-    assert not is_behind()
+    now = timezone.now()
+    assert not is_behind(tenant_id=seller.tenant.pk, now=now, at=NOW)
     seller.count(*(event(number) for number in range(5, 10)))
-    assert is_behind()
+    assert is_behind(tenant_id=seller.tenant.pk, now=now, at=NOW)
+
+
+def test_a_batch_that_waits_too_long_is_no_silence(seller):
+    sum_usage()
+    at, other = NOW + MINUTE, TenantFactory()
+    seller.send(event(1))  # accepted, and nobody drains
+    now = timezone.now()
+    assert not is_behind(tenant_id=seller.tenant.pk, now=now, at=at)
+    at += 10 * MINUTE
+    assert is_behind(tenant_id=seller.tenant.pk, now=now, at=at)
+    assert not is_behind(tenant_id=other.pk, now=now, at=at)
+    seller.drain()
+    sum_usage()
+    assert not is_behind(tenant_id=seller.tenant.pk, now=now, at=at)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -122,7 +141,11 @@ def test_what_is_being_written_is_not_passed_until_it_is_there(seller):
         seller.count(event(2))
         assert sum_usage() == 0  # nobody knows what else is being written
         assert sum_usage() == 0
+        about, now = {"tenant_id": seller.tenant.pk, "at": NOW}, timezone.now()
+        assert not is_behind(now=now, **about)
+        assert is_behind(now=now + 11 * MINUTE, **about)  # for so long hours lack what was drawn
         slow.commit()
+        assert not is_behind(now=now + 11 * MINUTE, **about)
     assert sum_usage() > 0
     assert HourlyUsage.objects.get().event_count == 3
     state = UsageSumming.objects.get()
