@@ -1,4 +1,4 @@
-"""What customers were written, read only."""
+"""What customers and their account managers were written, read only."""
 
 from django.contrib import admin
 from unfold.decorators import display
@@ -11,7 +11,7 @@ _STATES = {"WAITING": "info", "SENT": "success", "FAILED": "danger"}
 
 @admin.register(CustomerLetter)
 class CustomerLetterAdmin(ReadOnlyAdmin):
-    """E-mail to customers about their own usage, and whether it was taken."""
+    """E-mail about single customers, and whether it was taken."""
 
     list_display = ("created_at", "tenant", "customer", "title", "address", "stands", "last_error")
     list_select_related = ("tenant", "customer")

@@ -1,4 +1,4 @@
-"""What customers are told themselves, by e-mail: written with the fact, sent until it is taken."""
+"""What is told of a customer by e-mail: written with the fact, sent until it is taken."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,7 +8,7 @@ from catalog.models import Customer
 
 
 class CustomerLetter(TenantOwned):
-    """One e-mail to a customer's billing address about one fact."""
+    """One e-mail about one fact, to a customer's billing address or account manager."""
 
     class State(models.TextChoices):
         WAITING = "WAITING", "to be sent"
