@@ -51,8 +51,9 @@ def _capped(draft: Draft, commitment: Commitment, facts: Facts) -> Draft:
         facts,
         LineType.CREDIT,
         "above the maximum spend",
-        EXACT.minus(min(excess, room)),
+        EXACT.minus(max(ZERO, min(excess, room))),
     )
+    draft = draft.losing(credit, excess)
     return draft.adding(credit) if credit.amount.amount < ZERO else draft
 
 

@@ -1,45 +1,16 @@
 """Discount: of each plan, of the contract, then coupons as they were redeemed; never below zero."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import EXACT, ZERO, Money, plain
+from aforo.money import EXACT, ZERO, Money, plain, round_to_minor
+from billing.pipeline.discounts import Discount, discounts_in
 from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.earlier import take_off_earlier
 from billing.pipeline.facts import Facts
 from billing.pipeline.lines import line_of
-from billing.pipeline.room import former_of, refunded
-
-
-@dataclass(frozen=True, slots=True)
-class Discount:
-    """A percentage, or an amount, off the lines of one plan or (None) off all that is left.
-
-    `per_period` amounts are granted in their own period and leave late usage of others alone.
-    One that is not `of_period` is of the next period's fees alone, one that is not `of_next` of
-    all but those.
-    """
-
-    owner: str
-    version_id: UUID | None = None
-    percent: Decimal = ZERO
-    amount: Decimal = ZERO
-    per_period: bool = True
-    redemption_id: UUID | None = None
-    tax_code: str = ""
-    of_period: bool = True
-    of_next: bool = True
-
-    @property
-    def ahead(self) -> bool | None:
-        """Of the next period's fees alone, of all but those, or (None) of all."""
-        return None if self.of_period and self.of_next else self.of_next
-
-    @property
-    def subject(self) -> str:
-        return f"discount of {plain(self.percent)} %" if self.percent else "discount"
 
 
 def apply_discounts(draft: Draft, facts: Facts) -> Draft:
@@ -49,71 +20,42 @@ def apply_discounts(draft: Draft, facts: Facts) -> Draft:
     take it off. One plan's discount never eats into what another plan's lines come to. Percentages
     hold for late usage too, also of plans that the period has no more; a fixed amount per period
     does not, it was granted in its own. What is given back of fees is less by what was taken off
-    them when they were asked for; no percentage of a contract or a coupon is of it. What earlier
-    invoices of the same period asked for is taken off last: they granted theirs.
+    them when they were asked for; nothing else is of it, and no fixed amount of a plan is lost to
+    it. What earlier invoices of the same period asked for is taken off last: they granted theirs.
     """
-    back = refunded(draft, facts)
+    charged = _by_plan(line for line in draft.lines if line.type is not LineType.PRORATION)
     late = _by_plan(line for line in draft.lines if line.late)
     ahead = _by_plan(line for line in draft.lines if line.ahead)
-    for discount in _in_order(facts):
+    discounts = discounts_in(facts)
+    for discount in discounts:
         draft = _taking_back(draft, facts, discount)  # what adds, before all that takes off
     draft = draft.adding(*_taken_back(draft, facts))
-    for discount in _in_order(facts):
-        if facts.is_opening and discount.per_period and discount.amount:
+    for discount in discounts:
+        is_fixed = discount.per_period and discount.amount
+        if facts.is_opening and is_fixed:
             continue  # it comes with the invoice of the period
-        spared = ZERO
-        if discount.per_period and discount.amount:
-            spared = _sum_of(late, discount.version_id)
-        base = _base(draft, discount, ahead, back)
-        draft = _granting(draft, facts, discount, base=base, spared=max(ZERO, spared))
+        base = _base(draft, discount, charged, ahead)
+        wanted = max(ZERO, discount.amount or _share(base, discount.percent))
+        spared = max(ZERO, _sum_of(late, discount.version_id)) if is_fixed else ZERO
+        left = max(ZERO, min(draft.total(), EXACT.subtract(base, spared)))
+        line = _line(discount, facts, LineType.DISCOUNT, EXACT.minus(min(wanted, left)))
+        draft = _granting(draft, discount, line, wanted=wanted, left=left)
+        charged = _less(charged, discount, line, wanted=wanted)
         late = _reduced(late, discount, facts) if discount.of_period else late
         ahead = _reduced(ahead, discount, facts) if discount.of_next else ahead
     return take_off_earlier(draft, facts)
 
 
-def _in_order(facts: Facts) -> Iterator[Discount]:
-    for plan in facts.plans:
-        common = Discount(plan.name, plan.version_id, tax_code=plan.tax_code)
-        yield replace(common, percent=plan.discount_percent)
-        yield replace(common, amount=plan.discount_amount)
-    for plan in facts.coming:  # of its fee in advance; its amount comes with its own period
-        yield Discount(
-            plan.name, plan.version_id, percent=plan.discount_percent, tax_code=plan.tax_code
-        )
-    yield from _of_former_plans(facts)
-    if facts.contract is not None:
-        yield Discount(facts.contract.name, percent=facts.contract.discount_percent)
-        yield Discount(facts.contract.name, amount=facts.contract.discount_amount)
-    for coupon in facts.coupons:
-        yield Discount(
-            f"coupon {coupon.code}",
-            percent=coupon.percent,
-            amount=ZERO if coupon.percent else coupon.amount,
-            per_period=False,
-            redemption_id=coupon.redemption_id,
-            of_period=coupon.of_period,
-            of_next=coupon.of_next,
-        )
-
-
-def _of_former_plans(facts: Facts) -> Iterator[Discount]:
-    """Percentages on late usage, and on unused fees, of plans that the period does not have."""
-    known = {plan.version_id for plan in (*facts.plans, *facts.coming)}
-    for one in former_of(facts):
-        if one.version_id not in known and one.discount_percent:
-            known.add(one.version_id)
-            yield Discount(
-                one.plan_name, one.version_id, percent=one.discount_percent, tax_code=one.tax_code
-            )
-
-
 def _base(
-    draft: Draft, discount: Discount, ahead: dict[UUID | None, Decimal], back: Decimal
+    draft: Draft,
+    discount: Discount,
+    charged: dict[UUID | None, Decimal],
+    ahead: dict[UUID | None, Decimal],
 ) -> Decimal:
-    """What the lines come to that the discount is of, `back` the refunds among them, below zero."""
-    subtotal = draft.total(version_id=discount.version_id)
-    if discount.version_id is None and discount.percent:
-        subtotal = EXACT.subtract(subtotal, back)
+    """What the lines come to that the discount is of: only a plan's percentage is of refunds."""
+    if discount.is_of_refunds:
+        return draft.total(version_id=discount.version_id)
+    subtotal = _sum_of(charged, discount.version_id)
     if discount.of_period and discount.of_next:
         return subtotal
     fees = _sum_of(ahead, discount.version_id)
@@ -121,47 +63,55 @@ def _base(
 
 
 def _granting(
-    draft: Draft, facts: Facts, discount: Discount, *, base: Decimal, spared: Decimal
+    draft: Draft, discount: Discount, line: Line, *, wanted: Decimal, left: Decimal
 ) -> Draft:
-    """Grant what is wanted as far as its lines, but for what is spared, come to it."""
-    wanted = discount.amount or _share(base, discount.percent)
-    if wanted <= ZERO:
-        return draft
-    left = max(ZERO, min(draft.total(), EXACT.subtract(base, spared)))
-    line = line_of(
-        discount.owner,
-        facts,
-        stage="Discount",
-        line_type=LineType.DISCOUNT,
-        subject=discount.subject,
-        exact_amount=EXACT.minus(min(wanted, left)),
-        version_id=discount.version_id,
-        tax_code=discount.tax_code,
-    )
+    """Grant what is wanted as far as there is something left to take it off."""
     if wanted > left:
         draft = draft.noting(f"{line.description}: {plain(wanted)} held to {plain(left)}")
+    draft = draft.losing(line, wanted)
     if not line.amount.amount:
         return draft
     line = replace(line, ahead=discount.ahead)
     return _redeeming(draft.adding(line), discount, EXACT.minus(line.amount.amount))
 
 
+def _less(
+    charged: dict[UUID | None, Decimal], discount: Discount, line: Line, *, wanted: Decimal
+) -> dict[UUID | None, Decimal]:
+    """What is left of what was charged, as if nothing were given back beside it."""
+    off = EXACT.minus(line.amount.amount)
+    known = charged.get(discount.version_id, ZERO)
+    if discount.is_of_refunds:
+        currency = line.amount.currency
+        missing = EXACT.subtract(round_to_minor(wanted, currency), off)
+        whole = round_to_minor(_share(known, discount.percent), currency)
+        off = EXACT.subtract(whole, missing)
+    return charged | {discount.version_id: EXACT.subtract(known, off)}
+
+
 def _taking_back(draft: Draft, facts: Facts, discount: Discount) -> Draft:
     """What a plan's lines give back was asked for with its percentage taken off."""
     base = draft.total(version_id=discount.version_id)
-    if base >= ZERO or discount.version_id is None or not discount.percent:
+    if base >= ZERO or not discount.is_of_refunds:
         return draft
-    line = line_of(
+    off = EXACT.minus(_share(base, discount.percent))
+    line = _line(discount, facts, LineType.CHARGE, off, " on what is given back")
+    return draft.adding(line) if line.amount.amount else draft
+
+
+def _line(
+    discount: Discount, facts: Facts, line_type: LineType, amount: Decimal, clause: str = ""
+) -> Line:
+    return line_of(
         discount.owner,
         facts,
         stage="Discount",
-        line_type=LineType.CHARGE,
-        subject=f"{discount.subject} on what is given back",
-        exact_amount=EXACT.minus(_share(base, discount.percent)),
+        line_type=line_type,
+        subject=f"{discount.subject}{clause}",
+        exact_amount=amount,
         version_id=discount.version_id,
         tax_code=discount.tax_code,
     )
-    return draft.adding(line) if line.amount.amount else draft
 
 
 def _taken_back(draft: Draft, facts: Facts) -> Iterator[Line]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Self
 from uuid import UUID
 
-from aforo.money import ZERO, Money, exact
+from aforo.money import EXACT, ZERO, Money, exact
 from billing.pipeline.facts import LateFact, UsageFact
 from catalog.pricing import Charge, Terms
 
@@ -79,8 +79,9 @@ class Draft:
     `deferred` are totals whose credit this invoice has no room for: a later one will take it.
     `granted` are units that roll over, by total; `used` the units of grants that are used up;
     `passed_on`, by total, all that later periods may use now: what was granted, and what is left of
-    older grants. `redeemed` is what coupons took off, by redemption. An invoice with `tax_pending`
-    stays a draft.
+    older grants. `redeemed` is what coupons took off, by redemption. `lost` is what discounts and
+    credits of these lines had nothing left to be taken off, by what they are. An invoice with
+    `tax_pending` stays a draft.
     """
 
     currency: str
@@ -92,6 +93,7 @@ class Draft:
     used: tuple[tuple[UUID, Decimal], ...] = ()
     passed_on: tuple[tuple[int, Decimal], ...] = ()
     redeemed: tuple[tuple[UUID, Decimal], ...] = ()
+    lost: tuple[tuple[tuple[str, UUID | None], Decimal], ...] = ()
     tax_pending: bool = False
     to_invoice: Decimal | None = None
     finalize: bool = False
@@ -102,6 +104,18 @@ class Draft:
     def noting(self, *notes: str) -> Self:
         """Add what the stage wants its record to say; the runner clears notes between stages."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def losing(self, line: Line, wanted: Decimal) -> Self:
+        """Note what `line`, a discount or credit of `wanted`, could not take off, as rounded."""
+        rounded = Money(wanted, self.currency).rounded().amount
+        missing = EXACT.add(rounded, line.amount.amount)
+        if missing <= ZERO:
+            return self
+        what = (line.description, line.version_id)
+        known = dict(self.lost)
+        return replace(
+            self, lost=tuple((known | {what: EXACT.add(known.get(what, ZERO), missing)}).items())
+        )
 
     def total(
         self, *types: LineType, version_id: UUID | None = None, own_period: bool = False

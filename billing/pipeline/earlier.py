@@ -32,6 +32,7 @@ def take_off_earlier(draft: Draft, facts: Facts) -> Draft:
             draft = draft.noting(
                 f"{line.description}: {plain(earlier.amount)} held to {plain(left)}"
             )
+        draft = draft.losing(line, earlier.amount)
         if line.amount.amount < ZERO:
             draft = draft.adding(line)
     return draft

@@ -7,13 +7,14 @@ opening one; the usage beside it is in arrears.
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from aforo.money import EXACT, ZERO, plain
 from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.facts import Facts, PlanFact
 from billing.pipeline.fee_facts import AdvanceFact, FeeFact, PaidFact
 from billing.pipeline.lines import line_of, plan_line
-from billing.pipeline.room import room_for_refund
+from billing.pipeline.room import largest_refund
 
 
 def fees_of(plan: PlanFact, facts: Facts) -> Iterator[Line]:
@@ -57,23 +58,25 @@ def credit_unused_fees(draft: Draft, facts: Facts) -> Draft:
     """
     for paid in () if facts.is_opening else (*facts.unreturned, *facts.paid):
         wanted = EXACT.subtract(paid.unused.of(paid.amount), paid.given_back)
-        if wanted <= ZERO or (paid.taken_off and not paid.asked):
+        if wanted <= ZERO or not paid.asked:
             continue
-        left = room_for_refund(paid, draft, facts)
-        line = _fee_line(
-            paid.fee,
-            facts,
-            LineType.PRORATION,
-            f"{paid.fee.subject}, unused part of what was paid{_unused(paid)}",
-            EXACT.minus(min(wanted, left)),
-        )
-        if wanted > left:
-            held = f"{line.description}: {plain(wanted)} held to {plain(left)}"
+        line_of_paid = partial(_unused_line, paid, facts)
+        granted = largest_refund(wanted, line_of_paid, draft, facts)
+        line = line_of_paid(granted)
+        if wanted > granted:
+            held = f"{line.description}: {plain(wanted)} held to {plain(granted)}"
             draft = draft.noting(f"{held}, the rest waits for an invoice with room for it")
         if line.amount.amount < ZERO:
-            off = paid.taken_off_of(EXACT.minus(line.amount.amount))
-            draft = draft.adding(replace(line, covers=paid.covers, taken_off=off))
+            draft = draft.adding(line)
     return draft
+
+
+def _unused_line(paid: PaidFact, facts: Facts, amount: Decimal) -> Line:
+    """The line that gives back `amount` of the fee, before discounts."""
+    subject = f"{paid.fee.subject}, unused part of what was paid{_unused(paid)}"
+    line = _fee_line(paid.fee, facts, LineType.PRORATION, subject, EXACT.minus(amount))
+    off = paid.taken_off_of(EXACT.minus(line.amount.amount))
+    return replace(line, covers=paid.covers, taken_off=off)
 
 
 def _opening(facts: Facts) -> AdvanceFact:

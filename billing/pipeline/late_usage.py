@@ -11,7 +11,7 @@ from aforo.money import EXACT, ZERO, Money, plain
 from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.facts import Facts, LateFact
 from billing.pipeline.lines import short, unit_subject
-from billing.pipeline.room import room_for
+from billing.pipeline.room import has_room_for
 from catalog.pricing import Charge
 
 
@@ -27,10 +27,8 @@ def add_late_credits(draft: Draft, facts: Facts) -> Draft:
     waits for the next invoice of the subscription: its events stay above the watermark.
     """
     for line in filter(_is_credit, _lines(facts)):
-        if EXACT.add(room_for(line, draft, facts), line.amount.amount) < ZERO:
-            draft = _deferring(draft, line)
-        else:
-            draft = draft.adding(line)
+        fits = has_room_for(line, draft, facts)
+        draft = draft.adding(line) if fits else _deferring(draft, line)
     return draft
 
 

@@ -1,179 +1,77 @@
 """Room: how much a credit may take off an invoice without eating into what is still to be granted.
 
-A fixed discount is lost where nothing is left to take it off; a credit that can wait is not.
+A discount is lost where nothing is left to take it off, and so is a credit for what was asked for
+before; what is given back of fees, and credits for late usage, can wait. Whether a discount would
+be lost is what the Commit and the Discount stage say of a draft, so they are asked.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
-from uuid import UUID
 
-from aforo.money import EXACT, ZERO, divide
-from billing.pipeline.commitments import Commitment, commitments_in
+from aforo.money import EXACT, ZERO, minor_units
+from billing.pipeline.commit import apply_commitment
+from billing.pipeline.discount import apply_discounts
 from billing.pipeline.draft import Draft, Line, LineType
-from billing.pipeline.facts import Facts, LateFact, PlanFact
-from billing.pipeline.fee_facts import FeeFact, PaidFact
-
-HUNDRED = Decimal(100)
+from billing.pipeline.facts import Facts
 
 
-def room_for(line: Line, draft: Draft, facts: Facts) -> Decimal:
-    """What a credit may take away: of its own plan's lines, if it still has that plan, and of all.
+def has_room_for(line: Line, draft: Draft, facts: Facts) -> bool:
+    """Whether the lines of a credit's own plan, if it still has that plan, and all leave room."""
+    draft = _gathered(draft)
+    after = _discounted(draft.adding(line), facts)
+    if any(plan.version_id == line.version_id for plan in facts.plans):
+        own = after.total(version_id=line.version_id)
+        if own < ZERO:
+            return False
+    return _loses_nothing(after, _discounted(draft, facts))
 
-    Lines are seen as the Commit stage will leave them. Below zero where discounts take all.
+
+def largest_refund(
+    wanted: Decimal, line_of: Callable[[Decimal], Line], draft: Draft, facts: Facts
+) -> Decimal:
+    """All that is `wanted`, or else the most whole minor units of it that there is room for.
+
+    `line_of` makes the line that gives an amount back.
     """
-    rooms = [EXACT.subtract(_coming(draft, facts), _taken_off_all(facts))]
-    for plan in facts.plans:
-        if plan.version_id == line.version_id:
-            own = _of_plan(plan, draft, facts)
-            rooms.append(EXACT.subtract(own, _before_percent(plan)))
-    return min(rooms)
+    draft = _gathered(draft)
+    before = _discounted(draft, facts)
+
+    def fits(amount: Decimal) -> bool:
+        return _loses_nothing(_discounted(draft.adding(line_of(amount)), facts), before)
+
+    if fits(wanted):
+        return wanted
+    scale = minor_units(facts.currency)
+    known, too_much = 0, int(EXACT.scaleb(wanted, scale)) + 1
+    while too_much - known > 1:
+        middle = (known + too_much) // 2
+        if fits(EXACT.scaleb(Decimal(middle), -scale)):
+            known = middle
+        else:
+            too_much = middle
+    return EXACT.scaleb(Decimal(known), -scale)
 
 
-def room_for_refund(paid: PaidFact, draft: Draft, facts: Facts) -> Decimal:
-    """How much of a fee, before all discounts, the lines leave room to give back.
-
-    Other plans' percentages are of their own lines, and those of contracts and coupons of what is
-    not given back.
-    """
-    of_plan = {plan.version_id: _of_plan(plan, draft, facts) for plan in facts.plans}
-    left = _coming(draft, facts)
-    for version_id, percent in percents_of(facts).items():
-        lines = of_plan.get(version_id, draft.total(version_id=version_id))
-        left = EXACT.subtract(left, _share(lines, percent))
-    left = EXACT.subtract(left, _sum(plan.discount_amount for plan in facts.plans))
-    back = refunded(draft, facts)
-    left = EXACT.add(_after_others(EXACT.subtract(left, back), draft, facts), back)
-    left = EXACT.subtract(left, _sum(earlier.amount for earlier in facts.earlier))
-    if left <= ZERO or not paid.asked:
-        return ZERO
-    return max(ZERO, min(draft.total(), divide(EXACT.multiply(left, paid.amount), paid.asked)))
+def _gathered(draft: Draft) -> Draft:
+    """The draft with one line for all that discounts and commitments cannot tell apart."""
+    found: dict[object, Line] = {}
+    for number, line in enumerate(draft.lines):
+        since = None if line.late is None else line.late.period_start
+        apart = number if line.type is LineType.PRORATION else None
+        alike = (line.version_id, since, line.covers, line.ahead, apart)
+        known = found.get(alike)
+        found[alike] = line if known is None else replace(line, amount=known.amount + line.amount)
+    return replace(draft, lines=tuple(found.values()))
 
 
-def refunded(draft: Draft, facts: Facts) -> Decimal:
-    """What lines of unused fees come to, below zero, once discounts of theirs are taken off them.
-
-    No percentage of a contract or a coupon is of it.
-    """
-    percents = percents_of(facts)
-    found = ZERO
-    for line in draft.lines:
-        if line.type is LineType.PRORATION:
-            percent = percents.get(line.version_id, ZERO) if line.version_id else ZERO
-            net = EXACT.subtract(line.amount.amount, _share(line.amount.amount, percent))
-            found = EXACT.add(found, EXACT.add(net, line.taken_off))
-    return found
+def _discounted(draft: Draft, facts: Facts) -> Draft:
+    return apply_discounts(apply_commitment(draft, facts), facts)
 
 
-def percents_of(facts: Facts) -> Mapping[UUID, Decimal]:
-    """The percentage of each plan that a line may be of."""
-    percents = {one.version_id: one.discount_percent for one in former_of(facts)}
-    plans = (*facts.plans, *facts.coming)
-    return percents | {plan.version_id: plan.discount_percent for plan in plans}
-
-
-def _after_others(left: Decimal, draft: Draft, facts: Facts) -> Decimal:
-    """What contracts and coupons leave of what plans have left, nothing being given back."""
-    percents = percents_of(facts)
-    ahead = _sum(
-        EXACT.subtract(amount, _share(amount, percents.get(version_id, ZERO)))
-        for version_id, amount in (
-            (line.version_id, line.amount.amount) for line in draft.lines if line.ahead
-        )
-        if version_id is not None
+def _loses_nothing(after: Draft, before: Draft) -> bool:
+    """Whether it is not below zero, and has room for all that there was room for before."""
+    known = dict(before.lost)
+    return after.total() >= ZERO and all(
+        amount <= known.get(what, ZERO) for what, amount in after.lost
     )
-    if facts.contract is not None:
-        ahead = EXACT.subtract(ahead, _share(ahead, facts.contract.discount_percent))
-        left = EXACT.subtract(left, _share(left, facts.contract.discount_percent))
-        left = max(ZERO, EXACT.subtract(left, facts.contract.discount_amount))
-    for coupon in facts.coupons:
-        if not coupon.percent:
-            left = max(ZERO, EXACT.subtract(left, coupon.amount))
-            continue
-        of_next = _share(ahead, coupon.percent) if coupon.of_next else ZERO
-        own = _share(max(ZERO, EXACT.subtract(left, ahead)), coupon.percent)
-        left = EXACT.subtract(EXACT.subtract(left, of_next), own if coupon.of_period else ZERO)
-        ahead = EXACT.subtract(ahead, of_next)
-    return left
-
-
-def former_of(facts: Facts) -> Iterator[LateFact | FeeFact]:
-    """What may be of a plan that the period has no more."""
-    yield from facts.late
-    yield from (paid.fee for paid in facts.unreturned)
-
-
-def _coming(draft: Draft, facts: Facts) -> Decimal:
-    """What all lines come to once minimum and maximum are seen to."""
-    by_plan = _sum(_of_plan(plan, draft, facts) for plan in facts.plans)
-    known = _sum(draft.total(version_id=plan.version_id) for plan in facts.plans)
-    others = EXACT.subtract(draft.total(), known)
-    elsewhere = EXACT.subtract(draft.total(), draft.total(own_period=True))
-    own = EXACT.subtract(EXACT.add(by_plan, others), elsewhere)
-    for one in commitments_in(facts):
-        if one.version_id is None:
-            own = _held(own, one, draft)
-    return EXACT.add(own, elsewhere)
-
-
-def _of_plan(plan: PlanFact, draft: Draft, facts: Facts) -> Decimal:
-    own = draft.total(version_id=plan.version_id, own_period=True)
-    elsewhere = EXACT.subtract(draft.total(version_id=plan.version_id), own)
-    for one in commitments_in(facts):
-        if one.version_id == plan.version_id:
-            own = _held(own, one, draft)
-    return EXACT.add(own, elsewhere)
-
-
-def _held(own: Decimal, commitment: Commitment, draft: Draft) -> Decimal:
-    """`own` lifted to the minimum and held to the maximum, less what counts beside it."""
-    beside = commitment.beside(draft)
-    held = max(own, EXACT.subtract(commitment.minimum, beside))
-    if commitment.maximum is None:
-        return held
-    limit = max(commitment.maximum, commitment.floor)
-    return min(held, max(ZERO, EXACT.subtract(limit, beside)))
-
-
-def _taken_off_all(facts: Facts) -> Decimal:
-    """What all lines have to come to, for everything fixed to be taken off in full."""
-    needed = _after_plans(facts)
-    percents = [plan.discount_percent for plan in (*facts.plans, *facts.coming)]
-    percents += [one.discount_percent for one in former_of(facts)]
-    needed = _grossed_up(needed, max(percents, default=ZERO)) if needed else needed
-    return EXACT.add(needed, _sum(_before_percent(plan) for plan in facts.plans))
-
-
-def _after_plans(facts: Facts) -> Decimal:
-    """The same once plans have taken off theirs: the contract, coupons, and what was asked for."""
-    needed = _sum(earlier.amount for earlier in facts.earlier)
-    for coupon in reversed(facts.coupons):
-        amount = ZERO if coupon.percent else coupon.amount
-        needed = EXACT.add(_grossed_up(needed, coupon.percent), amount)
-    if facts.contract is not None:
-        needed = EXACT.add(needed, facts.contract.discount_amount)
-        needed = _grossed_up(needed, facts.contract.discount_percent)
-    return needed
-
-
-def _before_percent(plan: PlanFact) -> Decimal:
-    """The part of a plan's lines that its fixed discount will take, its percentage taken before."""
-    return _grossed_up(plan.discount_amount, plan.discount_percent)
-
-
-def _grossed_up(amount: Decimal, percent: Decimal) -> Decimal:
-    """What `amount` is left of, when a percentage is taken; zero when all is taken."""
-    kept = EXACT.subtract(HUNDRED, percent)
-    if not amount or not kept:
-        return ZERO
-    return divide(EXACT.multiply(amount, HUNDRED), kept) if percent else amount
-
-
-def _share(amount: Decimal, percent: Decimal) -> Decimal:
-    return EXACT.multiply(amount, EXACT.scaleb(percent, -2))
-
-
-def _sum(amounts: Iterator[Decimal]) -> Decimal:
-    total = ZERO
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing import pipeline
@@ -96,6 +96,7 @@ def test_no_discount_is_spread_over_discounts_on_what_is_given_back():
     assert (untaxed(draft), draft.total(LineType.TAX_ADJUSTMENT)) == (20, -1)
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(st.tuples(st.decimals(0, 40, places=2), st.booleans()), max_size=6),
     unused=st.integers(0, 31).map(Decimal),
