@@ -11,13 +11,19 @@ from billing.pipeline.draft import LineType
 
 @dataclass(frozen=True, slots=True)
 class MadeLine:
-    """A line as it stands on an invoice. `ahead` is as of Line."""
+    """A line as it stands on an invoice. `ahead` and `description` are as of Line."""
 
     stage: str
     type: LineType
     amount: Decimal
     version_id: UUID | None = None
     ahead: bool | None = None
+    description: str = ""
+
+    @property
+    def is_percentage(self) -> bool:
+        """Of a discount: whether it is a percentage, as its description says."""
+        return self.description.endswith(" %")
 
     @property
     def is_charged(self) -> bool:
@@ -31,27 +37,37 @@ def taken_off(
     """What was taken off `fee`, one of `lines` in their order, beside its plan's percentage.
 
     `percents` are those of plans, by version. A percentage takes the same of all lines that it is
-    of, an amount its share of them.
+    of, credits for late usage among them; an amount is shared by those that are above zero.
     """
-    nets = [(line, _net(line, percents)) for line in lines if line.is_charged]
-    all_left = _sum(net for _, net in nets)
-    ahead = _sum(net for line, net in nets if line.ahead)
-    fixed = {one.version_id: _fixed(one.version_id, lines, percents, currency) for one, _ in nets}
-    own = _sum(net for line, net in nets if line.version_id == fee.version_id)
-    before = left = _net(fee, percents)
-    left = EXACT.subtract(left, _part(fixed[fee.version_id], left, own))
-    all_left = EXACT.subtract(all_left, _sum(fixed.values()))
+    charged = [line for line in lines if line.is_charged]
+    left = [_net(line, percents) for line in charged]
+    place = charged.index(fee)
+    before = left[place]
+    for version_id in dict.fromkeys(line.version_id for line in charged):
+        off = _fixed(version_id, lines, percents, currency)
+        inside = [line.version_id == version_id for line in charged]
+        left = _without(off, left, inside, is_percentage=False)
     for line in lines:
-        if line.type is not LineType.DISCOUNT or line.version_id is not None:
-            continue
-        off = EXACT.minus(line.amount)
-        circle = {None: all_left, True: ahead, False: EXACT.subtract(all_left, ahead)}[line.ahead]
-        if line.ahead in {None, bool(fee.ahead)}:
-            left = EXACT.subtract(left, _part(off, left, circle))
-        if line.ahead is not False:
-            ahead = EXACT.subtract(ahead, _part(off, ahead, circle))
-        all_left = EXACT.subtract(all_left, off)
-    return EXACT.subtract(before, max(ZERO, left))
+        if line.type is LineType.DISCOUNT and line.version_id is None:
+            inside = [line.ahead in {None, bool(one.ahead)} for one in charged]
+            off = EXACT.minus(line.amount)
+            left = _without(off, left, inside, is_percentage=line.is_percentage)
+    return EXACT.subtract(before, max(ZERO, left[place]))
+
+
+def _without(
+    off: Decimal, left: Sequence[Decimal], inside: Sequence[bool], *, is_percentage: bool
+) -> list[Decimal]:
+    """What is left of each line once `off` is taken off those inside, in proportion to them."""
+    parts = [
+        amount if is_inside and (is_percentage or amount > ZERO) else ZERO
+        for amount, is_inside in zip(left, inside, strict=True)
+    ]
+    whole = _sum(parts)
+    if off <= ZERO or whole <= ZERO:
+        return list(left)
+    taken = (divide(EXACT.multiply(off, part), whole) for part in parts)
+    return [EXACT.subtract(amount, part) for amount, part in zip(left, taken, strict=True)]
 
 
 def _net(line: MadeLine, percents: Mapping[UUID, Decimal]) -> Decimal:
@@ -76,13 +92,6 @@ def _fixed(
     off = EXACT.subtract(EXACT.minus(discounted), by_percent)
     unit = EXACT.scaleb(Decimal(1), -minor_units(currency))
     return off if off > unit else ZERO
-
-
-def _part(off: Decimal, left: Decimal, circle: Decimal) -> Decimal:
-    """The share of `left` in what is taken off a circle of lines."""
-    if circle <= ZERO or off <= ZERO:
-        return ZERO
-    return divide(EXACT.multiply(off, left), circle)
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:

@@ -48,6 +48,7 @@ def _made(line: InvoiceLine) -> MadeLine:
         amount=line.amount,
         version_id=line.version_id,
         ahead=_is_ahead(line),
+        description=line.description,
     )
 
 

@@ -22,6 +22,7 @@ from tests.billing.pipeline.build import (
     shown,
     usage_fact,
 )
+from tests.billing.pipeline.test_late_usage import late
 
 ONE = {"model": "PER_UNIT", "rate": "1"}
 percents = st.sampled_from([0, 10, Decimal("33.3"), 50, 100])
@@ -30,7 +31,14 @@ cents = st.integers(0, 20_000).map(lambda number: Decimal(number).scaleb(-2))
 
 def made(draft):
     return [
-        MadeLine(line.stage, line.type, line.amount.amount, line.version_id, line.ahead)
+        MadeLine(
+            line.stage,
+            line.type,
+            line.amount.amount,
+            line.version_id,
+            line.ahead,
+            line.description,
+        )
         for line in draft.lines
     ]
 
@@ -55,7 +63,7 @@ def worlds(draw):
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(world=worlds(), unused=st.integers(0, 30), held=cents)
 def test_nobody_is_given_back_more_than_was_asked_for(world, unused, held):
     dear, asking = world
@@ -95,6 +103,25 @@ def test_a_fee_has_its_share_of_what_was_taken_off_the_invoice():
     assert taken_off(lines[1], lines, {}, currency="USD") == 6
     lines = made(run(replace(amount, coupons=(), plans=(plan(discount_amount=20),))).draft)
     assert taken_off(lines[1], lines, {UUID(int=1): Decimal(0)}, currency="USD") == 6
+
+
+def off_next_fee(asking):
+    """What an invoice takes off the fee in advance that it asks for."""
+    lines = made(run(asking).draft)
+    (line,) = (line for line in lines if line.ahead and line.type is LineType.CHARGE)
+    return taken_off(line, lines, {}, currency="USD")
+
+
+def test_a_credit_for_late_usage_has_no_share_of_an_amount():
+    """Beside -20.00, a fee of 31.00 has all of 10.00 off; 30.99 beside another has its half."""
+    asking = facts(advance=advance(fee("31")), late=(late(20, 0),), coupons=(coupon(amount=10),))
+    assert run(asking).draft.total() == 1
+    assert off_next_fee(asking) == 10
+    beside = replace(asking, usage=(usage_fact("31", ONE, number=2),))
+    assert off_next_fee(beside) == 5
+    assert off_next_fee(replace(beside, coupons=(coupon(percent=10),))) == Decimal("3.1")
+    own = replace(beside, coupons=(), plans=(plan(discount_amount=10),))
+    assert off_next_fee(own) == 5
 
 
 def test_a_coupon_for_the_next_fee_is_of_that_whatever_is_given_back_beside_it():
