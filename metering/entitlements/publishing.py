@@ -11,12 +11,12 @@ from secrets import token_hex
 from uuid import UUID
 
 import structlog
-from django.db import OperationalError
 from django.utils import timezone
 from redis.commands.core import Script
 from redis.exceptions import RedisError
 
 from aforo import valkey
+from aforo.postgres.faults import is_of_the_server
 from aforo.queue import enqueue
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
@@ -121,9 +121,9 @@ def sync_all(*, now: datetime) -> int:
         for tenant in Tenant.objects.order_by("pk"):
             try:
                 count += sync_tenant(tenant, now=now, lock=mine)
-            except (RedisError, OperationalError):  # of the servers, not of the tenant
-                raise
             except Exception as error:
+                if isinstance(error, RedisError) or is_of_the_server(error):
+                    raise
                 log.exception("access_of_tenant_not_synced", tenant=str(tenant.pk))
                 errors.append(error)
     finally:

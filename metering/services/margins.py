@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from redis.exceptions import RedisError
 
+from aforo.postgres.faults import is_of_the_server
 from aforo.tenancy import clock
 from aforo.tenancy.models import Tenant
 from catalog.models import Customer
@@ -53,9 +54,9 @@ def evaluate_all(*, now: datetime) -> int:
     for tenant_id in guarded_tenants():
         try:
             crossings += evaluate_tenant(tenant_id=tenant_id, now=now)
-        except (OperationalError, InterfaceError):  # of the server, not of the tenant
-            raise
         except Exception as error:
+            if is_of_the_server(error):
+                raise
             log.exception("margins_of_tenant_not_judged", tenant=str(tenant_id))
             errors.append(error)
     if errors:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from redis.exceptions import RedisError
 
 from aforo import valkey
@@ -109,14 +110,15 @@ def test_a_block_that_commits_while_a_sync_reads_is_not_taken_back(seller, gatew
     assert gateway.can_access("calls")["reason"] == "MARGIN_BLOCKED"
 
 
-def test_what_goes_wrong_with_one_tenant_stops_no_other(seller, gateway, monkeypatch):
+@pytest.mark.parametrize("kind", [ValueError, OperationalError])
+def test_what_goes_wrong_with_one_tenant_stops_no_other(seller, gateway, monkeypatch, kind):
     failing = TenantFactory()
     last = TenantFactory()
     synced, sync_tenant = [], publishing.sync_tenant
 
     def sync_some(tenant, **more):
         if tenant.pk == failing.pk:
-            raise ValueError("a row that nobody can read")
+            raise kind("a row that nobody can read")
         synced.append(tenant.pk)
         return sync_tenant(tenant, **more)
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from aforo import valkey
@@ -353,19 +353,30 @@ def test_statements_do_not_grow_with_customers(seller, guard, look):
     assert MarginState.objects.filter(level="L3_BLOCK").count() == 6
 
 
-def test_what_goes_wrong_with_one_tenant_leaves_no_other_unjudged(seller, guard, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "is_lost"),
+    [(ArithmeticError, False), (OperationalError, False), (OperationalError, True)],
+)
+def test_what_goes_wrong_with_one_tenant_leaves_no_other_unjudged(
+    seller, guard, monkeypatch, kind, is_lost
+):
     guard()
+    monkeypatch.setattr(connection, "is_usable", lambda: not is_lost)
     failing = MarginGuard.objects.create(tenant=TenantFactory(), code="x", created_at=NOW).tenant_id
     last = MarginGuard.objects.create(tenant=TenantFactory(), code="x", created_at=NOW).tenant_id
     judged = []
 
     def evaluate(*, tenant_id, now):
         if tenant_id == failing:
-            raise ArithmeticError("a number that nobody can read")
+            raise kind("a number that nobody can read")
         judged.append(tenant_id)
         return 1
 
     monkeypatch.setattr(margins, "evaluate_tenant", evaluate)
+    if is_lost:
+        with pytest.raises(OperationalError):
+            margins.evaluate_all(now=REAL)
+        return
     with pytest.raises(ExceptionGroup) as raised:
         margins.evaluate_all(now=REAL)
     assert [str(one) for one in raised.value.exceptions] == ["a number that nobody can read"]
