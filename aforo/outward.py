@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -99,18 +100,21 @@ async def post_soon(
     parsed = httpx.URL(url)
     reason = "no address"
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds) as limit:
             for address in await _addresses_soon(parsed, owner):
                 try:
                     request = _request(parsed, address, body, headers)
-                    return await _exchange_soon(client, request, kept)
+                    response = await client.send(request, stream=True)
+                    break
                 except httpx.ConnectError as error:
                     reason = str(error) or type(error).__name__
+            else:
+                raise Unanswered(reason)
     except TimeoutError:
         raise Unanswered(f"no answer within {seconds} seconds") from None
     except httpx.HTTPError as error:
         raise Unanswered(str(error) or type(error).__name__) from error
-    raise Unanswered(reason)
+    return _answer(response, await _first(response, kept, limit.when()))
 
 
 def _request(
@@ -132,23 +136,22 @@ def _request(
     )
 
 
-async def _exchange_soon(client: httpx.AsyncClient, request: httpx.Request, kept: int) -> Answer:
-    response = await client.send(request, stream=True)
+async def _first(response: httpx.Response, kept: int, until: float | None) -> bytes:
+    """What comes of a body until there is enough, or time is up; the rest is nobody's business.
+
+    Its status is there, which says all: a body that breaks off, or never ends, takes none of it.
+    """
+    found = bytearray()
     try:
-        pieces = [piece async for piece in _first(response, kept)]
-        return _answer(response, b"".join(pieces)[:kept])
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout_at(until):
+                async for piece in response.aiter_raw():
+                    found += piece
+                    if len(found) >= kept:
+                        break
     finally:
         await response.aclose()
-
-
-async def _first(response: httpx.Response, kept: int) -> AsyncIterator[bytes]:
-    """What comes until there is enough; the rest is nobody's business."""
-    size = 0
-    async for piece in response.aiter_raw():
-        yield piece
-        size += len(piece)
-        if size >= kept:
-            return
+    return bytes(found[:kept])
 
 
 def _exchange(request: httpx.Request, deadline: float) -> Answer:

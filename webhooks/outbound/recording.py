@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 from django.db.models import Model
 
 from aforo.outbox.services import publish
@@ -14,6 +14,7 @@ from aforo.tenancy import clock
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
 from webhooks.models import DeliveryAttempt, OutboundDelivery, WebhookEndpoint
+from webhooks.outbound.faults import LOST
 from webhooks.outbound.routing import DISABLED
 from webhooks.outbound.schedule import (
     HOUR,
@@ -27,7 +28,6 @@ from webhooks.outbound.sending import GONE, Outcome
 
 State = OutboundDelivery.State
 CARRIER = Actor.system("webhooks.carry")
-LOST = (OperationalError, InterfaceError)  # nobody's fault, and over soon
 log = structlog.get_logger(__name__)
 
 
@@ -37,8 +37,10 @@ def record(outcomes: Sequence[Outcome], *, now: datetime) -> None:
     One that cannot be written down is logged and tried again an hour later: no answer of one
     endpoint keeps those of others from being written down. What was put off was no attempt.
     """
-    if put_off := [one for one in outcomes if one.is_put_off]:
-        _put_off(put_off, now, until=now + PAUSES[0], last_error=put_off[0].error)
+    put_off = [one for one in outcomes if one.is_put_off]
+    for reason in {one.error for one in put_off}:
+        alike = [one for one in put_off if one.error == reason]
+        _put_off(alike, now, until=now + PAUSES[0], last_error=reason)
     tried = [one for one in outcomes if not one.is_put_off]
     try:
         _record(tried, now)
@@ -80,12 +82,13 @@ def _put_off(
 
 @transaction.atomic
 def _record(outcomes: Sequence[Outcome], now: datetime) -> None:
-    DeliveryAttempt.objects.bulk_create(_attempt(one) for one in outcomes)
     endpoints = _locked([one.claim.endpoint_id for one in outcomes])
+    DeliveryAttempt.objects.bulk_create(_attempt(one) for one in outcomes)
     owned = [one for one in outcomes if _is_ours(one, endpoints)]
     deliveries = {one.claim.delivery_id: one for one in owned}
     rows = OutboundDelivery.objects.filter(pk__in=deliveries)  # any tenant: we claimed them
-    changed = [_tried(row, deliveries[row.pk], now) for row in rows]
+    locked = rows.order_by("pk").select_for_update()
+    changed = [_tried(row, deliveries[row.pk], now) for row in locked]
     _write(_SAVE, _SAVED, changed)
     for outcome in owned:
         _settle(endpoints[outcome.claim.endpoint_id], outcome, now)
@@ -175,6 +178,7 @@ def _attempt(outcome: Outcome) -> DeliveryAttempt:
 
 
 def _locked(ids: Sequence[UUID]) -> dict[UUID, WebhookEndpoint]:
+    """Endpoints come before deliveries, and in order: whoever sends again locks them so, too."""
     rows = WebhookEndpoint.objects.filter(pk__in=ids)  # any tenant: we claimed them
     locked = rows.select_related("tenant").order_by("pk").select_for_update(of=("self",))
     return {row.pk: row for row in locked}

@@ -16,12 +16,14 @@ from aforo.addresses import Crowded
 from aforo.outward import NotSendable, Unanswered, many_posts, post_soon
 from webhooks.models import WebhookEndpoint
 from webhooks.outbound.claiming import SECONDS, Claim
+from webhooks.outbound.mailing import MailAway, Mailing
 from webhooks.outbound.signing import signed_headers
 from webhooks.outbound.wording import headline, lines
 
 KEPT_BYTES = 4_096  # of an answer
 GONE = 410
-_LETTERS = 32  # at a time; `EMAIL_TIMEOUT` ends each
+_LETTERS = 32  # at a time
+_GRACE = 3  # seconds, within the lease, for a letter whose end is on its way
 _LONGEST_ERROR = 400
 Format = WebhookEndpoint.Format
 
@@ -91,8 +93,8 @@ class Sender:
                 await self._mail(claim)
             else:
                 await self._post(claim, outcome)
-        except Crowded as error:
-            outcome.is_put_off, outcome.error = True, str(error)
+        except (Crowded, MailAway) as error:
+            outcome.is_put_off, outcome.error = True, str(error)[:_LONGEST_ERROR]
         except (NotSendable, Unanswered, OSError) as error:
             outcome.error = (str(error) or type(error).__name__)[:_LONGEST_ERROR]
         except Exception as error:  # noqa: BLE001  # whatever it is, the others go on
@@ -126,5 +128,17 @@ class Sender:
 
     async def _mail(self, claim: Claim) -> None:
         message = EmailMessage(headline(claim.message), lines(claim.message), to=[claim.url])
-        async with asyncio.timeout(SECONDS):
-            await self._loop.run_in_executor(self._letters, message.send)
+        mailing = Mailing(message, seconds=SECONDS)
+        sent = self._loop.run_in_executor(self._letters, mailing.send)
+        if not await _ends(sent, SECONDS):
+            if mailing.give_up():
+                sent.cancel()
+                raise MailAway(f"the server of mail was silent for {SECONDS} seconds")
+            if not await _ends(sent, _GRACE):  # never two at a time: its answer counts, or none
+                mailing.hang_up()
+        await sent
+
+
+async def _ends(sent: "asyncio.Future[None]", seconds: float) -> bool:
+    done, _ = await asyncio.wait({sent}, timeout=seconds)
+    return bool(done)

@@ -1,5 +1,6 @@
 """Sending again: one delivery, or all that meet criteria."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -35,6 +36,7 @@ class Chosen:
 @transaction.atomic
 def redeliver(*, delivery: OutboundDelivery, actor: Actor, now: datetime) -> OutboundDelivery:
     """Send one again, at once, whatever became of it; it has the same id and body as before."""
+    _lock_endpoints(delivery.tenant, [delivery.endpoint_id])
     own = OutboundDelivery.objects.for_tenant(delivery.tenant_id).select_related("tenant")
     locked: OutboundDelivery = own.select_for_update(of=("self",)).get(pk=delivery.pk)
     require_on(locked.endpoint)
@@ -57,12 +59,15 @@ def redeliver_many(*, tenant: Tenant, chosen: Chosen, actor: Actor, now: datetim
     """Send again all that are chosen, of endpoints that are on; how many. At most `AT_ONCE`."""
     if not (chosen.ids or chosen.endpoint_id or chosen.fact or chosen.since):
         raise Refused("say which: ids, endpointId, fact or since")
-    rows = _chosen(tenant, chosen).order_by("pk").select_for_update(of=("self",))
-    found = list(rows.values_list("pk", "endpoint_id")[:AT_ONCE])
-    again = OutboundDelivery.objects.for_tenant(tenant).filter(pk__in=[pk for pk, _ in found])
+    rows = _chosen(tenant, chosen)
+    found = dict(rows.order_by("pk").values_list("pk", "endpoint_id")[:AT_ONCE])
+    endpoint_ids = _lock_endpoints(tenant, set(found.values()))
+    locked = rows.filter(pk__in=found).order_by("pk").select_for_update(of=("self",))
+    still = list(locked.values_list("pk", flat=True))  # others may have sent some again meanwhile
+    again = OutboundDelivery.objects.for_tenant(tenant).filter(pk__in=still)
     count: int = again.update(**_AGAIN, next_attempt_at=now)
     if count:
-        _wake_endpoints(tenant, sorted({endpoint_id for _, endpoint_id in found}))
+        _wake_endpoints(tenant, endpoint_ids)
         audit.record(
             tenant=tenant,
             actor=actor,
@@ -88,6 +93,12 @@ def _chosen(tenant: Tenant, chosen: Chosen) -> TenantQuerySet:
     if chosen.until:
         rows = rows.filter(created_at__lt=chosen.until)
     return rows
+
+
+def _lock_endpoints(tenant: Tenant, endpoint_ids: Collection[UUID]) -> list[UUID]:
+    """Endpoints come before deliveries: so does the carrier lock them, too."""
+    own = WebhookEndpoint.objects.for_tenant(tenant).filter(pk__in=endpoint_ids)
+    return list(own.order_by("pk").select_for_update().values_list("pk", flat=True))
 
 
 def _wake_endpoints(tenant: Tenant, endpoint_ids: list[UUID]) -> None:

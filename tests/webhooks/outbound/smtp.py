@@ -3,7 +3,7 @@
 import time
 from contextlib import contextmanager
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Event, Thread
 
 
 class MailServer(ThreadingTCPServer):
@@ -18,6 +18,7 @@ class MailServer(ThreadingTCPServer):
         self.visits = 0
         self.patience = 20
         self.pauses = {}
+        self.reading = Event()  # it has the whole of a text
 
     def handle_error(self, *args):
         """Nothing: senders hang up."""
@@ -43,6 +44,7 @@ class Clerk(StreamRequestHandler):
                 self.say("354 go on")
                 while self.rfile.readline().strip() != b".":
                     pass
+                self.server.reading.set()
                 time.sleep(self.server.pauses.get(".", 0))
                 self.server.taken.append(to)
                 self.say("250 taken")
