@@ -10,7 +10,7 @@ from django.db import connection
 from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.charts import Chart, hours_before
-from metering.monitors.ended import recover_of_ended
+from metering.monitors.ended import IS_EXPECTED, recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.anomaly_detected"
@@ -54,18 +54,21 @@ _JUDGED = f"""
                b.deviation > 0
                AND abs(coalesce(n.level, 0)::float8 - b.mean) > %(sigma)s * b.deviation AS is_odd
         FROM base b LEFT JOIN now n USING (subscription_id, unit_id)
-        WHERE n.level IS NOT NULL OR b.is_dense)
+        WHERE n.level IS NOT NULL OR b.is_dense),
+    told AS MATERIALIZED (
+        SELECT j.*, a.id IS NOT NULL AS is_open
+        FROM judged j
+        LEFT JOIN alerts a ON a.tenant_id = %(tenant)s AND a.kind = 'USAGE_ANOMALY'
+            AND a.state = 'OPEN' AND a.subject = j.subscription_id || ':' || j.unit_id
+        WHERE j.is_odd OR a.id IS NOT NULL)
     SELECT j.subscription_id, j.unit_id, j.value, j.mean, j.deviation, j.samples,
            coalesce(j.event_count, 0), j.first_event_id, j.last_event_id,
-           j.is_odd AND s.id IS NOT NULL, a.id IS NOT NULL, c.id, c.external_id, u.name
-    FROM judged j
+           j.is_odd AND s.id IS NOT NULL, j.is_open, c.id, c.external_id, u.name
+    FROM told j
     JOIN billable_units u ON u.id = j.unit_id
-    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND s.state <> 'PAUSED'
-        AND (s.end_at IS NULL OR s.end_at > %(hour)s)
+    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_EXPECTED}
     LEFT JOIN customers c ON c.id = s.customer_id
-    LEFT JOIN alerts a ON a.tenant_id = %(tenant)s AND a.kind = 'USAGE_ANOMALY'
-        AND a.state = 'OPEN' AND a.subject = j.subscription_id || ':' || j.unit_id
-    WHERE (j.is_odd AND s.id IS NOT NULL) OR a.id IS NOT NULL
+    WHERE s.id IS NOT NULL OR j.is_open
     ORDER BY j.subscription_id, j.unit_id
 """  # noqa: S608 - our own constants
 
@@ -133,6 +136,7 @@ def _about(tenant_id: UUID, settings: MonitorSettings, hour: datetime) -> dict[s
     return {
         "tenant": tenant_id,
         "hour": hour,
+        "at": hour,
         "since": since,
         "first_midnight": first_midnight,
         "last_midnight": last_midnight,

@@ -10,14 +10,14 @@ from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.anomalies import rounded
 from metering.monitors.charts import Chart, days_before
-from metering.monitors.ended import recover_of_ended
+from metering.monitors.ended import IS_EXPECTED, recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.dropped"
 WEEK = timedelta(days=7)
 # Judged is whoever used something in one of the two weeks; an alert about somebody who did not
 # stays open until there is usage again, or the subscription is over.
-_WEEKS = """
+_WEEKS = f"""
     WITH weeks AS (
         SELECT subscription_id, unit_id,
                coalesce(sum(level) FILTER (WHERE day < %(middle)s), 0)::float8 AS before,
@@ -30,19 +30,22 @@ _WEEKS = """
     judged AS (
         SELECT *, events_before >= %(minimum)s AND before > 0
                   AND after <= before * (1 - %(drop)s) AS is_low,
-               after > before * (1 - %(drop)s) AS is_back FROM weeks)
+               after > before * (1 - %(drop)s) AS is_back FROM weeks),
+    told AS MATERIALIZED (
+        SELECT j.*, a.id IS NOT NULL AS is_open
+        FROM judged j
+        LEFT JOIN alerts a ON a.tenant_id = %(tenant)s AND a.kind = 'USAGE_DROP'
+            AND a.state = 'OPEN' AND a.subject = j.subscription_id || ':' || j.unit_id
+        WHERE j.is_low OR a.id IS NOT NULL)
     SELECT j.subscription_id, j.unit_id, j.before, j.after, j.events, j.first_id, j.last_id,
-           j.is_low AND s.id IS NOT NULL, j.is_back, a.id IS NOT NULL, c.id, c.external_id, u.name
-    FROM judged j
+           j.is_low AND s.id IS NOT NULL, j.is_back, j.is_open, c.id, c.external_id, u.name
+    FROM told j
     JOIN billable_units u ON u.id = j.unit_id
-    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND s.state <> 'PAUSED'
-        AND (s.end_at IS NULL OR s.end_at > %(end)s)
+    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_EXPECTED}
     LEFT JOIN customers c ON c.id = s.customer_id
-    LEFT JOIN alerts a ON a.tenant_id = %(tenant)s AND a.kind = 'USAGE_DROP' AND a.state = 'OPEN'
-        AND a.subject = j.subscription_id || ':' || j.unit_id
-    WHERE (j.is_low AND s.id IS NOT NULL) OR a.id IS NOT NULL
+    WHERE s.id IS NOT NULL OR j.is_open
     ORDER BY j.subscription_id, j.unit_id
-"""
+"""  # noqa: S608 - our own constant
 
 
 class Weeks(NamedTuple):
@@ -96,6 +99,7 @@ def _weeks(tenant_id: UUID, settings: MonitorSettings, end: datetime) -> list[We
         "first": day - 2 * WEEK,
         "middle": day - WEEK,
         "end": day,
+        "at": end,
         "minimum": settings.drop_minimum_events,
         "drop": settings.drop_percent / 100,
     }

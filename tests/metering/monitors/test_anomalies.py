@@ -8,7 +8,14 @@ from aforo.outbox.models import OutboxMessage
 from catalog.models import Subscription
 from metering.models import Alert, MonitorSettings
 from metering.monitors.anomalies import find_anomalies
-from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
+from tests.factories import (
+    BillableUnitFactory,
+    RatePlanVersionFactory,
+    SubscriptionFactory,
+    SubscriptionPeriodFactory,
+    SubscriptionPlanFactory,
+    TenantFactory,
+)
 from tests.metering.monitors.sums import used
 
 FIRST = datetime(2026, 3, 1, 7, tzinfo=UTC)
@@ -124,6 +131,27 @@ def test_an_alert_closes_when_its_subscription_is_over(tenant, unit, subscriptio
     Subscription.objects.update(end_at=FIRST + 50 * HOUR, state="CANCELLED")
     judge(tenant, 50)
     assert Alert.objects.get().state == "RECOVERED"
+
+
+def test_what_is_archived_or_priced_no_more_is_not_judged(tenant, unit, subscription):
+    used(subscription, unit, FIRST, [*[100, 0] * 24, 9000, 9000, 0, 9000, 9000])
+    assert judge(tenant, 48) == 1
+    other = BillableUnitFactory(tenant=tenant, name="other")
+    version = RatePlanVersionFactory(
+        tenant=tenant, prices={other: {"model": "PER_UNIT", "rate": "1"}}, published=True
+    )
+    plan = SubscriptionPlanFactory(subscription=subscription, version=version)
+    SubscriptionPeriodFactory(subscription=subscription)
+    assert judge(tenant, 49) == 0
+    assert Alert.objects.get().state == "RECOVERED"
+    plan.version = RatePlanVersionFactory(
+        tenant=tenant, prices={unit: {"model": "PER_UNIT", "rate": "1"}}, published=True
+    )
+    plan.save()
+    assert judge(tenant, 51) == 1
+    type(unit).objects.filter(pk=unit.pk).update(archived_at=FIRST)
+    assert judge(tenant, 52) == 0
+    assert not Alert.objects.filter(state="OPEN").exists()
 
 
 def test_other_tenants_are_left_alone(tenant, unit, subscription):

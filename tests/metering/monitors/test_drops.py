@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aforo.outbox.models import OutboxMessage
-from catalog.models import Subscription
+from catalog.models import BillableUnit, Subscription
 from metering.models import Alert, MonitorSettings
 from metering.monitors.drops import find_drops
 from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
@@ -95,3 +95,11 @@ def test_it_stays_open_while_usage_is_nothing_until_the_subscription_is_over(ten
     assert judge(tenant, 41) == 0
     alert.refresh_from_db()
     assert (alert.state, alert.recovered_at) == ("RECOVERED", FIRST + 41 * DAY)
+
+
+def test_an_alert_about_a_unit_that_is_archived_closes(tenant):
+    use(tenant, *[100] * 7)
+    assert judge(tenant, 14) == 1
+    BillableUnit.objects.filter(tenant=tenant).update(archived_at=FIRST + 14 * DAY)
+    assert [judge(tenant, day) for day in (15, 16)] == [0, 0]
+    assert Alert.objects.get().state == "RECOVERED"
