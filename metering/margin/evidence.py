@@ -26,7 +26,7 @@ _EVENTS = """
     GROUP BY 1, 2
 """
 _COSTS = """
-    SELECT c.customer_id, c.metric, (array_agg(c.id ORDER BY c.id DESC))[1]::text, count(*)
+    SELECT c.customer_id, c.metric, max(c.id::text COLLATE "C"), count(*)
     FROM (SELECT s.customer_id, min(p.start_at) AS since
           FROM subscriptions s
           JOIN subscription_periods p

@@ -36,6 +36,7 @@ _PRICED = """
     WHERE p.tenant_id = %(tenant)s AND p.start_at <= %(now)s AND p.end_at > %(now)s
 """
 # A quantity at the end of a tier is still of that tier; the units of a tier are those within it.
+# Rows without a tier are of all tiers: who is in several, with several dimension values, is one.
 _SPREAD = """
     WITH bounds AS MATERIALIZED (
         SELECT * FROM unnest(%(units)s::uuid[], %(versions)s::uuid[], %(tiers)s::int[],
@@ -56,7 +57,7 @@ _SPREAD = """
            coalesce(sum(least(u.quantity, b.tier_end) - b.floor), 0)
     FROM bounds b JOIN used u ON u.unit_id = b.unit_id AND u.plan_version_id = b.version_id
         AND u.quantity > b.floor
-    GROUP BY 1, 2, 3
+    GROUP BY GROUPING SETS ((1, 2, 3), (1, 2))
 """
 
 
@@ -80,6 +81,15 @@ class Tier:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class _Spread:
+    """All tiers of one unit, and who is in any of them."""
+
+    tiers: Sequence[Tier]
+    subscriptions: int
+    customers: int
+
+
 def take_health(*, tenant: Tenant, now: datetime, at: datetime) -> int:
     """Write the health of each unit anew; how many rows.
 
@@ -88,9 +98,9 @@ def take_health(*, tenant: Tenant, now: datetime, at: datetime) -> int:
     """
     units = _units(tenant.pk)
     tiers = _tiers(tenant.pk, at)
-    _count(tenant.pk, tiers, at)
+    users = _count(tenant.pk, tiers, at)
     rows = [
-        _row(tenant, key, tiers.get(key, []), seen_at, (now, at))
+        _row(tenant, key, _Spread(tiers.get(key, []), *users.get(key, (0, 0))), seen_at, (now, at))
         for unit_id, (_, seen_at) in units.items()
         for key in _keys(unit_id, tiers)
     ]
@@ -132,7 +142,11 @@ def _keys(unit_id: UUID, tiers: Mapping[UnitKey, object]) -> list[UnitKey]:
     return [key for key in tiers if key[0] == unit_id] or [(unit_id, None)]
 
 
-def _count(tenant_id: UUID, tiers: dict[UnitKey, list[Tier]], at: datetime) -> None:
+def _count(
+    tenant_id: UUID, tiers: dict[UnitKey, list[Tier]], at: datetime
+) -> dict[UnitKey, tuple[int, int]]:
+    """Put into each tier who is in it; how many subscriptions and customers there are at all."""
+    users: dict[UnitKey, tuple[int, int]] = {}
     flat = [
         (key, number, tier) for key, found in tiers.items() for number, tier in enumerate(found)
     ]
@@ -148,15 +162,19 @@ def _count(tenant_id: UUID, tiers: dict[UnitKey, list[Tier]], at: datetime) -> N
     with connection.cursor() as cursor:
         cursor.execute(_SPREAD, about)
         for unit_id, version_id, number, subscriptions, customers, quantity in cursor.fetchall():
+            if number is None:
+                users[unit_id, version_id] = subscriptions, customers
+                continue
             found = tiers[unit_id, version_id]
             tier = found[number]
             found[number] = Tier(tier.floor, tier.end, subscriptions, customers, quantity)
+    return users
 
 
 def _row(
     tenant: Tenant,
     key: UnitKey,
-    tiers: Sequence[Tier],
+    spread: _Spread,
     seen_at: datetime | None,
     moments: tuple[datetime, datetime],
 ) -> UnitHealth:
@@ -169,10 +187,10 @@ def _row(
         version_id=version_id,
         status=UnitHealth.Status.NO_DATA if is_silent else UnitHealth.Status.HEALTHY,
         last_event_at=seen_at,
-        quantity=sum((tier.quantity for tier in tiers), ZERO),
-        subscriptions=sum(tier.subscriptions for tier in tiers),
-        customers=sum(tier.customers for tier in tiers),
-        tiers=[tier.as_json() for tier in tiers],
+        quantity=sum((tier.quantity for tier in spread.tiers), ZERO),
+        subscriptions=spread.subscriptions,
+        customers=spread.customers,
+        tiers=[tier.as_json() for tier in spread.tiers],
         as_of=at,
     )
 
@@ -182,10 +200,10 @@ def _keep(tenant: Tenant, rows: Sequence[UnitHealth]) -> None:
     UnitHealth.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["tenant", "unit", "version"], update_fields=told
     )
-    if rows:
-        UnitHealth.objects.for_tenant(tenant).exclude(as_of=rows[0].as_of).delete()
-    else:
-        UnitHealth.objects.for_tenant(tenant).delete()
+    kept = {(row.unit_id, row.version_id) for row in rows}
+    there = UnitHealth.objects.for_tenant(tenant).values_list("pk", "unit_id", "version_id")
+    gone = [pk for pk, *key in there if tuple(key) not in kept]
+    UnitHealth.objects.for_tenant(tenant).filter(pk__in=gone).delete()
 
 
 def _tell_silent(

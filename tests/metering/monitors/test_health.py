@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from catalog.models import BillableUnit
-from metering.models import Alert, UnitActivity, UnitHealth, UsageEvent
+from catalog.models import BillableUnit, SubscriptionPlan
+from metering.models import Alert, RunningTotal, UnitActivity, UnitHealth, UsageEvent
 from metering.monitors.health import take_health
 from metering.monitors.summing import sum_usage
-from tests.factories import BillableUnitFactory
+from tests.factories import BillableUnitFactory, RatePlanVersionFactory
 from tests.metering.conftest import NOW, subscribe
 from tests.metering.events import event
 
@@ -87,3 +87,30 @@ def test_an_alert_about_a_unit_that_is_archived_closes(seller):
 
 def test_taking_it_twice_leaves_one_row_per_unit_and_plan(seller):
     assert take(seller) == take(seller) == UnitHealth.objects.count() == 2
+
+
+def test_who_is_in_two_tiers_with_two_values_of_a_dimension_is_one(seller):
+    seller.count(event(1, metricName="tokens", quantity=400))
+    first = RunningTotal.objects.get(dimension="", quantity=400)
+    RunningTotal.objects.create(
+        tenant_id=first.tenant_id,
+        subscription_id=first.subscription_id,
+        plan_version_id=first.plan_version_id,
+        unit_id=first.unit_id,
+        period_id=first.period_id,
+        dimension='{"model":"large"}',
+        quantity=3000,
+    )
+    take(seller)
+    tokens = health_of(seller, "tokens")
+    assert (tokens.subscriptions, tokens.customers, tokens.quantity) == (1, 1, 3400)
+    assert [(tier["subscriptions"], tier["customers"]) for tier in tokens.tiers] == [(1, 1)] * 2
+
+
+def test_what_is_gone_leaves_although_the_clock_stands_still(seller):
+    take(seller)
+    plans = SubscriptionPlan.objects.filter(tenant=seller.tenant)
+    plans.update(version=RatePlanVersionFactory(tenant=seller.tenant, published=True, prices={}))
+    take(seller)
+    assert {row.version_id for row in UnitHealth.objects.all()} == {None}
+    assert UnitHealth.objects.count() == 2
