@@ -1,10 +1,12 @@
 """Questions about sources of pushed usage and about what they pushed."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import Q
 
 from aforo.tenancy.models import Tenant, TenantQuerySet
+from catalog.selectors.contracts import units_of
 from webhooks.models import WebhookDelivery, WebhookSource
 
 
@@ -28,3 +30,8 @@ def open_sources() -> TenantQuerySet:
     """Sources that may push, whosever they are, with their tenants."""
     sources = WebhookSource.objects.select_related("tenant")  # any tenant: the row decides which
     return sources.filter(is_active=True, archived_at=None)
+
+
+def metrics_without_unit(tenant_id: UUID, names: Iterable[str]) -> list[str]:
+    """Those of these metrics that no billable unit of the tenant counts, by name."""
+    return sorted(set(names) - {unit.metric for unit in units_of(tenant_id)})

@@ -9,14 +9,20 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import action, display
 
 from aforo.errors import AforoError
 from aforo.tenancy import clock
-from aforo.tenancy.admin_base import OwnRelatedFilter, ReadOnlyAdmin, TenantFilter, actor_of
+from aforo.tenancy.admin_base import (
+    OwnRelatedFilter,
+    ReadOnlyAdmin,
+    TenantFilter,
+    actor_of,
+    after_dialog,
+)
 from aforo.tenancy.roles import KEY_WRITERS
 from metering.admin.base import BoundedPaginator, as_json
 from webhooks.models import WebhookDelivery
@@ -65,8 +71,8 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     search_help_text = "the key of its first event, or a batch of it"
     ordering = ("-id",)  # ids rise with time, and have an index
     paginator = BoundedPaginator
-    exclude = ("payload",)
-    readonly_fields = ("readable_payload",)
+    exclude = ("payload", "parked")
+    readonly_fields = ("parked_payloads", "readable_payload")
     actions = ("replay",)
     actions_detail = ("replay_this",)
 
@@ -85,6 +91,13 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     @display(description="verdict", label=_VERDICTS, ordering="verdict")
     def result(self, delivery: WebhookDelivery) -> str:
         return delivery.verdict
+
+    @display(description="parked")
+    def parked_payloads(self, delivery: WebhookDelivery) -> str:
+        if not delivery.parked:
+            return "none"
+        numbers = ", ".join(str(place + 1) for place in delivery.parked)
+        return f"payload{'s' if len(delivery.parked) > 1 else ''} {numbers} of it"
 
     @display(description="payload")
     def readable_payload(self, delivery: WebhookDelivery) -> SafeString | str:
@@ -123,7 +136,8 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if self._replayed(request, delivery):
             self.message_user(request, "The push is mapped again.", messages.SUCCESS)
-        return redirect("admin:webhooks_webhookdelivery_change", object_id)
+        page = reverse("admin:webhooks_webhookdelivery_change", args=(object_id,))
+        return after_dialog(request, page)
 
     def _replayed(self, request: HttpRequest, delivery: WebhookDelivery) -> bool:
         """Whether it is; a refusal is said on the page."""

@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -18,14 +17,16 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
-from aforo.tenancy.admin_base import TenantFilter, become
+from aforo.tenancy.admin_base import TenantFilter, after_dialog, become
 from aforo.tenancy.roles import KEY_WRITERS
 from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
 from webhooks.admin.mapping_forms import MappingInline, list_in, rules_on
 from webhooks.admin.previews import preview_context
 from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.selectors import metrics_without_unit
 from webhooks.services import secrets, sources
 from webhooks.services.deliveries import address_of
+from webhooks.services.readings import metrics_named
 
 _NAMED = ("name", "description", "is_active", "rate_limit")
 _PROOF = (*sources.PROOF, "public_address")
@@ -35,6 +36,7 @@ _SAMENESS = ("event_id_path", "event_id_header", "event_type_path")
 FIELDS = ("provider", *_NAMED, *_PROOF, *_FILTER, *_PATHS, *_SAMENESS)
 COUNTED = 1_000  # pushes of one source: a read of its index
 _SHOWN = ("told_address", "how_it_goes")
+_STATES = {"on": "success", "failing": "danger", "no secret": "warning", "off": "warning"}
 
 
 class SourceForm(forms.ModelForm):
@@ -111,17 +113,20 @@ class WebhookSourceAdmin(CatalogAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         latest = WebhookDelivery.objects.filter(source=OuterRef("pk"))  # any tenant: of its source
         last = Subquery(latest.order_by("-id").values("arrived_at")[:1])
-        return cast(QuerySet[Any], super().get_queryset(request).annotate(last=last))
+        rows = super().get_queryset(request).filter(archived_at=None).annotate(last=last)
+        return cast(QuerySet[Any], rows)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Model | None = None
     ) -> tuple[str, ...]:
         return _SHOWN if obj is None else ("tenant", "provider", *_SHOWN)
 
-    @display(description="state", label={"on": "success", "failing": "danger", "off": "warning"})
+    @display(description="state", label=_STATES)
     def state(self, source: WebhookSource) -> str:
-        if not source.is_active or source.archived_at is not None:
+        if not source.is_active:
             return "off"
+        if not source.sealed_secret:
+            return "no secret"
         return "on" if source.failing_since is None else "failing"
 
     @display(description="last push")
@@ -140,6 +145,10 @@ class WebhookSourceAdmin(CatalogAdmin):
         if source.created_at is None:
             return ""
         said = [] if source.sealed_secret else ["there is no secret yet"]
+        if source.sealed_secret and not secrets.secrets_of(source, now=timezone.now()):
+            said.append("its secret cannot be opened any more: give it another")
+        if uncounted := metrics_without_unit(source.tenant_id, metrics_named(source)):
+            said.append(f"no billable unit counts {', '.join(uncounted)}")
         if source.failing_since:
             said.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC")
         said += _story(source)
@@ -205,7 +214,8 @@ class WebhookSourceAdmin(CatalogAdmin):
                 self.message_user(request, "The secret is changed.", messages.SUCCESS)
             else:
                 self._tell(request, rotated, secret)
-        return redirect("admin:webhooks_webhooksource_change", object_id)
+        page = reverse("admin:webhooks_webhooksource_change", args=(object_id,))
+        return after_dialog(request, page)
 
     @action(description="Try it", url_path="try", icon="science")
     def try_it(self, request: HttpRequest, object_id: str) -> HttpResponse:

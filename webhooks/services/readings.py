@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from webhooks.inbound.mapping import Paths, Reading
+from webhooks.inbound.paths import is_path
 from webhooks.inbound.providers import PROVIDERS
 from webhooks.inbound.rules import Rule
 from webhooks.models import WebhookMapping, WebhookSource
@@ -37,3 +38,11 @@ def rules_of(source: WebhookSource) -> list[Rule]:
 def _rule(row: WebhookMapping) -> Rule:
     values = {name: getattr(row, name) for name in RULE_FIELDS}
     return Rule(**values | {"event_types": tuple(row.event_types)})
+
+
+def metrics_named(source: WebhookSource) -> set[str]:
+    """The metrics of its events as far as they are not in the payloads."""
+    rules = rules_of(source)
+    texts = {rule.metric or source.metric for rule in rules} if rules else {source.metric}
+    texts |= {rule.metric_default for rule in rules}
+    return {text for text in texts if text and not is_path(text)}

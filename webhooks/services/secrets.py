@@ -16,6 +16,7 @@ OLD_STAYS = timedelta(hours=24)  # unless somebody says otherwise
 LONGEST_STAY = timedelta(days=30)
 _PURPOSE = "webhook signing secret"
 _PREFIX = "whsec_"
+SHORTEST = 16  # characters
 _SECRET_BYTES = 32
 
 
@@ -112,6 +113,8 @@ def _drawn() -> str:
 
 def _sealed(source: WebhookSource, secret: str) -> bytes:
     """The secret for the database; raises Refused for one that the provider cannot have drawn."""
+    if len(secret.strip()) < SHORTEST:
+        raise Refused.naming("secret", "INVALID", f"a secret has {SHORTEST} characters at least")
     try:
         PROVIDERS[source.provider].check_secret(secret.strip())
     except ValueError as error:

@@ -18,8 +18,11 @@ from tests.factories import (
     WebhookSourceFactory,
 )
 from tests.webhooks.conftest import Sender
+from webhooks.inbound.providers import PROVIDERS
+from webhooks.inbound.rules import Rule
 from webhooks.models import WebhookDelivery, WebhookSource
 from webhooks.services.deliveries import address_of
+from webhooks.services.mappings import replace_rules
 from webhooks.services.secrets import secrets_of
 
 LIST = "admin:webhooks_webhooksource_changelist"
@@ -109,7 +112,8 @@ def test_a_source_of_a_provider_begins_with_its_template(browser, seller):
     page = browser.get(reverse("admin:webhooks_webhooksource_change", args=[source.pk]))
     text = page.content.decode()
     assert address_of(source.pk) in text
-    assert "there is no secret yet; nothing came yet" in text
+    assert "there is no secret yet; no billable unit counts stripe_" in text
+    assert "; nothing came yet" in text
     assert "currency = $.data.object.currency" in text
 
 
@@ -215,3 +219,41 @@ def test_a_member_changes_nothing(seller):
     path = reverse("admin:webhooks_webhooksource_change", args=[source.pk])
     assert member.get(path).status_code == 200
     assert member.post(path, FORM).status_code == 403
+
+
+def test_a_secret_is_as_long_as_over_http(browser, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant, provider="STRIPE")
+    path = reverse("admin:webhooks_webhooksource_new_secret", args=[source.pk])
+    asked = SURE | {"secret": "short", "old_stays": "0"}
+    said = browser.post(path, asked, follow=True).content.decode()
+    assert "has 16 characters at least" in said
+    source.refresh_from_db()
+    assert secrets_of(source, now=timezone.now()) == [b"whsec_test"]
+
+
+def test_the_list_of_sources_says_what_is_missing_and_has_none_that_were_removed(browser, seller):
+    waiting = WebhookSourceFactory(tenant=seller.tenant)
+    WebhookSource.objects.filter(pk=waiting.pk).update(sealed_secret=b"")
+    gone = WebhookSourceFactory(tenant=seller.tenant, archived_at=timezone.now(), is_active=False)
+    page = browser.get(reverse(LIST)).content.decode()
+    assert "no secret" in page
+    assert str(gone.pk) not in page
+    path = reverse("admin:webhooks_webhooksource_change", args=[gone.pk])
+    assert browser.post(path, FORM).status_code == 302
+    gone.refresh_from_db()
+    assert gone.name != FORM["name"]
+
+
+def test_a_source_says_which_metrics_nobody_counts(browser, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant, provider="GITHUB")
+    replace_rules(source, [*PROVIDERS["GITHUB"].rules, Rule(customer="$.c", metric="tokens")])
+    path = reverse("admin:webhooks_webhooksource_change", args=[source.pk])
+    said = "no billable unit counts github_commits, github_pull_requests, github_workflow_jobs;"
+    assert said in browser.get(path).content.decode()
+
+
+def test_what_is_parked_is_said_in_words(browser, seller):
+    for parked, said in (([0, 2], "payloads 1, 3 of it"), ([0], "payload 1 of it"), ([], "none")):
+        push = WebhookDeliveryFactory(tenant=seller.tenant, verdict="UNMAPPED", parked=parked)
+        page = reverse("admin:webhooks_webhookdelivery_change", args=[push.pk])
+        assert said in browser.get(page).content.decode()
