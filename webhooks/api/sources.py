@@ -17,9 +17,10 @@ from aforo.tenancy.roles import KEY_WRITERS
 from aforo.tenancy.selectors import is_called
 from webhooks import selectors
 from webhooks.api.mapping_fields import WebhookMappingSerializer, rules_in
+from webhooks.inbound.providers import PROVIDERS
 from webhooks.models import WebhookSource
 from webhooks.services import secrets, sources
-from webhooks.services.deliveries import address_of
+from webhooks.services.deliveries import address_of, scheme_of
 from webhooks.services.mappings import MOST_RULES
 from webhooks.services.readings import rules_of
 
@@ -34,7 +35,10 @@ def _path() -> serializers.CharField:
 
 def _secret() -> serializers.CharField:
     return serializers.CharField(
-        min_length=16, max_length=200, required=False, help_text="where the sender dictates it"
+        min_length=secrets.SHORTEST,
+        max_length=200,
+        required=False,
+        help_text="where the sender dictates it",
     )
 
 
@@ -93,6 +97,10 @@ class WebhookSourceSerializer(WireModelSerializer):
     address = serializers.SerializerMethodField(help_text="what to tell the provider")
     mappings = serializers.SerializerMethodField()
     public_address = serializers.CharField(read_only=True, help_text="empty: as we see it")
+    signature_algorithm = serializers.SerializerMethodField(help_text="as the provider signs")
+    signature_encoding = serializers.SerializerMethodField(help_text="as the provider signs")
+    signature_prefix = serializers.SerializerMethodField(help_text="as the provider signs")
+    requires_timestamp = serializers.SerializerMethodField(help_text="as the provider signs")
 
     class Meta:
         model = WebhookSource
@@ -129,6 +137,19 @@ class WebhookSourceSerializer(WireModelSerializer):
 
     def get_address(self, source: WebhookSource) -> str:
         return address_of(source.pk)
+
+    def get_signature_algorithm(self, source: WebhookSource) -> str:
+        return PROVIDERS[source.provider].algorithm
+
+    @extend_schema_field(serializers.ChoiceField(WebhookSource.Encoding.choices))
+    def get_signature_encoding(self, source: WebhookSource) -> str:
+        return scheme_of(source).encoding
+
+    def get_signature_prefix(self, source: WebhookSource) -> str:
+        return scheme_of(source).prefix
+
+    def get_requires_timestamp(self, source: WebhookSource) -> bool:
+        return scheme_of(source).requires_timestamp
 
     @extend_schema_field(WebhookMappingSerializer(many=True))
     def get_mappings(self, source: WebhookSource) -> Any:

@@ -155,12 +155,17 @@ def _signed(source: WebhookSource, push: Push) -> Signed:
         headers=push.headers,
         url=f"{address}?{push.query}" if push.query else address,
         now=push.now,
-        scheme=Scheme(
-            header=source.signature_header,
-            encoding=source.signature_encoding,
-            prefix=source.signature_prefix,
-            requires_timestamp=source.requires_timestamp,
-        ),
+        scheme=scheme_of(source),
+    )
+
+
+def scheme_of(source: WebhookSource) -> Scheme:
+    """How its pushes are signed: as its provider does, or as a custom source says itself."""
+    return PROVIDERS[source.provider].scheme or Scheme(
+        header=source.signature_header,
+        encoding=source.signature_encoding,
+        prefix=source.signature_prefix,
+        requires_timestamp=source.requires_timestamp,
     )
 
 

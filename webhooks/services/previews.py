@@ -1,6 +1,6 @@
 """What a payload would become, by the rules as they are or as they might be; nothing is kept."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from uuid import UUID
@@ -9,12 +9,13 @@ import msgspec
 
 from aforo.tenancy.models import TenantQuerySet
 from metering.ingest.events import Event, Refusal, decode_one
-from metering.ingest.gates import check_quantity, check_text
+from metering.ingest.gates import check_quantity, check_text, unknown_metric
 from webhooks.inbound.mapping import Headers, Made, made_of
 from webhooks.inbound.paths import Search
 from webhooks.inbound.rules import Rule
 from webhooks.inbound.walking import Allowance
 from webhooks.models import WebhookDelivery, WebhookSource
+from webhooks.selectors import metrics_without_unit
 from webhooks.services.counting import payloads_of
 from webhooks.services.mappings import require_sound
 from webhooks.services.pushes import Verdict
@@ -97,25 +98,29 @@ def _previews(
         rules = rules_of(source)
     require_sound(rules)
     reading = reading_of(source, rules)
-    return [
-        _previewed(made_of(one, reading, said.of(place, len(payloads)), search))
+    makes = [
+        made_of(one, reading, said.of(place, len(payloads)), search)
         for place, one in enumerate(payloads[:MOST_PAYLOADS])
     ]
+    metrics = {str(event["metricName"]) for made in makes for event in made.events}
+    uncounted = metrics_without_unit(source.tenant_id, metrics)
+    return [_previewed(made, uncounted) for made in makes]
 
 
-def _previewed(made: Made) -> Previewed:
-    """The gates judge too what does not depend on the time."""
+def _previewed(made: Made, uncounted: Collection[str]) -> Previewed:
+    """The gates judge too what does not depend on the time, and whether anybody counts it."""
     if made.why is not None:
         return Previewed(made.event_type, Verdict.UNMAPPED, why=made.why)
     if not made.events:
         return Previewed(made.event_type, Verdict.FILTERED)
-    flaws = [_flaw(event) for event in made.events]
+    flaws = [_flaw(event, uncounted) for event in made.events]
     why = next((flaw for flaw in flaws if flaw is not None), None)
     return Previewed(made.event_type, Verdict.ACCEPTED, made.events, why)
 
 
-def _flaw(made: dict[str, object]) -> Refusal | None:
+def _flaw(made: dict[str, object], uncounted: Collection[str]) -> Refusal | None:
     event = decode_one(_encoder.encode(made))
-    if isinstance(event, Event):
-        return check_quantity(event) or check_text(event)
-    return event
+    if not isinstance(event, Event):
+        return event
+    flaw = check_quantity(event) or check_text(event)
+    return flaw or (unknown_metric(event.metricName) if event.metricName in uncounted else None)

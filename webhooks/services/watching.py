@@ -1,7 +1,7 @@
 """Whether sources work: told once when one fails again and again, and once when it works again."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,16 +12,34 @@ from webhooks.models import WebhookSource
 from webhooks.services.pushes import Verdict
 
 FAILURES = 5  # in a row: a sender that mends its secret by itself needs no alarm
-FAILED = (Verdict.UNMAPPED, Verdict.UNREADABLE, Verdict.BAD_SIGNATURE, Verdict.STALE)
+DEAD = "DEAD_LETTERS"  # mapped, and not one of its events counted
+FAILED = (Verdict.UNMAPPED, Verdict.UNREADABLE, Verdict.BAD_SIGNATURE, Verdict.STALE, DEAD)
+_SETTLES = timedelta(seconds=15)  # what was mapped since may not be counted yet
+_LOST = timedelta(days=1)  # a receipt that is not there by then comes no more
 
-# The newest pushes of each source that is open, by an index: the cost is that of the sources.
+# The newest pushes of each source that is open, by an index, and what their events came to, by
+# the key of receipts: the cost is that of the sources.
 _LATEST = """
     SELECT s.id, s.failing_since, latest.verdicts, latest.details
     FROM webhook_sources s CROSS JOIN LATERAL (
-        SELECT array_agg(d.verdict ORDER BY d.id DESC) AS verdicts,
-               array_agg(d.detail ORDER BY d.id DESC) AS details
-        FROM (SELECT id, verdict, detail FROM webhook_deliveries
-              WHERE source_id = s.id AND verdict <> 'RECEIVED' ORDER BY id DESC LIMIT %s) d
+        SELECT array_agg(
+                   CASE WHEN d.batch_id IS NULL THEN d.verdict
+                        WHEN r.batch_id IS NULL AND d.mapped_at > %(lost)s THEN 'RECEIVED'
+                        WHEN r.dead = r.event_count THEN 'DEAD_LETTERS'
+                        ELSE d.verdict END ORDER BY d.id DESC) AS verdicts,
+               array_agg(
+                   CASE WHEN r.dead = r.event_count
+                        THEN 'all of its events are dead letters: ' || (r.refusals -> 0 ->> 1)
+                        ELSE d.detail END ORDER BY d.id DESC) AS details
+        FROM (SELECT id, verdict, detail, mapped_at,
+                     CASE WHEN verdict = 'ACCEPTED'
+                          THEN coalesce(later_batches[cardinality(later_batches)], batch_id)
+                     END AS batch_id
+              FROM webhook_deliveries
+              WHERE source_id = s.id AND verdict <> 'RECEIVED'
+                AND (verdict <> 'ACCEPTED' OR batch_id IS NULL OR mapped_at < %(settled)s)
+              ORDER BY id DESC LIMIT %(failures)s) d
+        LEFT JOIN receipts r ON r.batch_id = d.batch_id
     ) latest
     WHERE s.archived_at IS NULL AND latest.verdicts IS NOT NULL
     ORDER BY s.id
@@ -41,14 +59,19 @@ class Latest:
     def turned(self) -> bool:
         """Whether it fails by now and did not, or works again."""
         if self.failing_since is not None:
-            return self.verdicts[0] not in FAILED
+            return self.verdicts[0] not in (*FAILED, Verdict.RECEIVED)
         return len(self.verdicts) == FAILURES and all(one in FAILED for one in self.verdicts)
 
 
 def watch_sources(*, now: datetime) -> int:
     """Tell of each source that began to fail or works again; how many. `now` is everybody's."""
     with connection.cursor() as cursor:
-        rows = cursor.execute(_LATEST, (FAILURES,)).fetchall()
+        asked: dict[str, int | datetime] = {
+            "failures": FAILURES,
+            "settled": now - _SETTLES,
+            "lost": now - _LOST,
+        }
+        rows = cursor.execute(_LATEST, asked).fetchall()
     turned = [one for one in (Latest(*row) for row in rows) if one.turned]
     for one in turned:
         _tell(one, now)

@@ -312,3 +312,34 @@ def test_all_of_many_pushes_are_mapped_again_page_by_page(operator, seller, monk
             break
     assert pages == [2, 1, 0]
     assert set(WebhookDelivery.objects.values_list("replays", flat=True)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("provider", "signs"),
+    [
+        ("GITHUB", ("hmac-sha256", "hex", "sha256=", False)),
+        ("SENDGRID", ("ecdsa-p256-sha256", "base64", "", True)),
+        ("SLACK", ("hmac-sha256", "hex", "v0=", True)),
+        ("STRIPE", ("hmac-sha256", "hex", "v1=", True)),
+        ("TWILIO", ("hmac-sha1", "base64", "", False)),
+        ("CUSTOM", ("hmac-sha256", "base64", "sha256=", False)),
+    ],
+)
+def test_a_source_says_how_its_provider_signs(operator, seller, provider, signs):
+    source = WebhookSourceFactory(
+        tenant=seller.tenant, provider=provider, signature_encoding="base64"
+    )
+    said = operator.get(f"{PATH}/{source.pk}").json()
+    names = ("signatureAlgorithm", "signatureEncoding", "signaturePrefix", "requiresTimestamp")
+    assert tuple(said[name] for name in names) == signs
+
+
+def test_a_preview_says_which_metric_nobody_counts(operator, seller):
+    source = WebhookSourceFactory(tenant=seller.tenant)
+    path = f"{PATH}/{source.pk}/preview"
+    (known,) = operator.post(path, {"payload": PAYLOAD | {"metricName": "tokens"}}).json()[
+        "content"
+    ]
+    (unknown,) = operator.post(path, {"payload": PAYLOAD | {"metricName": "x"}}).json()["content"]
+    assert (known["verdict"], known["error"]) == ("ACCEPTED", None)
+    assert (unknown["verdict"], unknown["error"]["code"]) == ("ACCEPTED", "UNKNOWN_METRIC")

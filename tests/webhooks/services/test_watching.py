@@ -1,10 +1,13 @@
 """A source that fails is told of once, and once more when it works again."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
 from aforo.outbox.models import OutboxMessage
 from tests.factories import NOW, WebhookDeliveryFactory, WebhookSourceFactory
+from tests.webhooks.conftest import Sender, map_all
 from webhooks.services.watching import FAILURES, watch_sources
 
 FAILING, RECOVERED = "webhook_source.failing", "webhook_source.recovered"
@@ -70,3 +73,27 @@ def test_any_number_of_sources_costs_one_question(seller, django_assert_num_quer
         WebhookDeliveryFactory(tenant=seller.tenant, source=source)
     with django_assert_num_queries(1):
         watch_sources(now=NOW)
+
+
+def test_a_source_of_which_nothing_but_dead_letters_come_fails(seller, source):
+    def push(metric, number):
+        event = {"customerId": "cust_1", "metricName": metric, "quantity": 1, "id": number}
+        Sender(source, seller.client).push(event)
+        map_all()
+
+    later = timezone.now() + timedelta(minutes=1)
+    for number in range(FAILURES):
+        push("unknown", number)
+    assert watch_sources(now=later) == 0  # not counted yet
+    seller.drain()
+    assert watch_sources(now=timezone.now()) == 0  # the last ones may not be
+    assert watch_sources(now=later) == 1
+    message = OutboxMessage.objects.get(fact=FAILING)
+    assert message.payload["reason"] == "DEAD_LETTERS"
+    assert "UNKNOWN_METRIC" in message.payload["detail"]
+
+    push("tokens", FAILURES)
+    assert watch_sources(now=later) == 0
+    seller.drain()
+    assert watch_sources(now=later) == 1
+    assert OutboxMessage.objects.filter(fact=RECOVERED).exists()

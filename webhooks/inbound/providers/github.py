@@ -2,7 +2,7 @@
 
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import Signed, require_same, sign
+from webhooks.inbound.signatures import Scheme, Signed, require_same, sign
 
 HEADER = "X-Hub-Signature-256"
 _WHOSE = "$.repository.owner.login"
@@ -29,6 +29,7 @@ GITHUB = Provider(
     event_type=event_type,
     event_id=event_id,
     signature_header=HEADER,
+    scheme=Scheme(HEADER),
     type_header="X-GitHub-Event",
     rules=(
         Rule(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import Signed
+from webhooks.inbound.signatures import Scheme, Signed
 
 Payload = Mapping[str, Any]
 
@@ -22,6 +22,8 @@ class Provider:
     event_type: Callable[[Payload, str], str]
     event_id: Callable[[Payload], str]
     signature_header: str
+    algorithm: str = "hmac-sha256"
+    scheme: Scheme | None = None  # as it signs; None: as a source says itself
     type_header: str = ""
     dictates_secret: bool = False  # it draws the secret, and we are told
     needs_id: str = ""  # what `event_id` is made of, where no hash of a payload could stand in

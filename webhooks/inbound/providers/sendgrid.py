@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import BadSignature, Signed, require_fresh
+from webhooks.inbound.signatures import BadSignature, Scheme, Signed, require_fresh
 
 HEADER = "X-Twilio-Email-Event-Webhook-Signature"
 TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
@@ -71,6 +71,8 @@ SENDGRID = Provider(
     event_type=event_type,
     event_id=event_id,
     signature_header=HEADER,
+    algorithm="ecdsa-p256-sha256",
+    scheme=Scheme(HEADER, encoding="base64", prefix="", requires_timestamp=True),
     dictates_secret=True,
     check_secret=check_key,
     rules=tuple(

@@ -4,7 +4,7 @@ from slack_sdk.signature import Clock, SignatureVerifier
 
 from webhooks.inbound.providers.provider import Payload, Provider, member, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import BadSignature, Signed, require_fresh
+from webhooks.inbound.signatures import BadSignature, Scheme, Signed, require_fresh
 
 HEADER = "X-Slack-Signature"
 TIMESTAMP_HEADER = "X-Slack-Request-Timestamp"
@@ -52,6 +52,7 @@ SLACK = Provider(
     event_type=event_type,
     event_id=event_id,
     signature_header=HEADER,
+    scheme=Scheme(HEADER, prefix="v0=", requires_timestamp=True),
     dictates_secret=True,
     credentials=("token",),  # what Slack proved itself with before it signed
     rules=(

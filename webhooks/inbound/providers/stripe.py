@@ -7,7 +7,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import BadSignature, Signed, require_fresh
+from webhooks.inbound.signatures import BadSignature, Scheme, Signed, require_fresh
 
 HEADER = "Stripe-Signature"
 _PLAIN_NUMBER = re.compile(r"0|[1-9]\d*", re.ASCII)
@@ -45,6 +45,7 @@ STRIPE = Provider(
     event_type=event_type,
     event_id=event_id,
     signature_header=HEADER,
+    scheme=Scheme(HEADER, prefix="v1=", requires_timestamp=True),
     dictates_secret=True,
     rules=(
         Rule(

@@ -16,7 +16,7 @@ from twilio.request_validator import RequestValidator, get_signature_algorithm
 from webhooks.inbound.documents import MAX_FIELDS
 from webhooks.inbound.providers.provider import Payload, Provider, text_in
 from webhooks.inbound.rules import Rule
-from webhooks.inbound.signatures import BadSignature, Signed
+from webhooks.inbound.signatures import BadSignature, Scheme, Signed
 
 HEADER = "X-Twilio-Signature"
 SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"  # says so when it is SHA-256
@@ -93,6 +93,8 @@ TWILIO = Provider(
     event_type=event_type,
     event_id=event_id,
     signature_header=HEADER,
+    algorithm="hmac-sha1",
+    scheme=Scheme(HEADER, encoding="base64", prefix=""),
     dictates_secret=True,
     needs_id="the sid and the state of a message or a call",
     rules=(
