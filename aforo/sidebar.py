@@ -80,7 +80,7 @@ NAVIGATION = [
         _item("Alerts", "notifications", "metering_alert"),
         _item("Unit health", "monitor_heart", "metering_unithealth"),
         _item("Alert rules", "add_alert", "webhooks_alertrule"),
-        _item("Customers' alerts", "contact_mail", "webhooks_customerpreference"),
+        _item("Customer preferences", "contact_mail", "webhooks_customerpreference"),
         _item("Monitor settings", "tune", "metering_monitorsettings"),
     ),
     _group(

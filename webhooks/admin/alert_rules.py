@@ -35,9 +35,12 @@ def _facts() -> list[tuple[str, str]]:
     return [(kind, kind) for kind in facts() if kind != ALERT]
 
 
-def _channels() -> forms.MultipleChoiceField:
+def _channels(help_text: str = "") -> forms.MultipleChoiceField:
     return forms.MultipleChoiceField(
-        choices=Channel.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False
+        choices=Channel.choices,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        required=False,
+        help_text=help_text,
     )
 
 
@@ -150,7 +153,7 @@ class CustomerPreferenceForm(forms.ModelForm):
         required=False,
         widget=UnfoldAdminSelectWidget,
     )
-    channels = _channels()
+    channels = _channels("none ticked: nobody is ever alerted of this customer")
 
     class Meta:
         model = CustomerPreference

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from aforo.outbox.facts import facts
+from aforo.outbox.facts import Fact, facts
 from aforo.tenancy.admin_base import (
     TenantFilter,
     after_dialog,
@@ -29,19 +29,24 @@ from webhooks.services import endpoints
 _FIELDS = ("description", "format", "url", "facts", "is_active")
 
 
+def _told(fact: Fact) -> str:
+    return f"not yet: comes {fact.not_yet}" if fact.not_yet else fact.when
+
+
 class EndpointForm(forms.ModelForm):
     """Facts are ticked; none ticked is all of them."""
 
     facts = forms.MultipleChoiceField(
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        choices=lambda: [(kind, kind) for kind in facts()],
+        choices=lambda: [(kind, f"{kind} - {_told(fact)}") for kind, fact in facts().items()],
         help_text="none ticked: all facts",
     )
 
     class Meta:
         model = WebhookEndpoint
         fields = ("tenant", *_FIELDS)
+        labels = {"url": "Address"}
 
 
 @admin.register(WebhookEndpoint)
@@ -123,6 +128,12 @@ class WebhookEndpointAdmin(CatalogAdmin):
         page = reverse("admin:webhooks_webhookendpoint_change", args=(object_id,))
         return after_dialog(request, page)
 
+    def has_rotate_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Only signed webhooks have a secret to change."""
+        endpoint = self.get_object(request, object_id) if object_id else None
+        is_signed = endpoint is not None and endpoint.format == WebhookEndpoint.Format.STANDARD
+        return is_signed and self.may_write(request, endpoint)
+
     @action(
         description="Send a test",
         permissions=["act"],
@@ -145,7 +156,7 @@ class WebhookEndpointAdmin(CatalogAdmin):
 
     @action(
         description="Rotate secret",
-        permissions=["act"],
+        permissions=["rotate"],
         url_path="rotate",
         icon="key",
         dialog={

@@ -26,6 +26,7 @@ from metering.admin.base import BoundedPaginator
 from webhooks.models import DeliveryAttempt, OutboundDelivery
 from webhooks.services import redeliveries
 
+_NAMES = ("number", "title", "name", "customerId")  # members of payloads
 _STATES = {
     OutboundDelivery.State.PENDING: "warning",
     OutboundDelivery.State.DELIVERED: "success",
@@ -39,14 +40,19 @@ class AttemptInline(StackedInline):
     model = DeliveryAttempt
     extra = 0
     can_delete = False
-    fields = (
-        ("number", "started_at", "milliseconds", "status"),
-        "error",
-        "request_headers",
-        "request_body",
-        "answer",
-    )
-    readonly_fields = ("number", "started_at", "milliseconds", "status", *fields[1:])
+    fields = ("began", "came_of_it", "request_headers", "request_body", "answer")
+    readonly_fields = fields
+
+    @display(description="began")
+    def began(self, attempt: DeliveryAttempt) -> str:
+        seconds = f"{attempt.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{seconds}, took {attempt.milliseconds} ms"
+
+    @display(description="came of it")
+    def came_of_it(self, attempt: DeliveryAttempt) -> str:
+        """What was answered, and what was wrong with it."""
+        answered = f"answered {attempt.status}" if attempt.status else "no answer"
+        return f"{answered}: {attempt.error}" if attempt.error else answered
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -66,7 +72,7 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
     list_display = (
         "created_at",
         "fact",
-        "subject",
+        "about",
         "endpoint",
         "tenant",
         "result",
@@ -75,7 +81,7 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
         "last_error",
         "next_attempt_at",
     )
-    list_select_related = ("tenant", "endpoint")
+    list_select_related = ("tenant", "endpoint", "message")
     list_filter = (
         TenantFilter,
         "state",
@@ -91,6 +97,13 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
     exclude = ("retry_step",)
     actions = ("send_again",)
     actions_detail = ("send_this_again",)
+
+    @display(description="about", ordering="subject")
+    def about(self, delivery: OutboundDelivery) -> str:
+        """What people know it by, where the message says so; else its id."""
+        said = delivery.message.payload
+        named = (said.get(name) for name in _NAMES)
+        return next((str(name) for name in named if name), delivery.subject or "-")
 
     @display(description="state", label=_STATES, ordering="state")
     def result(self, delivery: OutboundDelivery) -> str:

@@ -136,3 +136,22 @@ def test_a_link_on_another_page_presses_no_button(browser, tenant):
     assert asked.sealed_secret == endpoint.sealed_secret
     assert asked.archived_at is None
     assert not OutboundDelivery.objects.exists()
+
+
+def test_nothing_is_rotated_where_nothing_is_signed(browser, tenant):
+    mail = WebhookEndpointFactory(tenant=tenant, format="EMAIL", url="ops@acme.example")
+    signed = WebhookEndpointFactory(tenant=tenant)
+    rotate = page_of(mail, "rotate_this")
+    assert (
+        page_of(signed, "rotate_this").rpartition("/")[0]
+        in browser.get(page_of(signed)).content.decode()
+    )
+    assert "Rotate secret" not in browser.get(page_of(mail)).content.decode()
+    assert browser.post(rotate, SURE).status_code == 403
+
+
+def test_kinds_of_facts_are_explained_where_they_are_ticked(browser):
+    page = browser.get(reverse("admin:webhooks_webhookendpoint_add")).content.decode()
+    assert "invoice.finalized - " in page
+    assert "wallet.low_balance - not yet: comes with wallets" in page
+    assert "Address" in page
