@@ -63,6 +63,8 @@ def _bill(run: BillRun, item_ids: Sequence[UUID], *, now: datetime) -> int:
     except (OperationalError, InterfaceError, SoftTimeLimitExceeded):
         raise  # not the fault of any item: the task comes again
     except Exception as error:  # noqa: BLE001 - whatever is wrong with one must not stop the others
+        if isinstance(error.__cause__, SoftTimeLimitExceeded):  # time was up within a stage
+            raise error.__cause__ from None
         if len(item_ids) == 1:
             return _fail(run, item_ids[0], error)
     middle = len(item_ids) // 2

@@ -1,12 +1,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 
 from aforo.errors import Conflict, Refused
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
 from aforo.tenancy.services.actors import Actor
 from billing.models import BillRun, BillRunItem, Invoice
+from billing.pipeline import StageFailed
 from billing.selectors.bill_runs import progress_of
 from billing.services import bill_pages, bill_runs
 from billing.services.bill_runs import advance_run, create_run, execute_run, resume_runs
@@ -252,6 +254,21 @@ def test_drafts_are_not_announced(queued):
     period, _ = priced_subscription(PER_CALL)
     run_to_its_end(new_run(period.tenant, auto_finalize=False))
     assert not OutboxMessage.objects.filter(fact="invoice.finalized").exists()
+
+
+@anybody
+def test_a_task_whose_time_is_up_within_a_stage_fails_no_item(queued, monkeypatch):
+    period, _ = priced_subscription(PER_CALL)
+    run = execute_run(run=new_run(period.tenant), actor=ACTOR, now=NOW)
+    advance_run(run_id=run.id, now=NOW)
+
+    def stopped(*args, **kwargs):
+        raise StageFailed("Rate", SoftTimeLimitExceeded()) from SoftTimeLimitExceeded()
+
+    monkeypatch.setattr(bill_pages, "_bill_together", stopped)
+    with pytest.raises(SoftTimeLimitExceeded):
+        bill_pages.bill_page(run_id=run.id, page=0, now=NOW)
+    assert BillRunItem.objects.get(run=run).status == "PENDING"
 
 
 @in_transactions
