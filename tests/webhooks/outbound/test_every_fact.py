@@ -47,7 +47,7 @@ def test_every_kind_arrives_as_its_schema_says(endpoint, tenant, receiver):
         channels = {"channels": ["WEBHOOK"]} if kind == "alert.fired" else {}
         told.append((kind, {**fact.example, **own, **channels}))
         publish(tenant_id=tenant.pk, fact=kind, payload=told[-1][1], now=NOW)
-    carry_out(now=now)
+    carry_out(now=now, seconds=60)
     assert arrived(receiver) == told
     for kind, payload in arrived(receiver):
         require_valid(kind, payload)
@@ -74,7 +74,7 @@ def test_whatever_becomes_of_a_subscription_arrives_in_order(sold, sell, actor, 
     do(resume_subscription)
     do(cancel_subscription, when="PERIOD_END")
     do(cancel_subscription)
-    carry_out(now=now)
+    carry_out(now=now, seconds=60)
 
     told = [kind.removeprefix("subscription.") for kind, _ in arrived(receiver)]
     steps = ["created", "trial_started", "activated", "trial_converted", "suspended", "activated"]
