@@ -164,6 +164,13 @@ def is_nameless_after_commit(node: ast.AST) -> bool:
             return False
 
 
+def test_what_is_slow_says_so():
+    """The fast phase passes by its folder, and the slow one by whatever does not say so."""
+    files = sorted((ROOT / "tests" / "slow").glob("test_*.py"))
+    assert files
+    assert not [path.name for path in files if "mark.slow" not in path.read_text()]
+
+
 def test_no_line_of_the_log_says_what_the_log_says_itself():
     """What is told under such a name is overwritten as the line is written."""
     own = {"event", "level", "logger", "timestamp"}

@@ -16,6 +16,7 @@ LONGEST = (
     "test_chaos",
     "test_deliveries",  # waits more than it works, as chaos needs it of its neighbours
     "test_kills",
+    "test_monitors_year",
     "test_stack",
     "test_demo",
     "test_margin_levels",

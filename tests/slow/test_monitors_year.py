@@ -5,6 +5,7 @@ import pytest
 from tests.metering.monitors.generated import DAY, generate
 from tests.metering.monitors.replay import replay
 
+pytestmark = pytest.mark.slow
 HOURS = 365 * DAY
 SEED = "a year"
 
