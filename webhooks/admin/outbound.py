@@ -1,6 +1,7 @@
 """Endpoints of people who want to be told."""
 
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 from django import forms
@@ -26,11 +27,15 @@ from catalog.admin.base import CatalogAdmin, changed_fields, fields_of, told
 from webhooks.models import WebhookEndpoint
 from webhooks.services import endpoints
 
+_WIDTH = 72  # characters
 _FIELDS = ("description", "format", "url", "facts", "is_active")
 
 
 def _told(fact: Fact) -> str:
-    return f"not yet: comes {fact.not_yet}" if fact.not_yet else fact.when
+    """When it is told, in a few words: a label is never broken."""
+    if fact.not_yet:
+        return f"not yet: comes {fact.not_yet}"
+    return shorten(fact.when.replace("`", ""), _WIDTH, placeholder=" ...")
 
 
 class EndpointForm(forms.ModelForm):

@@ -76,10 +76,8 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
         "endpoint",
         "tenant",
         "result",
-        "attempt_count",
-        "last_status",
-        "last_error",
-        "next_attempt_at",
+        "last_try",
+        "next_try",
     )
     list_select_related = ("tenant", "endpoint", "message")
     list_filter = (
@@ -104,6 +102,20 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
         said = delivery.message.payload
         named = (said.get(name) for name in _NAMES)
         return next((str(name) for name in named if name), delivery.subject or "-")
+
+    @display(description="last try")
+    def last_try(self, delivery: OutboundDelivery) -> str:
+        """Which it was, and what came of it."""
+        answered = f"answered {delivery.last_status}" if delivery.last_status else ""
+        came = delivery.last_error or answered
+        if not delivery.attempt_count:
+            return came or "none yet"
+        return f"{delivery.attempt_count}: {came or 'taken'}"
+
+    @display(description="next try", ordering="next_attempt_at")
+    def next_try(self, delivery: OutboundDelivery) -> Any:
+        is_pending = delivery.state == OutboundDelivery.State.PENDING
+        return delivery.next_attempt_at if is_pending else None
 
     @display(description="state", label=_STATES, ordering="state")
     def result(self, delivery: OutboundDelivery) -> str:

@@ -78,7 +78,7 @@ def _push(one: Previewed) -> SafeString | str:
 
 
 def _events(one: Previewed) -> SafeString | str:
-    flaw = f"{one.why.code}: {one.why.detail}" if one.why else ""
+    flaw = f"{one.why.code}: {one.why.detail}\n" if one.why else ""
     if not one.events:
         return flaw or "none: no mapping names this type"
     shown = json_text(_encoder.encode(one.events))
