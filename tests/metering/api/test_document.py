@@ -29,4 +29,4 @@ def test_the_document_is_valid():
 def test_ingest_asks_for_a_metering_key():
     operation = document()["paths"]["/v1/ingest/batch"]["post"]
     assert operation["security"] == [{"meteringKey": []}]
-    assert {"202", "422", "default"} == operation["responses"].keys()
+    assert {"202", "403", "422", "default"} == operation["responses"].keys()
