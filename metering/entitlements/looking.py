@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
-from aforo.tenancy.key_entries import REVOKED, entry_of, entry_text
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOKED, entry_of, entry_text
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.selectors import is_called
 from catalog import aliases
@@ -77,14 +77,16 @@ def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Se
     digest = sha256(token.encode(errors="surrogateescape")).digest()
     asking = _memory.askers.get(digest)
     told = _look(entry_of(digest), asking, names)
-    entry = told[0] if told else None
+    entry, mark = told[0] if told else (None, None)
     if entry == REVOKED:
-        raise Unauthenticated("this API key opens nothing here")
+        raise _closed(digest)
     if entry is None or asking is None:
         try:
             asking = _authenticated(digest, entry, is_redis_there=told is not None)
             told = told and _look("", asking, names)
         except Unavailable:
+            if mark is not None:
+                raise _closed(digest) from None  # every open key has an entry
             if asking is None:
                 raise
             told = None  # it may have been revoked: nothing is told of anybody
@@ -93,6 +95,12 @@ def by_key(token: str, names: Sequence[str], *, tenant_header: str | None) -> Se
     if asking.key_id is not None:
         note_use(asking.key_id, timezone.now())
     return _seen(asking, told, names)
+
+
+def _closed(digest: bytes) -> Unauthenticated:
+    """Of a key that is known to be closed: nothing that was known of it may answer for it again."""
+    _memory.askers.pop(digest, None)
+    return Unauthenticated("this API key opens nothing here")
 
 
 def by_tenant(name: str, names: Sequence[str]) -> Seen:
@@ -125,7 +133,7 @@ def _seen(asking: Asking, told: Sequence[Any] | None, names: Sequence[str]) -> S
 
 
 def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[Any] | None:
-    """What the script returns; None when Redis is away."""
+    """What the script returns, of an entry with the mark that all are there; None without Redis."""
     if time.monotonic() < _memory.silent_until:
         return None
     arguments = [str(asking.tenant_id) if asking else ""]
@@ -134,7 +142,8 @@ def _look(entry: str, asking: Asking | None, names: Sequence[str]) -> Sequence[A
             digest = aliases.digest_in(name) or aliases.digest_of(asking.tenant_id, name)
             arguments += (name, digest.hex())
     try:
-        told: Sequence[Any] = _line().script(keys=[entry], args=arguments)
+        keys = [entry, ENTRIES_WHOLE] if entry else [""]
+        told: Sequence[Any] = _line().script(keys=keys, args=arguments)
     except RedisError as error:
         _note_absence(error)
         return None
@@ -161,8 +170,7 @@ def _authenticated(digest: bytes, entry: object, *, is_redis_there: bool) -> Ask
     else:
         rows = _sql(_KEY, (digest,))
         if not rows:
-            _memory.askers.pop(digest, None)
-            raise Unauthenticated("this API key opens nothing here")
+            raise _closed(digest)
         key_id, tenant_id, slug, fallback, customer = rows[0]
         asking = Asking(tenant_id, slug, key_id, fallback, customer)
         if is_redis_there:

@@ -6,9 +6,10 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from aforo import valkey
-from aforo.tenancy.key_entries import entry_of
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOKED, entry_of
 from aforo.tenancy.models import ApiKey, Tenant
 from metering.entitlements import looking, state
+from metering.services.key_entries import publish_entries
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +91,35 @@ def test_without_postgresql_who_is_known_is_answered_and_who_is_not_is_told_to_c
     for headers in ({}, by_name):
         unknown = gateway.ask("/api/v1/quota/check", quota, **headers)
         assert (unknown.status_code, unknown.json()["code"]) == (503, "UNAVAILABLE")
+
+
+def test_a_key_that_is_known_to_be_closed_is_not_answered_while_nothing_can_be_known(
+    gateway, failing, monkeypatch
+):
+    gateway.sync()
+    entry = entry_of(ApiKey.objects.get().digest)
+
+    def fail(*_, **__):
+        raise OperationalError("gone")
+
+    def ask():
+        asked = {"customerId": "cust_1", "featureKey": "calls"}
+        return gateway.ask("/v1/canAccess", asked).status_code
+
+    assert reasons(gateway, 1) == ["OK"]
+    publish_entries()
+    with monkeypatch.context() as patched:
+        patched.setattr(looking.connection, "cursor", fail)
+        valkey.client().set(entry, REVOKED)
+        assert ask() == 401
+        failing.append(RedisTimeoutError())
+        assert ask() == 503  # as of any key that was never seen
+
+    valkey.client().delete(entry)
+    assert reasons(gateway, 1) == ["OK"]
+    monkeypatch.setattr(looking.connection, "cursor", fail)
+    valkey.client().delete(entry)  # an hour after revoking, the mark of that is over
+    assert valkey.client().exists(ENTRIES_WHOLE)
+    assert ask() == 401
+    valkey.client().delete(ENTRIES_WHOLE)
+    assert ask() == 503
