@@ -71,7 +71,7 @@ def receive(
     now = known.clock_of(key)
     refused = _refusals(arrivals, key, now)
     # Above all other reasons: a letter with another one could be sent again, without this key.
-    refused |= others_among(arrivals, key)
+    refused |= others_among(arrivals, key.tenant_id, key.customer_id)
     refuse_together(refused, translation.together)
     admission = _admission(key, array, arrivals, refused, made)
     if not arrivals:

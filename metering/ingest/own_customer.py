@@ -10,7 +10,6 @@ from uuid import UUID
 from aforo.errors import AforoError, Forbidden, Refused
 from catalog.selectors.customer_names import customers_by_name
 from metering.ingest.events import HEARTBEAT, Event, Refusal
-from metering.ingest.known import KnownKey
 from metering.ingest.routing import shown
 
 CODE = "OTHER_CUSTOMER"
@@ -30,13 +29,14 @@ def may_bring(event: Event, *, own: UUID, found: UUID | None) -> bool:
     return found == own or (found is None and event.metricName == HEARTBEAT)
 
 
-def others_among(arrivals: Sequence[Event | Refusal], key: KnownKey) -> dict[int, Refusal]:
-    """By index, the events that a key of one customer must not bring; none for other keys."""
-    own = key.customer_id
+def others_among(
+    arrivals: Sequence[Event | Refusal], tenant_id: UUID, own: UUID | None
+) -> dict[int, Refusal]:
+    """By index, the events that a key of the customer `own` must not bring; none for other keys."""
     if own is None:
         return {}
     named = {at: one for at, one in enumerate(arrivals) if isinstance(one, Event)}
-    customers = _customers_of(named, key.tenant_id)
+    customers = _customers_of(named, tenant_id)
     return {
         at: refusal(event.customerId)
         for at, event in named.items()

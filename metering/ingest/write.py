@@ -23,13 +23,14 @@ _EVENTS = f"COPY usage_events ({COLUMNS}) FROM STDIN"
 # The same event refused again for the same reason raises its count, not its number.
 _DEAD_LETTERS = """
     INSERT INTO dead_letters (id, tenant_id, code, detail, status, occurrences, fingerprint, event,
-        metric, customer, source, batch_id, batch_index, received_at, last_seen_at)
+        metric, customer, customer_id, source, batch_id, batch_index, received_at, last_seen_at)
     SELECT id, tenant_id, code, detail, 'OPEN', occurrences, fingerprint, event,
-        metric, customer, source, batch_id, batch_index, received_at, received_at
+        metric, customer, customer_id, source, batch_id, batch_index, received_at, received_at
     FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::int[], %s::uuid[], %s::bytea[],
-                %s::text[], %s::text[], %s::text[], %s::uuid[], %s::int[], %s::timestamptz[])
+                %s::text[], %s::text[], %s::uuid[], %s::text[], %s::uuid[], %s::int[],
+                %s::timestamptz[])
         AS given (id, tenant_id, code, detail, occurrences, fingerprint, event,
-                  metric, customer, source, batch_id, batch_index, received_at)
+                  metric, customer, customer_id, source, batch_id, batch_index, received_at)
     ON CONFLICT (tenant_id, fingerprint) WHERE status = 'OPEN' DO UPDATE SET
         occurrences = dead_letters.occurrences + excluded.occurrences,
         last_seen_at = greatest(dead_letters.last_seen_at, excluded.last_seen_at)
@@ -48,9 +49,9 @@ _RECEIPTS = """
 _UNREADABLE = "UNREADABLE_BATCH"
 _LETTER_OF_BATCH = """
     INSERT INTO dead_letters (id, tenant_id, code, detail, status, occurrences, fingerprint, event,
-        metric, source, batch_id, batch_index, received_at, last_seen_at)
+        metric, customer_id, source, batch_id, batch_index, received_at, last_seen_at)
     SELECT %s, tenant_id, %s, 'the stored body cannot be opened', 'OPEN', event_count, batch_id,
-        body, '', source, batch_id, 0, received_at, received_at
+        body, '', customer_id, source, batch_id, 0, received_at, received_at
     FROM inbox_batches WHERE id = %s
 """
 _RECEIPT_OF_BATCH = """
@@ -118,14 +119,18 @@ def dead_letters(dead: Iterable[Dead]) -> None:
 
 def _add_letter(letters: dict[tuple[bytes, str], list[Any]], letter: Dead, event: bytes) -> None:
     batch, why = letter.batch, letter.why
-    fingerprint = blake2b(why.code.encode() + b"\0" + event, digest_size=16).hexdigest()
+    # Of another key than the tenant's own it is another letter: what it may count for differs.
+    own = batch.customer_id.bytes if batch.customer_id else b""
+    said = why.code.encode() + b"\0" + event
+    fingerprint = blake2b(said, digest_size=16, person=own).hexdigest()
     known = letters.get((batch.tenant_id.bytes, fingerprint))
     if known is not None:
         known[_OCCURRENCES] += 1
         return
     letters[batch.tenant_id.bytes, fingerprint] = [
         new_id(), batch.tenant_id, why.code, why.detail, 1, fingerprint, event,
-        *events.named_in(event), batch.sender, batch.batch_id, letter.index, batch.received_at,
+        *events.named_in(event), batch.customer_id, batch.sender, batch.batch_id, letter.index,
+        batch.received_at,
     ]  # fmt: skip
 
 

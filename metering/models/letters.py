@@ -19,11 +19,16 @@ class DeadLetter(TenantOwned):
     detail = models.TextField()
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     occurrences = models.IntegerField(default=1, help_text="how often it was refused like this")
-    fingerprint = models.UUIDField(help_text="hash of code and event: what makes it the same")
+    fingerprint = models.UUIDField(
+        help_text="hash of code, event and customer_id: what makes it the same"
+    )
     event = models.BinaryField(help_text="the event's own JSON, secrets removed")
     metric = models.CharField(max_length=400, blank=True)
     customer = models.CharField(
         max_length=400, blank=True, db_default="", help_text="as the event names it, if readable"
+    )
+    customer_id = models.UUIDField(
+        null=True, help_text="whose usage alone it may be: that of its key's subscription"
     )
     source = models.CharField(max_length=16)
     batch_id = models.UUIDField()

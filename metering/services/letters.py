@@ -57,7 +57,7 @@ def replacement(event: bytes, letter: DeadLetter) -> bytes:
     own = _own_stand_in(fields, letter)
     folded = normalising.fold(
         msgspec.json.encode(fields | dict.fromkeys(own, _NAMELESS)),
-        cover=Cover(letter.tenant_id),
+        cover=Cover(letter.tenant_id, customer_id=letter.customer_id),
         is_risky=True,
     )
     named = folded if isinstance(folded, Refusal) else events.fields_of(folded)

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -37,7 +36,6 @@ _MARK = """
 """
 _KEY = "idempotencyKey"
 _NULL = b"null"
-_arrival = attrgetter("received_at", "source")
 
 
 class Replayed(NamedTuple):
@@ -54,6 +52,7 @@ class _Parcel:
 
     received_at: datetime
     sender: str
+    customer_id: UUID | None
     batch_id: UUID = field(default_factory=new_id)
     raws: list[bytes] = field(default_factory=list)
     refused: dict[int, Refusal] = field(default_factory=dict)
@@ -79,9 +78,7 @@ def send_again(
     """
     first_batch: dict[UUID, UUID] = {}
     batch_ids: list[UUID] = []
-    inbox.put_all(
-        _noted(parcel, tenant_id, batch_ids) for parcel in _packed(letters, tenant_id, first_batch)
-    )
+    inbox.put_all(_noted(parcel, tenant_id, batch_ids) for parcel in _packed(letters, first_batch))
     with hot_cursor() as cursor:
         cursor.execute(_MARK, (now, by, reason, list(first_batch), list(first_batch.values())))
     if batch_ids:
@@ -110,42 +107,52 @@ def _keeps_its_time(event: Event, letter: DeadLetter) -> bool:
     return isinstance(before, Event) and before.occurredAt == event.occurredAt
 
 
-def _packed(
-    letters: Iterable[DeadLetter], tenant_id: UUID, first_batch: dict[UUID, UUID]
-) -> Iterator[_Parcel]:
+def _packed(letters: Iterable[DeadLetter], first_batch: dict[UUID, UUID]) -> Iterator[_Parcel]:
     """Batches of the events; `first_batch` learns in which one each letter begins.
 
-    Letters of one moment and sender travel together, so that no event gets others than it had.
+    Letters of one moment, sender and customer of a key travel together, so that no event gets
+    others than it had.
     """
-    for arrival, group in groupby(sorted(letters, key=_arrival), key=_arrival):
-        parcel = _Parcel(*arrival)
+    for _, grouped in groupby(sorted(letters, key=_arrival), key=_arrival):
+        group = list(grouped)
+        parcel = _parcel_like(group[0])
         for letter in group:
-            for raw, why in _copies(letter, tenant_id):
+            for raw, why in _copies(letter):
                 if not parcel.has_room_for(raw) and parcel.raws:
                     yield parcel
-                    parcel = _Parcel(*arrival)
+                    parcel = _parcel_like(letter)
                 first_batch.setdefault(letter.pk, parcel.batch_id)
                 parcel.add(raw, why)
         yield parcel
 
 
-def _copies(letter: DeadLetter, tenant_id: UUID) -> Iterator[tuple[bytes, Refusal | None]]:
+def _arrival(letter: DeadLetter) -> tuple[datetime, str, str]:
+    return letter.received_at, letter.source, str(letter.customer_id or "")
+
+
+def _parcel_like(letter: DeadLetter) -> _Parcel:
+    return _Parcel(letter.received_at, letter.source, letter.customer_id)
+
+
+def _copies(letter: DeadLetter) -> Iterator[tuple[bytes, Refusal | None]]:
     """As many events as the letter stands for; the first under the key it was promised."""
-    raw = _readable(bytes(letter.edited or letter.event), tenant_id)
+    raw = _readable(letter)
     why = judged(raw, letter)
     yield _with_key(raw, events.made_key(letter.batch_id, letter.batch_index)), why
     for _ in range(letter.occurrences - 1):
         yield raw, why
 
 
-def _readable(raw: bytes, tenant_id: UUID) -> bytes:
-    """The event with unknown fields folded; as it stands when it can be read, or never will be.
+def _readable(letter: DeadLetter) -> bytes:
+    """Its event with unknown fields folded; as it stands when it can be read, or never will be.
 
     What can be read is not looked at again, so that stand-ins of secret names pass, here alone.
     """
+    raw = bytes(letter.edited or letter.event)
     if isinstance(events.decode_one(raw), Event):
         return raw
-    folded = normalising.fold(raw, cover=Cover(tenant_id), is_risky=True)
+    cover = Cover(letter.tenant_id, customer_id=letter.customer_id)
+    folded = normalising.fold(raw, cover=cover, is_risky=True)
     return raw if isinstance(folded, Refusal) else folded
 
 
@@ -167,4 +174,5 @@ def _noted(parcel: _Parcel, tenant_id: UUID, batch_ids: list[UUID]) -> Body:
         event_count=len(parcel.raws),
         refused=parcel.refused,
         array=events.join(parcel.raws),
+        customer_id=parcel.customer_id,
     )

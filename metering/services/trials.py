@@ -127,7 +127,7 @@ def _verdict_together(measurements: Sequence[Trial]) -> str:
 def _tried(
     sender: KnownKey, array: bytes, found: list[Event | Refusal], *, now: datetime, took: int
 ) -> Trial:
-    if others := others_among(found, sender):
+    if others := others_among(found, sender.tenant_id, sender.customer_id):
         raise answer_of(others)  # not a word about anybody else
     array, found, _ = keyed(array, found, sender)
     trial = Trial(received_at=now, stored=array.strip()[1:-1].strip())

@@ -15,6 +15,7 @@ from metering.ingest.events import HEARTBEAT, Event, Refusal
 from metering.ingest.inbox import Batch
 from metering.ingest.normalising import Cover
 from metering.ingest.opening import opened
+from metering.ingest.own_customer import others_among
 from metering.ingest.translation import Translation
 from metering.uploads.chunks import Chunk
 
@@ -58,9 +59,12 @@ class Gates:
         given = Translation(events.join(chunk.events), chunk.bad)
         array, found = opened(given, self._cover)
         unknown = self._unknown_metrics(found)
-        refused: dict[int, Refusal] = {}
+        # Above all other reasons, as at the door.
+        refused = others_among(found, self._tenant.pk, self._cover.customer_id)
         first = last = None
         for index, event in enumerate(found):
+            if index in refused:
+                continue
             why = event if isinstance(event, Refusal) else self._refusal(event, unknown)
             if why is not None:
                 refused[index] = why

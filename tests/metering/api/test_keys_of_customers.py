@@ -6,6 +6,7 @@ import pytest
 from django.urls import get_resolver
 
 from aforo.api.authentication import AnyKeyAuthentication
+from aforo.tenancy.models import Tenant
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Customer, CustomerAlias, Subscription
 from catalog.services.subscription_keys import issue_subscription_key
@@ -13,12 +14,17 @@ from metering.api.access_doors import VIEWS as ACCESS_ROUTES
 from metering.api.urls import urlpatterns
 from metering.ingest import door
 from metering.models import CostEvent, DeadLetter, UsageEvent
+from metering.selectors.letters import Chosen
+from metering.services.letter_decisions import decide_now
+from metering.services.units_from_letters import create_unit_and_replay
 from tests.clients import client_with
-from tests.factories import CustomerAliasFactory
+from tests.factories import BillableUnitFactory, CustomerAliasFactory
 from tests.metering.api.test_costs import cost
 from tests.metering.api.test_uploads import get, post, read_all
 from tests.metering.conftest import NOW, TOKEN, catalog_changed, subscribe
 from tests.metering.events import codes, event, outcomes
+from tests.metering.events import inbox as waiting
+from tests.metering.letters import ACTOR, define, edit, replay, stored
 from tests.test_other_tenants import routes
 
 CODE = "OTHER_CUSTOMER"
@@ -183,3 +189,69 @@ def test_it_hears_of_what_keys_of_its_customer_sent(others):
 def test_trying_its_own_event_tells_all(others):
     told = client_with(others.token).post("/v1/ingest/test", event(1), format="json").json()
     assert told["verdict"] == "COUNTED"
+
+
+def test_what_its_refused_events_are_sent_again_as_is_its_own_all_the_same(others):
+    """A replay knows no key: the letter remembers whose it was."""
+    theirs = Customer.objects.get(external_id="cust_2")  # any tenant: the only one
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    alias = CustomerAliasFactory(customer=own, label="their-app")
+    Tenant.objects.update(unknown_metric="REJECT")  # any tenant: the only one
+    others.count(
+        event(1, customerId="cust_2", quantity="x"),
+        event(2, customerId=..., agentId="cust_2", quantity="x"),
+        event(3, customerId="their-app", metricName="later"),
+        event(4, metricName="later"),
+    )
+    post(others, "customerId,metricName,quantity\ncust_2,calls,-1\ncust_1,calls,-1\n")
+    read_all(others)
+    others.drain()
+    assert codes() == [*["INVALID_EVENT"] * 2, "INVALID_QUANTITY", CODE, *["UNKNOWN_METRIC"] * 2]
+    assert set(DeadLetter.objects.values_list("customer_id", flat=True)) == {own.pk}
+
+    CustomerAlias.objects.filter(pk=alias.pk).update(customer=theirs)  # any tenant: by id
+    BillableUnitFactory(tenant=others.tenant, name="later")
+    catalog_changed(others.tenant)
+    for letter in DeadLetter.objects.exclude(code=CODE):
+        edit(letter, stored(letter) | {"quantity": 5})
+        replay(letter)
+    others.drain()
+    assert [*UsageEvent.objects.values_list("customer_id", flat=True)] == [own.pk] * 3
+    open_ones = DeadLetter.objects.filter(status="OPEN")
+    assert {(one.code, one.customer_id) for one in open_ones} == {(CODE, own.pk)}
+    assert open_ones.count() == 3
+
+
+def test_rows_of_others_are_told_as_such_and_count_for_nobody_when_their_unit_is_made(others):
+    Tenant.objects.update(unknown_metric="REJECT")  # any tenant: the only one
+    rows = "customerId,metricName,quantity\ncust_2,later,1\ncust_1,later,1\n"
+    upload = post(others, rows).json()["uploadId"]
+    read_all(others)
+    others.drain()
+    assert codes() == [CODE, "UNKNOWN_METRIC"]
+    assert get(others, f"/v1/ingest/upload/{upload}").json()["failed"] == 2
+    unit = {"aggregation": "SUM"}
+    about = {"actor": Actor.system("test"), "now": NOW}
+    create_unit_and_replay(tenant=others.tenant, metric="later", unit=unit, **about)
+    others.drain()
+    assert codes() == [CODE, "UNKNOWN_METRIC"]
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    assert UsageEvent.objects.get().customer_id == own.pk
+
+
+def test_the_same_event_from_a_key_of_the_tenant_is_another_letter(others):
+    own = Customer.objects.get(external_id="cust_1")  # any tenant: the only one
+    Tenant.objects.update(unknown_metric="REJECT")  # any tenant: the only one
+    about = event(1, metricName="later")
+    for token in (others.token, TOKEN) * 2:
+        others.token = token
+        others.count(about)
+    letters = DeadLetter.objects.order_by("id").values_list("customer_id", "occurrences")
+    assert list(letters) == [(own.pk, 2), (None, 2)]
+
+    define(others.tenant, "later")
+    chosen = Chosen(code="UNKNOWN_METRIC")
+    decide_now(tenant=others.tenant, act="REPLAY", chosen=chosen, actor=ACTOR, now=NOW)
+    assert {one.customer_id for one in waiting()} == {own.pk, None}
+    others.drain()
+    assert UsageEvent.objects.count() == 1  # of the four, under one key
