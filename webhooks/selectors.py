@@ -7,7 +7,10 @@ from django.db.models import Q
 
 from aforo.tenancy.models import Tenant, TenantQuerySet
 from catalog.selectors.contracts import units_of
+from metering.ingest.events import HEARTBEAT, SESSION_SUMMARY
 from webhooks.models import WebhookDelivery, WebhookSource
+
+_OF_SESSIONS = {HEARTBEAT, SESSION_SUMMARY}  # metering knows what they are without any unit
 
 
 def webhook_sources(*, tenant: Tenant) -> TenantQuerySet:
@@ -34,4 +37,11 @@ def open_sources() -> TenantQuerySet:
 
 def metrics_without_unit(tenant_id: UUID, names: Iterable[str]) -> list[str]:
     """Those of these metrics that no billable unit of the tenant counts, by name."""
-    return sorted(set(names) - {unit.metric for unit in units_of(tenant_id)})
+    return sorted(set(names) - _OF_SESSIONS - {unit.metric for unit in units_of(tenant_id)})
+
+
+def refused_metrics(tenant_id: UUID, names: Iterable[str]) -> list[str]:
+    """The same where events of them are dead letters; none where the tenant takes them unpriced."""
+    tenant = Tenant.objects.get(pk=tenant_id)
+    is_strict = tenant.unknown_metric == Tenant.UnknownMetric.REJECT
+    return metrics_without_unit(tenant_id, names) if is_strict else []

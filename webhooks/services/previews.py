@@ -15,7 +15,7 @@ from webhooks.inbound.paths import Search
 from webhooks.inbound.rules import Rule
 from webhooks.inbound.walking import Allowance
 from webhooks.models import WebhookDelivery, WebhookSource
-from webhooks.selectors import metrics_without_unit
+from webhooks.selectors import refused_metrics
 from webhooks.services.counting import payloads_of
 from webhooks.services.mappings import require_sound
 from webhooks.services.pushes import Verdict
@@ -103,24 +103,24 @@ def _previews(
         for place, one in enumerate(payloads[:MOST_PAYLOADS])
     ]
     metrics = {str(event["metricName"]) for made in makes for event in made.events}
-    uncounted = metrics_without_unit(source.tenant_id, metrics)
-    return [_previewed(made, uncounted) for made in makes]
+    refused = refused_metrics(source.tenant_id, metrics)
+    return [_previewed(made, refused) for made in makes]
 
 
-def _previewed(made: Made, uncounted: Collection[str]) -> Previewed:
-    """The gates judge too what does not depend on the time, and whether anybody counts it."""
+def _previewed(made: Made, refused: Collection[str]) -> Previewed:
+    """The gates judge too what does not depend on the time, and whether its metric is taken."""
     if made.why is not None:
         return Previewed(made.event_type, Verdict.UNMAPPED, why=made.why)
     if not made.events:
         return Previewed(made.event_type, Verdict.FILTERED)
-    flaws = [_flaw(event, uncounted) for event in made.events]
+    flaws = [_flaw(event, refused) for event in made.events]
     why = next((flaw for flaw in flaws if flaw is not None), None)
     return Previewed(made.event_type, Verdict.ACCEPTED, made.events, why)
 
 
-def _flaw(made: dict[str, object], uncounted: Collection[str]) -> Refusal | None:
+def _flaw(made: dict[str, object], refused: Collection[str]) -> Refusal | None:
     event = decode_one(_encoder.encode(made))
     if not isinstance(event, Event):
         return event
     flaw = check_quantity(event) or check_text(event)
-    return flaw or (unknown_metric(event.metricName) if event.metricName in uncounted else None)
+    return flaw or (unknown_metric(event.metricName) if event.metricName in refused else None)

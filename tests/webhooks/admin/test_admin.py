@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from aforo.tenancy.models import AuditEntry
+from metering.ingest.events import HEARTBEAT
 from tests.factories import (
     MemberFactory,
     TenantFactory,
@@ -246,7 +247,8 @@ def test_the_list_of_sources_says_what_is_missing_and_has_none_that_were_removed
 
 def test_a_source_says_which_metrics_nobody_counts(browser, seller):
     source = WebhookSourceFactory(tenant=seller.tenant, provider="GITHUB")
-    replace_rules(source, [*PROVIDERS["GITHUB"].rules, Rule(customer="$.c", metric="tokens")])
+    counted = [Rule(customer="$.c", metric=metric) for metric in ("tokens", HEARTBEAT)]
+    replace_rules(source, [*PROVIDERS["GITHUB"].rules, *counted])
     path = reverse("admin:webhooks_webhooksource_change", args=[source.pk])
     said = "no billable unit counts github_commits, github_pull_requests, github_workflow_jobs;"
     assert said in browser.get(path).content.decode()
