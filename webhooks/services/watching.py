@@ -17,29 +17,35 @@ FAILED = (Verdict.UNMAPPED, Verdict.UNREADABLE, Verdict.BAD_SIGNATURE, Verdict.S
 _SETTLES = timedelta(seconds=15)  # what was mapped since may not be counted yet
 _LOST = timedelta(days=1)  # a receipt that is not there by then comes no more
 
-# The newest pushes of each source that is open, by an index, and what their events came to, by
-# the key of receipts: the cost is that of the sources.
+# The newest pushes of each source that is open, by an index, and what the events of each came to in
+# all of its batches, by the key of receipts: the cost is that of the sources. A replay of what has
+# counted may give dead letters alone; that is no failure of the source.
 _LATEST = """
     SELECT s.id, s.failing_since, latest.verdicts, latest.details
     FROM webhook_sources s CROSS JOIN LATERAL (
         SELECT array_agg(
-                   CASE WHEN d.batch_id IS NULL THEN d.verdict
-                        WHEN r.batch_id IS NULL AND d.mapped_at > %(lost)s THEN 'RECEIVED'
-                        WHEN r.dead = r.event_count THEN 'DEAD_LETTERS'
+                   CASE WHEN came.has_counted THEN d.verdict
+                        WHEN came.is_waiting AND d.mapped_at > %(lost)s THEN 'RECEIVED'
+                        WHEN NOT came.is_waiting THEN 'DEAD_LETTERS'
                         ELSE d.verdict END ORDER BY d.id DESC) AS verdicts,
                array_agg(
-                   CASE WHEN r.dead = r.event_count
-                        THEN 'all of its events are dead letters: ' || (r.refusals -> 0 ->> 1)
+                   CASE WHEN NOT came.has_counted AND NOT came.is_waiting
+                        THEN 'all of its events are dead letters: ' || came.why
                         ELSE d.detail END ORDER BY d.id DESC) AS details
         FROM (SELECT id, verdict, detail, mapped_at,
-                     CASE WHEN verdict = 'ACCEPTED'
-                          THEN coalesce(later_batches[cardinality(later_batches)], batch_id)
-                     END AS batch_id
+                     CASE WHEN verdict = 'ACCEPTED' AND batch_id IS NOT NULL
+                          THEN batch_id || later_batches END AS batches
               FROM webhook_deliveries
               WHERE source_id = s.id AND verdict <> 'RECEIVED'
                 AND (verdict <> 'ACCEPTED' OR batch_id IS NULL OR mapped_at < %(settled)s)
               ORDER BY id DESC LIMIT %(failures)s) d
-        LEFT JOIN receipts r ON r.batch_id = d.batch_id
+        CROSS JOIN LATERAL (
+            SELECT bool_or(r.dead < r.event_count) AS has_counted,
+                   bool_or(r.batch_id IS NULL) AS is_waiting,
+                   (array_agg(r.refusals -> 0 ->> 1 ORDER BY b.number DESC))[1] AS why
+            FROM unnest(d.batches) WITH ORDINALITY AS b (id, number)
+            LEFT JOIN receipts r ON r.batch_id = b.id
+        ) came
     ) latest
     WHERE s.archived_at IS NULL AND latest.verdicts IS NOT NULL
     ORDER BY s.id

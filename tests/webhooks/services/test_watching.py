@@ -1,13 +1,20 @@
 """A source that fails is told of once, and once more when it works again."""
 
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
 from aforo.outbox.models import OutboxMessage
+from aforo.tenancy.services.actors import Actor
 from tests.factories import NOW, WebhookDeliveryFactory, WebhookSourceFactory
+from tests.metering.events import codes
 from tests.webhooks.conftest import Sender, map_all
+from webhooks.inbound.rules import Rule
+from webhooks.services.mappings import replace_rules
+from webhooks.services.replays import Chosen, replay_deliveries
 from webhooks.services.watching import FAILURES, watch_sources
 
 FAILING, RECOVERED = "webhook_source.failing", "webhook_source.recovered"
@@ -97,3 +104,28 @@ def test_a_source_of_which_nothing_but_dead_letters_come_fails(seller, source):
     seller.drain()
     assert watch_sources(now=later) == 1
     assert OutboxMessage.objects.filter(fact=RECOVERED).exists()
+
+
+@pytest.mark.parametrize(("metric", "told"), [("tokens", 0), ("unknown", 1)])
+def test_a_replay_that_gives_dead_letters_is_no_failure_of_what_had_counted(
+    seller, source, metric, told
+):
+    rule = Rule(customer="$.c", metric=metric, quantity="$.q")
+    replace_rules(source, [rule])
+    for number in range(FAILURES):
+        Sender(source, seller.client).push({"c": "cust_1", "q": 3, "id": str(number)})
+    map_all()
+    seller.drain()
+    replace_rules(source, [replace(rule, quantity_scale=Decimal(2))])
+    replay_deliveries(
+        tenant=seller.tenant,
+        chosen=Chosen(source_id=source.pk, verdict="ACCEPTED"),
+        actor=Actor.system("test"),
+        now=NOW,
+    )
+    map_all()
+    later = timezone.now() + timedelta(minutes=1)
+    assert watch_sources(now=later) == 0  # the new batches are not counted yet
+    seller.drain()
+    assert len(codes()) == FAILURES * (1 + told)
+    assert watch_sources(now=later) == told
