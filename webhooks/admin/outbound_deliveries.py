@@ -92,7 +92,8 @@ class OutboundDeliveryAdmin(ReadOnlyAdmin):
     ordering = ("-id",)  # ids rise with time, and have an index
     paginator = BoundedPaginator
     inlines = (AttemptInline,)
-    exclude = ("retry_step",)
+    exclude = ("retry_step", "subject")
+    readonly_fields = ("about",)
     actions = ("send_again",)
     actions_detail = ("send_this_again",)
 

@@ -178,7 +178,9 @@ class WebhookDelivery(TenantOwned):
     event_key = models.TextField(blank=True, help_text="the idempotency key of its first event")
     event_count = models.IntegerField(default=0)
     refused_count = models.IntegerField(
-        default=0, db_default=0, help_text="events of it that are dead letters"
+        default=0,
+        db_default=0,
+        help_text="events of it that were refused before any contract was looked at",
     )
     parked = models.JSONField(
         default=list, db_default=[], help_text="places of payloads that could not be mapped"

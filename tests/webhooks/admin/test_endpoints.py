@@ -10,6 +10,7 @@ from django.utils import timezone
 from tests.factories import (
     MemberFactory,
     OutboundDeliveryFactory,
+    OutboxMessageFactory,
     TenantFactory,
     UserFactory,
     WebhookEndpointFactory,
@@ -155,3 +156,15 @@ def test_kinds_of_facts_are_explained_where_they_are_ticked(browser):
     assert "invoice.finalized - " in page
     assert "wallet.low_balance - not yet: comes with wallets" in page
     assert "Address" in page
+
+
+def test_the_page_of_what_was_sent_says_what_it_is_about_as_the_list_does(browser, tenant):
+    message = OutboxMessageFactory(
+        tenant=tenant, carried_at=timezone.now(), subject="of-its-row", payload={"number": "A-77"}
+    )
+    delivery = OutboundDeliveryFactory(tenant=tenant, message=message)
+    shown = browser.get(
+        reverse("admin:webhooks_outbounddelivery_change", args=(delivery.pk,))
+    ).content.decode()
+    assert "A-77" in shown
+    assert shown.count("of-its-row") == 1  # in the link to its message alone
