@@ -37,10 +37,11 @@ def taken_off(
     """What was taken off `fee`, one of `lines` in their order, beside its plan's percentage.
 
     `percents` are those of plans, by version. A percentage takes the same of all lines that it is
-    of, credits for late usage among them; an amount is shared by those that are above zero.
+    of, credits for late usage among them; an amount is shared by those that are above zero. What is
+    above a maximum comes first off the lines that the maximum is of, of which no next fee is one.
     """
     charged = [line for line in lines if line.is_charged]
-    left = [_net(line, percents) for line in charged]
+    left = _capped(charged, [_net(line, percents) for line in charged])
     place = charged.index(fee)
     before = left[place]
     for version_id in dict.fromkeys(line.version_id for line in charged):
@@ -53,6 +54,29 @@ def taken_off(
             off = EXACT.minus(line.amount)
             left = _without(off, left, inside, is_percentage=line.is_percentage)
     return EXACT.subtract(before, max(ZERO, left[place]))
+
+
+def _capped(charged: Sequence[MadeLine], left: Sequence[Decimal]) -> list[Decimal]:
+    """What is left of each line once credits above a maximum are taken off the lines they are of.
+
+    Such a credit keeps what these lines have no room for: it gives back what was paid before.
+    """
+    kept = list(left)
+    for number, line in enumerate(charged):
+        if line.stage != "Commit" or kept[number] >= ZERO:
+            continue
+        inside = [_is_capped(one, line) for one in charged]
+        own = (amount for amount, is_own in zip(kept, inside, strict=True) if is_own)
+        there = _sum(max(ZERO, amount) for amount in own)
+        off = min(EXACT.minus(kept[number]), there)
+        kept = _without(off, kept, inside, is_percentage=False)
+        kept[number] = EXACT.add(kept[number], off)
+    return kept
+
+
+def _is_capped(line: MadeLine, credit: MadeLine) -> bool:
+    """Whether a maximum counts a line: of its period, and of its plan unless it is a contract's."""
+    return not line.ahead and credit.version_id in {None, line.version_id}
 
 
 def _without(

@@ -124,6 +124,32 @@ def test_a_credit_for_late_usage_has_no_share_of_an_amount():
     assert off_next_fee(own) == 5
 
 
+@pytest.mark.parametrize("whose", ["plan", "contract"])
+@pytest.mark.parametrize(
+    ("maximum", "off"), [(29, Decimal("5.1667")), (Decimal("0.01"), Decimal("9.9968")), (0, 10)]
+)
+def test_what_is_above_a_maximum_is_taken_off_its_own_lines_alone(maximum, off, whose):
+    """10.00 off a next fee of 31.00 and what the maximum leaves of 100.00 of usage."""
+    asking = facts(advance=advance(fee("31")), usage=[usage_fact("100", ONE)])
+    limited = {"maximum_spend": maximum}
+    held = {"plans": (plan(**limited),)} if whose == "plan" else {"contract": contract(**limited)}
+    given = replace(asking, coupons=(coupon(amount=10),), **held)
+    assert run(given).draft.total() == maximum + 21
+    assert round(off_next_fee(given), 4) == off
+
+
+def test_a_credit_above_a_maximum_keeps_what_its_lines_have_no_room_for():
+    """Of 40.00 paid before 30.00 were too much; 10 % are of a next fee of 31.00 and of those."""
+    asking = facts(
+        plan(in_advance=True, maximum_spend=10),
+        paid=(paid("40", unused="0"),),
+        advance=advance(fee("31")),
+        coupons=(coupon(percent=10),),
+    )
+    assert run(asking).draft.total() == Decimal("0.9")
+    assert off_next_fee(asking) == Decimal("3.1")
+
+
 def test_a_coupon_for_the_next_fee_is_of_that_whatever_is_given_back_beside_it():
     """A fee of 42, 21 given back: half of 42, not of what is left."""
     given = facts(
