@@ -11,7 +11,7 @@ from aforo.money import EXACT, ZERO, Money, plain
 from billing.pipeline.draft import Draft, Line, LineType
 from billing.pipeline.facts import Facts, LateFact
 from billing.pipeline.lines import short, unit_subject
-from billing.pipeline.room import has_room_for
+from billing.pipeline.room import gathered, has_room_for
 from catalog.pricing import Charge
 
 
@@ -26,9 +26,12 @@ def add_late_credits(draft: Draft, facts: Facts) -> Draft:
     No invoice can ask for less than nothing. A credit without room is left out as a whole, and
     waits for the next invoice of the subscription: its events stay above the watermark.
     """
+    gist = gathered(draft)  # a thousand credits are not tried on a thousand lines each
     for line in filter(_is_credit, _lines(facts)):
-        fits = has_room_for(line, draft, facts)
-        draft = draft.adding(line) if fits else _deferring(draft, line)
+        if has_room_for(line, gist, facts):
+            draft, gist = draft.adding(line), gathered(gist.adding(line))
+        else:
+            draft = _deferring(draft, line)
     return draft
 
 

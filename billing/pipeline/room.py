@@ -18,7 +18,7 @@ from billing.pipeline.facts import Facts
 
 def has_room_for(line: Line, draft: Draft, facts: Facts) -> bool:
     """Whether the lines of a credit's own plan, if it still has that plan, and all leave room."""
-    draft = _gathered(draft)
+    draft = gathered(draft)
     after = _discounted(draft.adding(line), facts)
     if any(plan.version_id == line.version_id for plan in facts.plans):
         own = after.total(version_id=line.version_id)
@@ -34,7 +34,7 @@ def largest_refund(
 
     `line_of` makes the line that gives an amount back.
     """
-    draft = _gathered(draft)
+    draft = gathered(draft)
     before = _discounted(draft, facts)
 
     def fits(amount: Decimal) -> bool:
@@ -53,7 +53,7 @@ def largest_refund(
     return EXACT.scaleb(Decimal(known), -scale)
 
 
-def _gathered(draft: Draft) -> Draft:
+def gathered(draft: Draft) -> Draft:
     """The draft with one line for all that discounts and commitments cannot tell apart."""
     found: dict[object, Line] = {}
     for number, line in enumerate(draft.lines):

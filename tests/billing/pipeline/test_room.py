@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aforo.money import EXACT
-from billing.pipeline import STAGES, EarlierFact, LineType, PaidFact, Share, run
+from billing.pipeline import STAGES, EarlierFact, LineType, PaidFact, Share, late_usage, room, run
 from billing.pipeline import fees as fees_of_rate
 from tests.billing.pipeline.build import (
     advance,
@@ -212,3 +212,36 @@ def test_late_credits_that_wait_would_have_cost_a_discount():
     assert (lines, deferred) == ([], (1,))
     smaller = replace(given, late=(late(6, 0),))
     assert run(smaller).draft.total() == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(worlds(), st.lists(st.tuples(cents, cents, st.sampled_from([1, 4])), max_size=6))
+def test_credits_find_the_room_that_all_lines_leave(world, more):
+    """Each is tried on the gathered draft, and has the room that it has on the draft itself."""
+    lates = [
+        late(before, after, of=of, number=30 + n) for n, (before, after, of) in enumerate(more)
+    ]
+    world = replace(world, late=(*world.late, *lates))
+    asking, lines, _ = rated(replace(world, late=()))
+    start = late_usage.add_late_charges(asking.adding(*lines), world)
+    expected = start
+    for line in filter(is_credit, late_usage._lines(world)):
+        fits = room.has_room_for(line, expected, world)
+        expected = expected.adding(line) if fits else late_usage._deferring(expected, line)
+    assert late_usage.add_late_credits(start, world) == expected
+
+
+def test_no_credit_is_tried_on_every_line(monkeypatch):
+    """One for all usage of the month, one for all late usage of the last."""
+    tried = []
+
+    def trying(line, draft, facts):
+        tried.append(len(draft.lines))
+        return room.has_room_for(line, draft, facts)
+
+    monkeypatch.setattr(late_usage, "has_room_for", trying)
+    used_up = [used(5, unit=f"unit {number}", number=number) for number in range(40)]
+    taken_back = [late(8, 7, number=number) for number in range(40)]
+    draft = run(facts(usage=used_up, late=taken_back)).draft
+    assert (len(draft.lines), draft.total()) == (80, 160)
+    assert tried == [1, *[2] * 39]
