@@ -6,6 +6,7 @@ the number of events where a unit counts events, else the sum of what they say.
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from aforo.fields import ExactDecimalField
 
@@ -61,12 +62,15 @@ class UsageSumming(models.Model):
     """How far events are summed up: the one row says all of it.
 
     Ids up to `pending_until` are summed up once the transactions that were writing events when it
-    was noted are over: one of them may still bring a lower id.
+    was noted are over: one of them may still bring a lower id. Every id that was drawn before
+    `summed_at` is summed up, which says how old what lacks can be.
     """
 
     id = models.SmallIntegerField(primary_key=True)
     summed_until = models.BigIntegerField(default=0)
+    summed_at = models.DateTimeField(db_default=Now())
     pending_until = models.BigIntegerField(null=True)
+    pending_since = models.DateTimeField(null=True, help_text="when that was the last id drawn")
     pending_transactions = ArrayField(models.TextField(), default=list)
 
     class Meta:

@@ -22,26 +22,33 @@ _WRITERS = """
       AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_DRAWN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM usage_events_id_seq"
+_DRAWN = """
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END, statement_timestamp()
+    FROM usage_events_id_seq
+"""
 _ROW = """
     INSERT INTO usage_summing (id, summed_until, pending_transactions) VALUES (1, 0, '{}')
     ON CONFLICT DO NOTHING
 """
 _LOCK = """
-    SELECT summed_until, pending_until, pending_transactions FROM usage_summing
+    SELECT summed_until, pending_until, pending_since, pending_transactions FROM usage_summing
     WHERE id = 1 FOR UPDATE
 """
-_SUMMED = "SELECT summed_until, pending_until IS NOT NULL FROM usage_summing WHERE id = 1"
-_WAITS = "SELECT EXISTS (SELECT FROM inbox_batches WHERE tenant_id = %s AND received_at < %s)"
-_WRITES = """
+_LACKS = """
     SELECT EXISTS (
-        SELECT FROM usage_summing u
-        JOIN pg_locks l ON l.virtualtransaction = ANY(u.pending_transactions)
-        JOIN pg_stat_activity a ON a.pid = l.pid
-        WHERE u.id = 1 AND a.xact_start < %s)
+        SELECT FROM usage_summing u, usage_events_id_seq q
+        WHERE u.id = 1 AND q.is_called AND q.last_value > u.summed_until AND u.summed_at < %s)
 """
-_PEND = "UPDATE usage_summing SET pending_until = %s, pending_transactions = %s WHERE id = 1"
+_WAITS = "SELECT EXISTS (SELECT FROM inbox_batches WHERE tenant_id = %s AND received_at < %s)"
+_PEND = """
+    UPDATE usage_summing SET pending_until = %s, pending_since = %s, pending_transactions = %s
+    WHERE id = 1
+"""
 _PASSED = "UPDATE usage_summing SET summed_until = %s WHERE id = 1"
+_REACHED = """
+    UPDATE usage_summing SET summed_at = greatest(summed_at, %s)
+    WHERE id = 1 AND summed_until >= %s
+"""
 # What monitors look at: a quantity where it adds up, else the mean of what its events say.
 _LEVEL = """
     CASE WHEN aggregation IN ('COUNT', 'UNIQUE', 'SUM') THEN {q}
@@ -114,56 +121,56 @@ def sum_usage() -> int:
     May run twice, at once: a page is passed under a lock, in the transaction that adds it up. While
     drains never pause, events are summed up one call after the one that noted them.
     """
-    until = _settled()
+    until, since = _settled()
     passed = 0
     for _ in range(MOST_PAGES):
         page = _sum_page(until)
         if not page:
             break
         passed += page
+    with connection.cursor() as cursor:
+        cursor.execute(_REACHED, (since, until))
     return passed
 
 
 def is_behind(*, tenant_id: UUID, now: datetime, at: datetime) -> bool:
-    """Whether so much of a tenant waits to be summed up that what lacks would look like silence.
+    """Whether what waits to be summed up of a tenant is so old that it would look like silence.
 
-    Too many events wait; or a batch that it sent has waited in the inbox for longer than hours do
-    before they are judged; or somebody has been writing events for so long. `now` is everybody's
-    clock, `at` the tenant's, by which its batches were received.
+    Events were written, or are still being written, before the hours that are judged now had ended;
+    or a batch that it sent has waited in the inbox for so long. How much waits says nothing: where
+    much comes, much does. `now` is everybody's clock, `at` the tenant's, by which its batches were
+    received.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DRAWN)
-        (drawn,) = cursor.fetchone()
-        cursor.execute(_SUMMED)
-        summed, is_pending = cursor.fetchone() or (0, False)
-        if drawn - summed > IDS_PER_PAGE:
-            return True
-        cursor.execute(_WAITS, (tenant_id, at - SETTLED))
+        cursor.execute(_LACKS, (now - SETTLED,))
         (waits,) = cursor.fetchone()
-        if is_pending and not waits:
-            cursor.execute(_WRITES, (now - SETTLED,))
+        if not waits:
+            cursor.execute(_WAITS, (tenant_id, at - SETTLED))
             (waits,) = cursor.fetchone()
     return bool(waits)
 
 
 @transaction.atomic
-def _settled() -> int:
-    """The id up to which every event is there; what is not certain yet is noted for later."""
+def _settled() -> tuple[int, datetime | None]:
+    """The id up to which every event is there, and the moment before which no higher was drawn.
+
+    What is not certain yet is noted for later, with its own moment. None: as it was before.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_ROW)
         cursor.execute(_LOCK)
-        summed, pending, earlier = cursor.fetchone()
+        summed, pending, since, earlier = cursor.fetchone()
         cursor.execute(_DRAWN)  # before the writers are looked at: who draws later draws more
-        (drawn,) = cursor.fetchone()
+        drawn, drawn_at = cursor.fetchone()
         cursor.execute(_WRITERS)
         (writers,) = cursor.fetchone()
         if not writers:
-            cursor.execute(_PEND, (None, []))
-            return int(drawn)
+            cursor.execute(_PEND, (None, None, []))
+            return int(drawn), drawn_at
         if pending is not None and set(earlier) & set(writers):
-            return int(summed)
-        cursor.execute(_PEND, (drawn, writers))
-        return int(summed if pending is None else pending)
+            return int(summed), None
+        cursor.execute(_PEND, (drawn, drawn_at, writers))
+        return (int(summed), None) if pending is None else (int(pending), since)
 
 
 @transaction.atomic

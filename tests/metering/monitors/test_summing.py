@@ -110,10 +110,14 @@ def test_pages_are_passed_one_after_the_other(seller, monkeypatch):
     seller.count(*(event(number) for number in range(5)))
     sum_usage()
     assert HourlyUsage.objects.get().event_count == 5
-    now = timezone.now()
-    assert not is_behind(tenant_id=seller.tenant.pk, now=now, at=NOW)
-    seller.count(*(event(number) for number in range(5, 10)))
-    assert is_behind(tenant_id=seller.tenant.pk, now=now, at=NOW)
+    about, now = {"tenant_id": seller.tenant.pk, "at": NOW}, timezone.now() + 11 * MINUTE
+    assert not is_behind(now=now, **about)
+    monkeypatch.setattr(summing, "MOST_PAGES", 1)
+    seller.count(*(event(number) for number in range(5, 9)))
+    assert is_behind(now=now, **about)
+    for is_left in (True, False):
+        assert sum_usage() == 2
+        assert is_behind(now=now, **about) == is_left
 
 
 def test_a_batch_that_waits_too_long_is_no_silence(seller):
@@ -145,11 +149,37 @@ def test_what_is_being_written_is_not_passed_until_it_is_there(seller):
         assert not is_behind(now=now, **about)
         assert is_behind(now=now + 11 * MINUTE, **about)  # for so long hours lack what was drawn
         slow.commit()
-        assert not is_behind(now=now + 11 * MINUTE, **about)
+        assert is_behind(now=now + 11 * MINUTE, **about)  # until it is summed up
     assert sum_usage() > 0
+    assert not is_behind(now=now + 11 * MINUTE, **about)
     assert HourlyUsage.objects.get().event_count == 3
     state = UsageSumming.objects.get()
     assert (state.pending_until, state.pending_transactions) == (None, [])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_unsummed_is_behind_by_its_age_however_much_it_is(seller):
+    """Drains that overlap, so that somebody is always writing events."""
+    seller.count(event(1))
+    sum_usage()
+    asked = connection.get_connection_params()
+    about = {name: asked[name] for name in ("dbname", "user", "host") if name in asked}
+    draw = "SELECT setval('usage_events_id_seq', nextval('usage_events_id_seq') + 600000)"
+    one, other = psycopg.connect(**about), psycopg.connect(**about)
+    at_ends = []
+    for ending, beginning in ((one, other), (other, one)) * 3:
+        beginning.execute("LOCK TABLE usage_events IN ROW EXCLUSIVE MODE")
+        ending.rollback()
+        with connection.cursor() as cursor:
+            cursor.execute(draw)
+        at_ends.append(timezone.now())
+        sum_usage()  # up to what was drawn when it ran before
+        about = {"tenant_id": seller.tenant.pk, "at": NOW}
+        assert not is_behind(now=timezone.now(), **about)
+    assert not is_behind(now=at_ends[-2] + summing.SETTLED, **about)
+    assert is_behind(now=at_ends[-1] + summing.SETTLED, **about)  # of after the one before
+    for each in (one, other):
+        each.close()
 
 
 def test_old_sums_are_forgotten_by_the_clock_of_their_tenant(seller):

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.utils import timezone
 
 from metering.models import MonitorProgress, UnitHealth
-from metering.monitors import summing, watch
-from metering.monitors.summing import sum_usage
+from metering.monitors import watch
+from metering.monitors.summing import SETTLED, sum_usage
 from metering.monitors.watch import ask_for_watching, watch_tenant
 from tests.factories import SandboxFactory, TenantFactory
 from tests.metering.events import event
@@ -52,14 +53,14 @@ def test_the_clock_is_the_tenants(looked):
     assert looked == ["2025-01-01T08:00:00+00:00", "2025-01-01"]
 
 
-def test_nothing_is_judged_while_events_wait_to_be_summed_up(seller, looked, monkeypatch):
+def test_nothing_is_judged_while_old_events_wait_to_be_summed_up(seller, looked):
     sum_usage()  # what was drawn from the sequence before
-    monkeypatch.setattr(summing, "IDS_PER_PAGE", 1)
     seller.count(event(1), event(2), event(3))
-    watch_tenant(tenant_id=seller.tenant.pk, now=NOW)
+    now = timezone.now() + SETTLED + timedelta(minutes=1)
+    watch_tenant(tenant_id=seller.tenant.pk, now=now)
     assert looked == []
     ask_for_watching()
-    watch_tenant(tenant_id=seller.tenant.pk, now=NOW)
+    watch_tenant(tenant_id=seller.tenant.pk, now=now)
     assert len(looked) == 2
     assert UnitHealth.objects.filter(tenant=seller.tenant).count() == 2
     assert MonitorProgress.objects.get().paced_at is not None
