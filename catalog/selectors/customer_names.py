@@ -1,22 +1,34 @@
 """By which names customers are known: external id, own id, aliases."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db import connection
 
 from catalog import aliases
-from catalog.models import Customer, CustomerAlias
 
+# Spelled out, because a door waits for it: the ORM makes the same of it and takes twice as long.
+_BY_NAME = "SELECT id, external_id FROM customers WHERE tenant_id = %s AND external_id = ANY(%s)"
+_BY_NAME_OR_ID = """
+    SELECT id, external_id FROM customers
+    WHERE tenant_id = %s AND (external_id = ANY(%s) OR id = ANY(%s))
+"""
+_BY_ALIAS = """
+    SELECT a.digest, c.id, c.external_id
+    FROM customer_aliases a JOIN customers c ON c.id = a.customer_id
+    WHERE a.tenant_id = %s AND a.digest = ANY(%s)
+"""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID, str]]:
     """(id, external id) per name that is known: one that `contracts_of` takes."""
     ids = [own_id for own_id in map(_id_in, names) if own_id]
-    known = Customer.objects.for_tenant(tenant_id).filter(Q(external_id__in=names) | Q(id__in=ids))
-    rows = list(known.values_list("id", "external_id"))
+    rows = (
+        _rows(_BY_NAME_OR_ID, tenant_id, names, ids) if ids else _rows(_BY_NAME, tenant_id, names)
+    )
     customers = {str(row[0]): row for row in rows if str(row[0]) in names}
     customers |= {row[1]: row for row in rows if row[1] in names}
     digests = {
@@ -25,7 +37,9 @@ def customers_by_name(tenant_id: UUID, names: set[str]) -> dict[str, tuple[UUID,
         if name not in customers
     }
     if digests:
-        by_digest = _customers_by_digest(tenant_id, digests.values())
+        by_digest = {
+            bytes(row[0]): row[1:] for row in _rows(_BY_ALIAS, tenant_id, digests.values())
+        }
         customers |= {
             name: by_digest[digest] for name, digest in digests.items() if digest in by_digest
         }
@@ -37,12 +51,8 @@ def _id_in(name: str) -> UUID | None:
     return UUID(name) if _ID.fullmatch(name) else None
 
 
-def _customers_by_digest(
-    tenant_id: UUID, digests: Collection[bytes]
-) -> Mapping[bytes, tuple[UUID, str]]:
-    rows = (
-        CustomerAlias.objects.for_tenant(tenant_id)
-        .filter(digest__in=digests)
-        .values_list("digest", "customer_id", "customer__external_id")
-    )
-    return {bytes(digest): (customer_id, name) for digest, customer_id, name in rows}
+def _rows(statement: str, tenant_id: UUID, *given: Collection[object]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (tenant_id, *map(list, given)))
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

@@ -11,9 +11,11 @@ from rest_framework.response import Response
 from aforo.api.serializers import WireSerializer
 from aforo.api.views import AnyKeyAPIView
 from aforo.errors import NotFound
-from aforo.tenancy.models import ApiKey
+from aforo.tenancy.models import ApiKey, Tenant
 from catalog.selectors.key_customers import may_ask_about
-from metering.selectors.batches import COUNTS, batch_fate
+from metering.selectors.batches import COUNTS, BatchFate, batch_fate
+from metering.selectors.uploads import key_of_batch
+from metering.uploads.checking import SOURCE
 
 
 class RefusedEvent(WireSerializer):
@@ -48,7 +50,7 @@ class IngestBatch(AnyKeyAPIView):
     def get(self, request: Request, batch_id: UUID) -> Response:
         key = cast(ApiKey, request.auth)
         fate = batch_fate(tenant=key.tenant, batch_id=batch_id)
-        if fate is None or not may_ask_about(key, sent_with=fate.api_key_id):
+        if fate is None or not may_ask_about(key, sent_with=_sent_with(key.tenant, fate)):
             raise NotFound(f"there is no batch {batch_id} here")
         return Response(
             {
@@ -62,3 +64,10 @@ class IngestBatch(AnyKeyAPIView):
                 "errors": [{"index": index, "code": code} for index, code in fate.refusals],
             }
         )
+
+
+def _sent_with(tenant: Tenant, fate: BatchFate) -> UUID | None:
+    """The key that a batch came with, or the file that it is of; None: it came from ourselves."""
+    if fate.api_key_id is not None or fate.source != SOURCE:
+        return fate.api_key_id
+    return key_of_batch(tenant=tenant, batch_id=fate.batch_id, received_at=fate.received_at)

@@ -84,6 +84,11 @@ def check_text(event: Event) -> Refusal | None:
     return _check_metadata(bytes(event.metadata))
 
 
+def is_name(text: str) -> bool:
+    """Whether somebody might go by `text`; an event of any other is refused for it."""
+    return bool(text) and len(text) <= MAX_TEXT and "\x00" not in text
+
+
 def _check_metadata(raw: bytes) -> Refusal | None:
     if len(raw) > MAX_METADATA_BYTES:
         return Refusal("INVALID_EVENT", f"metadata is over {MAX_METADATA_BYTES} bytes")

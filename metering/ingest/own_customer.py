@@ -10,6 +10,7 @@ from uuid import UUID
 from aforo.errors import AforoError, Forbidden, Refused
 from catalog.selectors.customer_names import customers_by_name
 from metering.ingest.events import HEARTBEAT, Event, Refusal
+from metering.ingest.gates import is_name
 from metering.ingest.routing import shown
 
 CODE = "OTHER_CUSTOMER"
@@ -35,7 +36,11 @@ def others_among(
     """By index, the events that a key of the customer `own` must not bring; none for other keys."""
     if own is None:
         return {}
-    named = {at: one for at, one in enumerate(arrivals) if isinstance(one, Event)}
+    named = {
+        at: one
+        for at, one in enumerate(arrivals)
+        if isinstance(one, Event) and is_name(one.customerId)  # else a gate says what is wrong
+    }
     customers = _customers_of(named, tenant_id)
     return {
         at: refusal(event.customerId)
@@ -46,13 +51,18 @@ def others_among(
 
 def _customers_of(named: Mapping[int, Event], tenant_id: UUID) -> dict[int, UUID]:
     """Whose each event is, as a drain finds it: by its customerId, else by its agent."""
-    names = {name for one in named.values() for name in (one.customerId, one.agentId) if name}
-    names = {name for name in names if "\x00" not in name}
-    known = customers_by_name(tenant_id, names) if names else {}
+    known = _known({one.customerId for one in named.values()}, tenant_id)
+    strangers = [one for one in named.values() if one.customerId not in known]
+    known |= _known({one.agentId for one in strangers if one.agentId}, tenant_id)
     found = {
         at: known.get(one.customerId) or known.get(one.agentId or "") for at, one in named.items()
     }
     return {at: customer[0] for at, customer in found.items() if customer is not None}
+
+
+def _known(names: set[str], tenant_id: UUID) -> dict[str, tuple[UUID, str]]:
+    names = set(filter(is_name, names))
+    return customers_by_name(tenant_id, names) if names else {}
 
 
 def answer_of(refused: Mapping[int, Refusal]) -> AforoError:

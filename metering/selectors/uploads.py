@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -46,6 +47,14 @@ class RefusedRow(NamedTuple):
 def uploads(*, tenant: Tenant) -> TenantQuerySet:
     """All uploads of a tenant, the newest first."""
     return Upload.objects.for_tenant(tenant).order_by("-created_at", "-id")
+
+
+def key_of_batch(*, tenant: Tenant, batch_id: UUID, received_at: datetime) -> UUID | None:
+    """With which key the file came that this batch is of, and which arrived at that moment."""
+    files = Upload.objects.for_tenant(tenant).filter(created_at=received_at)
+    own = files.filter(batches__batch_id=batch_id).values_list("api_key_id", flat=True)
+    key_id: UUID | None = own.first()
+    return key_id
 
 
 def fate_of(upload: Upload) -> Fate:

@@ -12,8 +12,8 @@ from catalog.models import Customer, CustomerAlias, Subscription
 from catalog.services.subscription_keys import issue_subscription_key
 from metering.api.access_doors import VIEWS as ACCESS_ROUTES
 from metering.api.urls import urlpatterns
-from metering.ingest import door
-from metering.models import CostEvent, DeadLetter, UsageEvent
+from metering.ingest import door, own_customer
+from metering.models import CostEvent, DeadLetter, UploadBatch, UsageEvent
 from metering.selectors.letters import Chosen
 from metering.services.letter_decisions import decide_now
 from metering.services.units_from_letters import create_unit_and_replay
@@ -132,6 +132,28 @@ def test_of_a_batch_what_is_its_own_counts_and_the_rest_is_told(others):
     assert outcomes(others.count(event(1, customerId="cust_2"))) == {"counted": 1}
 
 
+@pytest.mark.parametrize("name", ["", "x" * 401, "a\x00b"])
+def test_what_nobody_can_be_called_is_refused_as_of_any_key(others, name):
+    told = [
+        others.send(event(1, customerId=name, quantity=-1))
+        for others.token in (others.token, TOKEN)
+    ]
+    assert [one.status_code for one in told] == [422, 422]
+    assert told[0].json()["errors"] == told[1].json()["errors"]
+
+
+def test_agents_are_looked_for_where_the_name_is_nobodys(others, monkeypatch):
+    asked = []
+    real = own_customer.customers_by_name
+    monkeypatch.setattr(
+        own_customer, "customers_by_name", lambda *given: asked.append(given[1]) or real(*given)
+    )
+    others.send(event(1, agentId="bot-1"), event(2, customerId="cust_2", agentId="bot-2"))
+    assert asked == [{"cust_1", "cust_2"}]
+    others.send(event(3, agentId="bot-1"), event(4, customerId="nobody", agentId="cust_1"))
+    assert asked[1:] == [{"cust_1", "nobody"}, {"cust_1"}]
+
+
 def test_the_drain_has_the_last_word(others, monkeypatch):
     """An alias that the door knew may be another customer's by the time it is counted."""
     theirs = Customer.objects.get(external_id="cust_2")  # any tenant: the only one
@@ -181,9 +203,19 @@ def test_it_hears_of_what_keys_of_its_customer_sent(others):
             assert get(others, path, strange).status_code == 404
         read_all(others)
 
+    of_file = f"/v1/ingest/batches/{UploadBatch.objects.get().batch_id}"  # any tenant: the only one
+    found = [
+        get(others, of_file, key).status_code for key in (others.token, beside, TOKEN, strange)
+    ]
+    assert found == [200, 200, 200, 404]
+
     others.token = TOKEN
     sent = others.send(event(2)).json()["batchId"]
     assert get(others, f"/v1/ingest/batches/{sent}", beside).status_code == 404
+    post(others, file)
+    read_all(others)
+    tenants = UploadBatch.objects.latest("id").batch_id  # any tenant: the newest
+    assert get(others, f"/v1/ingest/batches/{tenants}", beside).status_code == 404
 
 
 def test_trying_its_own_event_tells_all(others):
