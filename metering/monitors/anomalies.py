@@ -10,7 +10,7 @@ from django.db import connection
 from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.charts import Chart, hours_before
-from metering.monitors.ended import IS_EXPECTED, recover_of_ended
+from metering.monitors.ended import IS_PRICED, IS_WATCHED, recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.anomaly_detected"
@@ -66,7 +66,8 @@ _JUDGED = f"""
            j.is_odd AND s.id IS NOT NULL, j.is_open, c.id, c.external_id, u.name
     FROM told j
     JOIN billable_units u ON u.id = j.unit_id
-    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_EXPECTED}
+    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_WATCHED}
+        AND (j.event_count IS NOT NULL OR {IS_PRICED})
     LEFT JOIN customers c ON c.id = s.customer_id
     WHERE s.id IS NOT NULL OR j.is_open
     ORDER BY j.subscription_id, j.unit_id

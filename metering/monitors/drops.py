@@ -10,7 +10,7 @@ from aforo.tenancy.models import Tenant
 from metering.models import AlertKind, MonitorSettings, Severity
 from metering.monitors.anomalies import rounded
 from metering.monitors.charts import Chart, days_before
-from metering.monitors.ended import IS_EXPECTED, recover_of_ended
+from metering.monitors.ended import IS_PRICED, IS_WATCHED, recover_of_ended
 from metering.services.alerts import Finding, raise_alerts, recover_alerts
 
 FACT = "usage.dropped"
@@ -23,6 +23,7 @@ _WEEKS = f"""
                coalesce(sum(level) FILTER (WHERE day < %(middle)s), 0)::float8 AS before,
                coalesce(sum(level) FILTER (WHERE day >= %(middle)s), 0)::float8 AS after,
                coalesce(sum(event_count) FILTER (WHERE day < %(middle)s), 0) AS events_before,
+               coalesce(sum(event_count) FILTER (WHERE day >= %(middle)s), 0) AS events_after,
                sum(event_count)::bigint AS events, min(first_event_id) AS first_id,
                max(last_event_id) AS last_id
         FROM daily_usage WHERE tenant_id = %(tenant)s AND day >= %(first)s AND day < %(end)s
@@ -41,11 +42,12 @@ _WEEKS = f"""
            j.is_low AND s.id IS NOT NULL, j.is_back, j.is_open, c.id, c.external_id, u.name
     FROM told j
     JOIN billable_units u ON u.id = j.unit_id
-    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_EXPECTED}
+    LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_WATCHED}
+        AND (j.events_after > 0 OR {IS_PRICED})
     LEFT JOIN customers c ON c.id = s.customer_id
     WHERE s.id IS NOT NULL OR j.is_open
     ORDER BY j.subscription_id, j.unit_id
-"""  # noqa: S608 - our own constant
+"""  # noqa: S608 - our own constants
 
 
 class Weeks(NamedTuple):

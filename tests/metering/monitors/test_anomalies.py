@@ -133,24 +133,33 @@ def test_an_alert_closes_when_its_subscription_is_over(tenant, unit, subscriptio
     assert Alert.objects.get().state == "RECOVERED"
 
 
-def test_what_is_archived_or_priced_no_more_is_not_judged(tenant, unit, subscription):
+def pinned(subscription, unit):
+    """A plan of the subscription that prices this unit alone."""
+    prices = {unit: {"model": "PER_UNIT", "rate": "1"}}
+    version = RatePlanVersionFactory(tenant=unit.tenant, prices=prices, published=True)
+    return SubscriptionPlanFactory(subscription=subscription, version=version)
+
+
+def test_usage_without_a_price_is_judged_and_its_silence_is_not(tenant, unit, subscription):
+    dense = SubscriptionFactory(tenant=tenant)
+    used(dense, unit, FIRST, WAVE * 12)
     used(subscription, unit, FIRST, [*[100, 0] * 24, 9000, 9000, 0, 9000, 9000])
-    assert judge(tenant, 48) == 1
     other = BillableUnitFactory(tenant=tenant, name="other")
-    version = RatePlanVersionFactory(
-        tenant=tenant, prices={other: {"model": "PER_UNIT", "rate": "1"}}, published=True
-    )
-    plan = SubscriptionPlanFactory(subscription=subscription, version=version)
-    SubscriptionPeriodFactory(subscription=subscription)
-    assert judge(tenant, 49) == 0
-    assert Alert.objects.get().state == "RECOVERED"
-    plan.version = RatePlanVersionFactory(
-        tenant=tenant, prices={unit: {"model": "PER_UNIT", "rate": "1"}}, published=True
-    )
-    plan.save()
-    assert judge(tenant, 51) == 1
+    for each in (subscription, dense):
+        plan = pinned(each, other)
+        SubscriptionPeriodFactory(subscription=each)
+    assert [judge(tenant, number, baseline_days=2) for number in (48, 49)] == [1, 0]
+    alert = Alert.objects.get()
+    assert (alert.state, alert.occurrences) == ("OPEN", 2)
+    assert judge(tenant, 50) == 0  # nothing comes, and nothing is expected
+    alert.refresh_from_db()
+    assert alert.state == "RECOVERED"
+
+    plan.delete()
+    pinned(dense, unit)
+    assert judge(tenant, 48, baseline_days=2) == 2  # of the other, the silence
     type(unit).objects.filter(pk=unit.pk).update(archived_at=FIRST)
-    assert judge(tenant, 52) == 0
+    assert judge(tenant, 51) == 0
     assert not Alert.objects.filter(state="OPEN").exists()
 
 

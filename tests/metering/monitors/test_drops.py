@@ -8,7 +8,14 @@ from aforo.outbox.models import OutboxMessage
 from catalog.models import BillableUnit, Subscription
 from metering.models import Alert, MonitorSettings
 from metering.monitors.drops import find_drops
-from tests.factories import BillableUnitFactory, SubscriptionFactory, TenantFactory
+from tests.factories import (
+    BillableUnitFactory,
+    RatePlanVersionFactory,
+    SubscriptionFactory,
+    SubscriptionPeriodFactory,
+    SubscriptionPlanFactory,
+    TenantFactory,
+)
 from tests.metering.monitors.sums import used
 
 FIRST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -95,6 +102,20 @@ def test_it_stays_open_while_usage_is_nothing_until_the_subscription_is_over(ten
     assert judge(tenant, 41) == 0
     alert.refresh_from_db()
     assert (alert.state, alert.recovered_at) == ("RECOVERED", FIRST + 41 * DAY)
+
+
+def test_usage_without_a_price_drops_and_may_end_without_a_word(tenant):
+    subscription = use(tenant, *[100] * 7, *[10] * 7)
+    other = BillableUnitFactory(tenant=tenant)
+    prices = {other: {"model": "PER_UNIT", "rate": "1"}}
+    version = RatePlanVersionFactory(tenant=tenant, prices=prices, published=True)
+    SubscriptionPlanFactory(subscription=subscription, version=version)
+    SubscriptionPeriodFactory(subscription=subscription)
+    assert judge(tenant, 14) == 1
+    assert [judge(tenant, day) for day in (15, 20)] == [0, 0]
+    assert Alert.objects.get().state == "OPEN"
+    assert judge(tenant, 21) == 0  # a week without any
+    assert Alert.objects.get().state == "RECOVERED"
 
 
 def test_an_alert_about_a_unit_that_is_archived_closes(tenant):
