@@ -41,7 +41,6 @@ class Question:
     bases: Mapping[int, Decimal]
     currency: str
     inclusive: bool
-    total: Decimal
 
     @property
     def idempotency_key(self) -> str:
@@ -94,7 +93,6 @@ def question_about(invoice: Invoice, lines: Sequence[InvoiceLine]) -> Question:
         bases=by_position,
         currency=invoice.currency,
         inclusive=invoice.billing_entity.tax_inclusive,
-        total=invoice.total,
     )
 
 
@@ -102,7 +100,8 @@ def read_answer(question: Question, body: bytes) -> Taxation:
     """What the engine says, when it is sound; raises BadAnswer otherwise.
 
     Every line is answered once, every amount is of whole minor units and within one of its
-    percentage, the taxes sum up to `taxTotal`, and do not take the total below zero.
+    percentage, and the taxes sum up to `taxTotal`. They may take an invoice below zero: as it is
+    made, they are held to what there is.
     """
     try:
         answered = msgspec.json.decode(body, type=_Answered, strict=True)
@@ -114,7 +113,7 @@ def read_answer(question: Question, body: bytes) -> Taxation:
         for line in answered.lines:
             _require_sound(question, line)
         amounts = _by_tax(question, answered.lines)
-        _require_sum(question, answered, sum((one.exact_amount for one in amounts), ZERO))
+        _require_sum(answered, sum((one.exact_amount for one in amounts), ZERO))
     return Taxation(
         amounts=amounts,
         percents={
@@ -220,8 +219,6 @@ def _by_tax(question: Question, lines: Sequence[_AnsweredLine]) -> list[TaxAmoun
     return sorted(found.values(), key=lambda one: (one.tax.name, -one.tax.percent))
 
 
-def _require_sum(question: Question, answered: _Answered, together: Decimal) -> None:
+def _require_sum(answered: _Answered, together: Decimal) -> None:
     if answered.tax_total != together:
         raise BadAnswer(f"taxTotal is {answered.tax_total}, the lines come to {plain(together)}")
-    if not question.inclusive and question.total + together < ZERO:
-        raise BadAnswer("the taxes take the total below zero")

@@ -17,10 +17,13 @@ from billing.services.regenerating import refresh_invoice, regenerate_invoice
 from billing.services.voiding import void_invoice
 from billing.taxes.settling import ask_again, settle_taxes
 from billing.verification import verify_invoice
-from catalog.models import BillingEntity, Customer
+from catalog.models import BillableUnit, BillingEntity, Customer
 from catalog.services.billing_entities import rotate_tax_secret
-from tests.billing.build import bill_run, priced_subscription
-from tests.factories import CustomerFactory, TaxRateFactory
+from tests.billing.build import APRIL, bill_run, priced_subscription
+from tests.billing.services.test_openings import bill, in_advance
+from tests.billing.taxes.engine_server import vat
+from tests.billing.test_refunds_of_discounted_fees import cancelled_after_a_day
+from tests.factories import MONTH_START, CustomerFactory, TaxRateFactory
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 ACTOR = Actor.system("tests")
@@ -160,6 +163,43 @@ def test_a_family_that_is_refreshed_waits_for_its_taxes_again(engine):
     assert stands("CONSOLIDATED") == [("DRAFT", "SETTLED", 238)]
     assert issue_due_drafts(now=NOW + timedelta(days=4)) == 1
     assert stands("CONSOLIDATED") == [("OPEN", "SETTLED", 238)]
+    assert not broken_truths(full=True)
+
+
+def at_7_and_19_percent(question):
+    """The answer of an honest engine that knows of books."""
+    lines = []
+    for line in question["lines"]:
+        one = vat(question | {"lines": [line]}, "7" if line["taxCode"] else "19")
+        lines += one["lines"]
+    total = sum(Decimal(line["taxes"][0]["amount"]) for line in lines)
+    return 200, {"lines": lines, "taxTotal": str(total)}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("of_family", [False, True])
+def test_taxes_below_zero_are_held_to_what_there_is(engine, queued, of_family):
+    """30.00 of books at 7 % less 30.00 of a fee at 19 %: 2.10 less 5.70, on 0.00."""
+    engine.answers = at_7_and_19_percent
+    march, *_ = in_advance(base_fee=Decimal(62), setup_fee=Decimal(0))
+    seller = march.subscription.billing_entity
+    BillingEntity.objects.update(tax_engine="HTTP", tax_url=engine.url, country="DE")
+    rotate_tax_secret(entity=seller, actor=ACTOR, now=MONTH_START)
+    BillableUnit.objects.update(tax_code="BOOKS")
+    bill([march], now=MONTH_START)
+    assert settle_taxes(now=MONTH_START) == 1
+    if of_family:
+        parent = CustomerFactory(tenant=march.tenant, external_id="a-parent", country="DE")
+        Customer.objects.filter(pk=march.subscription.customer_id).update(parent=parent)
+    cancelled_after_a_day(march, used=30)
+    bill([march], now=APRIL)
+    BillRun.objects.update(status="COMPLETED")
+    assert settle_taxes(now=APRIL) == 1
+    assert consolidate_waiting(now=APRIL) == of_family
+    assert stands() == [("OPEN", "SETTLED", 0)]
+    assert stands("CONSOLIDATED") == [("OPEN", "SETTLED", 0)] * of_family
+    lines = Invoice.objects.get(kind="PERIOD").lines.filter(stage="Tax").order_by("position")
+    assert [line.amount for line in lines] == [Decimal("-2.10"), Decimal("2.10")]
     assert not broken_truths(full=True)
 
 
