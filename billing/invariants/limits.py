@@ -4,12 +4,18 @@ from collections.abc import Iterator
 
 from billing.invariants.violations import Scope, Violation
 
+# Discounts are of prices as they stand: what is taken out as the tax contained in them is put back.
 _DISCOUNTS = """
-    SELECT 'invoice ' || coalesce(number, id::text),
-           format('discounts of %%s on a subtotal of %%s', discount_total, subtotal)
-    FROM invoices
-    WHERE (%(tenant)s::uuid IS NULL OR tenant_id = %(tenant)s)
-      AND NOT (discount_total BETWEEN 0 AND subtotal AND total >= 0)
+    SELECT 'invoice ' || coalesce(i.number, i.id::text),
+           format('discounts of %%s on a subtotal of %%s', i.discount_total, i.subtotal)
+    FROM invoices i
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(l.amount), 0) AS amount
+        FROM invoices p JOIN invoice_lines l ON l.invoice_id = p.id
+        WHERE (p.id = i.id OR p.part_of_id = i.id) AND l.stage = 'Tax' AND l.type = 'CREDIT'
+    ) AS contained
+    WHERE (%(tenant)s::uuid IS NULL OR i.tenant_id = %(tenant)s)
+      AND NOT (i.discount_total BETWEEN 0 AND i.subtotal - contained.amount AND i.total >= 0)
 """
 _TRIALS = """
     SELECT 'invoice ' || coalesce(i.number, i.id::text), 'is of the trial ' || p.id
