@@ -26,8 +26,8 @@ from webhooks.outbound.conditions import (
 )
 from webhooks.outbound.faults import LOST
 from webhooks.outbound.routing import ALERT
+from webhooks.outbound.shares import Shares
 
-PLACES_OF_A_PAGE = 1_000_000  # looked at in one transaction: a second
 PLACES_OF_A_CONDITION = 1_000  # what reading its path costs, in places looked at
 PLACES_OF_AN_ALERT = 2_500  # likewise its statements, also when it is quiet
 Conditions = tuple[Condition, ...]
@@ -61,25 +61,25 @@ class Wish:
 
 
 class Fired(NamedTuple):
-    """How many alerts were published, and of how many messages, from the first."""
+    """How many alerts were published, and which messages were looked at."""
 
     alerts: int
-    looked_at: int
+    messages: list[OutboxMessage]
 
 
-def fire_alerts(messages: Sequence[OutboxMessage]) -> Fired:
+def fire_alerts(messages: Sequence[OutboxMessage], shares: Shares) -> Fired:
     """Publish `alert.fired` for each rule whose conditions a message meets.
 
-    In the transaction that carries the messages, so that each is looked at exactly once; when
-    looking and telling have taken a second, the rest is for the next page. Times are those of the
-    facts, on their tenant's clock. Without rules this is one statement.
+    In the transaction that carries the messages, so that each is looked at exactly once; what is
+    left of a tenant whose rules have had their share of it is for the next page. Times are those
+    of the facts, on their tenant's clock. Without rules this is one statement.
     """
     rules = _Rules.of({(message.tenant_id, message.fact) for message in messages})
-    fired = places = 0
-    for number, message in enumerate(messages):
-        if places > PLACES_OF_A_PAGE:
-            return Fired(fired, number)
-        met = []
+    fired, looked_at = 0, []
+    for message in messages:
+        if not shares.has_room(message.tenant_id, is_free=not rules.are_about(message)):
+            continue
+        met, places = [], 0
         for rule, conditions in rules.about(message):
             allowance = Allowance(MOST_PLACES)
             if _is_met(rule, conditions, message, allowance):
@@ -87,7 +87,9 @@ def fire_alerts(messages: Sequence[OutboxMessage]) -> Fired:
             places += MOST_PLACES - allowance.left
         fired += _fire_all(message, met)
         places += len(met) * PLACES_OF_AN_ALERT + rules.places_spent()
-    return Fired(fired, len(messages))
+        shares.spend(message.tenant_id, places)
+        looked_at.append(message)
+    return Fired(fired, looked_at)
 
 
 def _is_met(
@@ -121,6 +123,10 @@ class _Rules:
         for rule in rows.order_by("pk"):
             found[rule.tenant_id, rule.fact].append(rule)
         return cls(found)
+
+    def are_about(self, message: OutboxMessage) -> bool:
+        """Whether there are any; reads none."""
+        return (message.tenant_id, message.fact) in self.rows
 
     def about(self, message: OutboxMessage) -> list[tuple[AlertRule, Conditions]]:
         """Those of the message's tenant that ask for its fact."""

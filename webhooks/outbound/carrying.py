@@ -13,6 +13,7 @@ from webhooks.outbound.account_letters import write_to_account_managers
 from webhooks.outbound.alerts import fire_alerts
 from webhooks.outbound.customer_mail import write_letters
 from webhooks.outbound.routing import takes
+from webhooks.outbound.shares import Shares
 
 PAGE = 1_000  # messages in one transaction
 ROWS = 5_000  # deliveries made in it: half a second
@@ -24,24 +25,40 @@ def carry_page(*, now: datetime) -> int:
     """Make deliveries of messages that were not carried yet, in order of their ids; how many.
 
     The deliveries and the mark on the message are one transaction, so that a kill in between
-    leaves the message as it was.
+    leaves the message as it was. Where rules of a tenant have had their share, what others have
+    behind its messages comes before the rest of them.
     """
+    carried, rows, shares, last = 0, 0, Shares(), None
+    while messages := _waiting(last, shares):
+        endpoints = _endpoints({message.tenant_id for message in messages})
+        fitting = messages[: _as_many_as_fit(messages, endpoints)]
+        looked_at = fire_alerts(fitting, shares).messages
+        rows += _carry(looked_at, endpoints, now)
+        carried += len(looked_at)
+        if len(looked_at) == len(fitting) or rows >= ROWS or carried >= PAGE:
+            break
+        last = fitting[-1].pk
+    return carried
+
+
+def _waiting(last: UUID | None, shares: Shares) -> list[OutboxMessage]:
+    """The first that wait, or those behind the last; of nobody whose share is used up."""
     waiting = OutboxMessage.objects.filter(carried_at=None)  # any tenant: each to its own
+    if last is not None:
+        waiting = waiting.filter(pk__gt=last).exclude(tenant__in=shares.over)
     locked = waiting.order_by("pk").select_for_update(skip_locked=True, of=("self",))
-    messages = list(locked[:PAGE])
-    if not messages:
-        return 0
-    endpoints = _endpoints({message.tenant_id for message in messages})
-    messages = messages[: _as_many_as_fit(messages, endpoints)]
-    messages = messages[: fire_alerts(messages).looked_at]
+    return list(locked[:PAGE])
+
+
+def _carry(messages: Sequence[OutboxMessage], endpoints: Endpoints, now: datetime) -> int:
+    """How many deliveries that makes."""
     write_letters(messages, now=now)
     write_to_account_managers(messages, now=now)
-    OutboundDelivery.objects.bulk_create(
-        _deliveries(messages, endpoints, now), ignore_conflicts=True
-    )
+    made = list(_deliveries(messages, endpoints, now))
+    OutboundDelivery.objects.bulk_create(made, ignore_conflicts=True)
     carried = OutboxMessage.objects.filter(pk__in=[one.pk for one in messages])  # any tenant
     carried.update(carried_at=now)
-    return len(messages)
+    return len(made)
 
 
 def _as_many_as_fit(messages: Sequence[OutboxMessage], endpoints: Endpoints) -> int:

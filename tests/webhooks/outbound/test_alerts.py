@@ -18,16 +18,19 @@ from tests.factories import (
     AlertRuleFactory,
     CustomerFactory,
     CustomerPreferenceFactory,
+    TenantFactory,
     WebhookEndpointFactory,
 )
 from tests.threads import in_threads
 from webhooks.inbound.paths import compiled
 from webhooks.models import AlertFiring, AlertRule, OutboundDelivery
 from webhooks.outbound import alerts as firing
+from webhooks.outbound import carrying, shares
 from webhooks.outbound.alerts import fire_alerts
 from webhooks.outbound.carrying import carry_page
 from webhooks.outbound.conditions import Condition, InvalidCondition, read_conditions
 from webhooks.outbound.pump import carry_out
+from webhooks.outbound.shares import Shares
 from webhooks.services import alert_rules
 
 HOUR = timedelta(hours=1)
@@ -171,7 +174,7 @@ def test_rules_that_are_off_or_of_others_say_nothing(rule, tenant):
 @pytest.mark.django_db(transaction=True)
 def test_of_eight_at_once_one_alerts(rule, tenant):
     messages = [told(tenant) for _ in range(8)]
-    fired = in_threads(8, lambda index: fire_alerts([messages[index]]).alerts)
+    fired = in_threads(8, lambda index: fire_alerts([messages[index]], Shares()).alerts)
     assert sum(fired) == 1
     assert len(alerts(tenant)) == 1
     assert AlertFiring.objects.get().quiet_count == 7
@@ -214,10 +217,37 @@ def test_an_alert_that_cannot_be_told_takes_no_other_with_it(rule, tenant, monke
 
 
 def test_a_page_ends_where_looking_has_taken_long(rule, tenant, monkeypatch):
-    monkeypatch.setattr(firing, "PLACES_OF_A_PAGE", 0)
+    monkeypatch.setattr(shares, "PLACES_OF_A_PAGE", 0)
     for _ in range(3):
         told(tenant)
-    assert [carry_page(now=NOW) for _ in range(4)] == [1, 1, 1, 1]  # and one alert
+    assert [carry_page(now=NOW) for _ in range(4)] == [1, 1, 2, 0]  # and one alert
+
+
+@pytest.mark.parametrize("rows", [carrying.ROWS, 2])
+def test_rules_of_one_tenant_hold_up_nobody_else(rule, tenant, monkeypatch, rows):
+    """However many of its messages come before those of others, and whatever they make."""
+    monkeypatch.setattr(shares, "PLACES_OF_A_TENANT", 0)
+    monkeypatch.setattr(carrying, "PAGE", 3)
+    monkeypatch.setattr(carrying, "ROWS", rows)
+    quiet = AlertRuleFactory(fact=rule.fact, conditions=[{**rule.conditions[0], "value": "900"}])
+    WebhookEndpointFactory(tenant=tenant)
+    WebhookEndpointFactory(tenant=quiet.tenant)
+    own = [told(tenant) for _ in range(5)]
+    other = told(quiet.tenant)
+    own += [told(tenant)]
+    pages = []
+    while carry_page(now=NOW):
+        carried = OutboxMessage.objects.exclude(carried_at=None).exclude(fact="alert.fired")
+        pages.append(set(carried.values_list("pk", flat=True)))
+    assert pages[0] == {own[0].pk, other.pk}
+    first = [next(at for at, page in enumerate(pages) if one.pk in page) for one in own]
+    assert first == sorted(set(first))  # one by one, in order
+
+
+def test_who_has_no_rules_waits_for_no_tenant_that_has(rule, tenant, monkeypatch):
+    monkeypatch.setattr(shares, "PLACES_OF_A_PAGE", 0)
+    messages = [told(tenant), told(AlertRuleFactory(fact=rule.fact).tenant), told(TenantFactory())]
+    assert fire_alerts(messages, Shares()).messages == [messages[0], messages[2]]
 
 
 def test_rules_that_are_met_end_a_page_and_ask_once_who_it_is_about(
@@ -225,11 +255,12 @@ def test_rules_that_are_met_end_a_page_and_ask_once_who_it_is_about(
 ):
     AlertRuleFactory.create_batch(4, tenant=tenant, fact=rule.fact, cooldown=timedelta())
     CustomerFactory(tenant=tenant, external_id="cust_1")
-    monkeypatch.setattr(firing, "PLACES_OF_A_PAGE", 12 * firing.PLACES_OF_AN_ALERT)
+    monkeypatch.setattr(shares, "PLACES_OF_A_TENANT", 12 * firing.PLACES_OF_AN_ALERT)
     messages = [told(tenant) for _ in range(9)]
-    with django_assert_max_num_queries(1 + 3 * (2 + 5 * 5)):
-        assert fire_alerts(messages) == (13, 3)  # 5, and 4 of those that are never quiet
-    assert fire_alerts(messages[3:]).looked_at == 3  # to be quiet costs as much
+    with django_assert_max_num_queries(1 + 3 * (2 + 5 * 5)):  # 5, and 4 that are never quiet
+        assert fire_alerts(messages, Shares()) == (13, messages[:3])
+    again = fire_alerts(messages[3:], Shares())  # to be quiet costs as much
+    assert again.messages == messages[3:6]
 
 
 def test_rules_of_other_facts_are_not_read_and_drive_no_mapping_out(rule, tenant, monkeypatch):
