@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from aforo.outbox.models import OutboxMessage
 from aforo.queue import enqueue
@@ -19,7 +19,7 @@ from webhooks.models import CustomerLetter
 from webhooks.models.alert_rules import Channel
 from webhooks.outbound.alerts import customer_of, wish_of
 from webhooks.outbound.faults import LOST
-from webhooks.outbound.letter_trips import State, Trip, one_line
+from webhooks.outbound.letter_trips import Now, State, Trip, one_line
 from webhooks.outbound.turns import LONGEST_SECONDS, alone
 
 TASK = "webhooks.write_to_customers"
@@ -62,17 +62,19 @@ def write_letters(messages: Sequence[OutboxMessage], *, now: datetime) -> int:
     return written
 
 
-def send_letters(*, now: datetime) -> int:
+def send_letters(*, now: Now) -> int:
     """Send what is due; how many were taken. May run twice: the second goes away again.
 
-    A worker that is killed in between sends a letter again after its lease. After five seconds
-    another task is asked for, so that one that waits for mail never keeps drains waiting.
+    What the second came for is seen by a last look after the lock is free. A worker that is killed
+    in between sends a letter again after its lease. After five seconds another task is asked for,
+    so that one that waits for mail never keeps drains waiting.
     """
     end = time.monotonic() + LONGEST_SECONDS
     trip = Trip(end=end, now=now)
-    with alone(_ALONE) as is_mine:
-        while is_mine and trip.goes_on and (page := _leased(now)):
-            trip.send(page)
+    while trip.goes_on and _due(now()).exists():
+        with alone(_ALONE) as is_mine:
+            if not (is_mine and _send_all(trip)):
+                break
     if trip.is_late:
         enqueue(TASK)
     return trip.sent
@@ -87,12 +89,24 @@ def forget_letters(*, now: datetime) -> int:
     return gone
 
 
-@transaction.atomic
-def _leased(now: datetime) -> list[CustomerLetter]:
-    due = CustomerLetter.objects.filter(  # any tenant: a sweep
+def _send_all(trip: Trip) -> bool:
+    """Whether there was any."""
+    is_any = False
+    while trip.goes_on and (page := _leased(trip.now())):
+        is_any = True
+        trip.send(page)
+    return is_any
+
+
+def _due(now: datetime) -> QuerySet[CustomerLetter]:
+    return CustomerLetter.objects.filter(  # any tenant: a sweep
         state=State.WAITING, next_attempt_at__lte=now
     )
-    page = list(due.order_by("pk").select_for_update(skip_locked=True)[:PAGE])
+
+
+@transaction.atomic
+def _leased(now: datetime) -> list[CustomerLetter]:
+    page = list(_due(now).order_by("pk").select_for_update(skip_locked=True)[:PAGE])
     rows = CustomerLetter.objects.filter(pk__in=[one.pk for one in page])  # any tenant: these
     rows.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
     return page

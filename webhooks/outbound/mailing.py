@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.mail import EmailMessage, get_connection
 
-from webhooks.outbound.letter_trips import AWAY
+from webhooks.outbound.mail_server import AWAY, hand_over, take_leave
 
 
 class MailAway(Exception):
@@ -28,7 +28,7 @@ class Mailing:
         self._post: Any = None
 
     def send(self) -> None:
-        """Send it, or raise; MailAway when nothing was said to the server.
+        """Send it, or raise; MailAway when nothing was said to the server, NoAnswer at the end.
 
         Half of the time is for reaching the server. What is left may all be for the last step, when
         the server has the whole text and looks at it: given up there, it would be sent again.
@@ -41,11 +41,9 @@ class Mailing:
             raise MailAway(f"the server of mail is away: {error}") from error
         try:
             self._begin()
-            self._message.connection = self._post
-            self._message.send()
+            hand_over(self._message, self._post)
         finally:
-            with suppress(*AWAY):  # what was sent is sent, however the server takes leave
-                self._post.close()
+            take_leave(self._post)
 
     def give_up(self) -> bool:
         """Whether it was not sent and never will be; else it is being said at this moment."""

@@ -16,6 +16,7 @@ from aforo.addresses import Crowded
 from aforo.outward import NotSendable, Unanswered, many_posts, post_soon
 from webhooks.models import WebhookEndpoint
 from webhooks.outbound.claiming import SECONDS, Claim
+from webhooks.outbound.mail_server import UNANSWERED, NoAnswer
 from webhooks.outbound.mailing import MailAway, Mailing
 from webhooks.outbound.signing import signed_headers
 from webhooks.outbound.wording import headline, lines
@@ -90,7 +91,7 @@ class Sender:
         began = time.monotonic()
         try:
             if claim.format == Format.EMAIL:
-                await self._mail(claim)
+                await self._mail(claim, outcome)
             else:
                 await self._post(claim, outcome)
         except (Crowded, MailAway) as error:
@@ -126,7 +127,7 @@ class Sender:
         outcome.answer = answer.body.decode(errors="replace").replace("\0", "")
         outcome.retry_after = answer.retry_after
 
-    async def _mail(self, claim: Claim) -> None:
+    async def _mail(self, claim: Claim, outcome: Outcome) -> None:
         message = EmailMessage(headline(claim.message), lines(claim.message), to=[claim.url])
         mailing = Mailing(message, seconds=SECONDS)
         sent = self._loop.run_in_executor(self._letters, mailing.send)
@@ -136,7 +137,10 @@ class Sender:
                 raise MailAway(f"the server of mail was silent for {SECONDS} seconds")
             if not await _ends(sent, _GRACE):  # never two at a time: its answer counts, or none
                 mailing.hang_up()
-        await sent
+        try:
+            await sent
+        except NoAnswer:  # sent again it might come twice
+            outcome.answer = UNANSWERED
 
 
 async def _ends(sent: "asyncio.Future[None]", seconds: float) -> bool:

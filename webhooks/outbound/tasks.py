@@ -19,16 +19,16 @@ def carry() -> None:
         waking.wake()
 
 
-@shared_task(name="webhooks.tell_owners", autoretry_for=(OSError,), retry_backoff=30, max_retries=8)
-def tell_owners(endpoint_id: str) -> None:
+@shared_task(name=owners.TASK, autoretry_for=(OSError,), retry_backoff=30, max_retries=8)
+def tell_owners(endpoint_id: str, address: str = "") -> None:
     """May run twice: then the e-mail comes twice."""
-    owners.tell_owners(endpoint_id=UUID(endpoint_id))
+    owners.tell_owners(endpoint_id=UUID(endpoint_id), address=address)
 
 
 @shared_task(name=customer_mail.TASK, autoretry_for=HEALS, expires=60)
 def write_to_customers() -> None:
     """May run twice: the second goes away again. Beat asks each minute."""
-    customer_mail.send_letters(now=timezone.now())
+    customer_mail.send_letters(now=timezone.now)
 
 
 @shared_task(name="webhooks.forget_deliveries", autoretry_for=HEALS, expires=3600)

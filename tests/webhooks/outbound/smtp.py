@@ -18,6 +18,7 @@ class MailServer(ThreadingTCPServer):
         self.visits = 0
         self.patience = 20
         self.pauses = {}
+        self.verdicts = []  # about texts; then all are taken
         self.reading = Event()  # it has the whole of a text
 
     def handle_error(self, *args):
@@ -46,8 +47,10 @@ class Clerk(StreamRequestHandler):
                     pass
                 self.server.reading.set()
                 time.sleep(self.server.pauses.get(".", 0))
-                self.server.taken.append(to)
-                self.say("250 taken")
+                verdict = self.server.verdicts.pop(0) if self.server.verdicts else "250 taken"
+                if verdict.startswith("250"):
+                    self.server.taken.append(to)
+                self.say(verdict)
             else:
                 to = line.partition("<")[2].partition(">")[0] if verb == "RCPT" else to
                 self.say("221 bye" if verb == "QUIT" else "250 as you say")

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from smtplib import SMTPRecipientsRefused
+from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from threading import Event, Thread
 
 import pytest
@@ -13,6 +13,7 @@ from tests.factories import MemberFactory, UserFactory, WebhookEndpointFactory
 from tests.webhooks.outbound.smtp import mail_server
 from webhooks.models import DeliveryAttempt, OutboundDelivery
 from webhooks.outbound import mailing, owners, sending
+from webhooks.outbound.mail_server import NoAnswer
 from webhooks.outbound.pump import carry_out
 
 
@@ -107,7 +108,7 @@ def test_a_line_can_be_cut(settings):
         def send():
             try:
                 one.send()
-            except OSError as error:
+            except NoAnswer as error:
                 errors.append(error)
 
         thread = Thread(target=send)
@@ -162,21 +163,78 @@ def test_a_status_counts_however_its_body_ends(tenant, tell, settings, path):
     assert (attempt.status, attempt.answer, attempt.error) == (200, "ok", "")
 
 
-def test_an_owner_whose_address_is_refused_costs_no_other_the_letter(tenant, monkeypatch):
-    refused = ["b@x.example"]
+@pytest.mark.usefixtures("in_a_second")
+def test_a_letter_that_was_handed_over_and_not_answered_is_no_failure_of_a_mailbox(
+    mailbox, settings, monkeypatch
+):
+    monkeypatch.setattr(sending, "_GRACE", 0.1)
+    with mail_server(settings) as server:
+        server.pauses["."] = 1.3
+        for moment in (now, later):
+            carry_out(now=moment)
+        assert server.visits == 1
+    assert outcome(mailbox) == ("DELIVERED", 1, 0)
+    attempt = DeliveryAttempt.objects.get()
+    assert (attempt.answer, attempt.error) == ("handed over, no answer", "")
+
+
+@pytest.fixture
+def asked(tenant, monkeypatch):
+    """Five who own an endpoint that was switched off; which of them are asked for again."""
+    asked = []
+    monkeypatch.setattr(owners, "enqueue", lambda _, *, address, **__: asked.append(address[0]))
+    for one in "abcde":
+        MemberFactory(tenant=tenant, user=UserFactory(email=f"{one}@x.example"))
+    return asked
+
+
+@pytest.fixture
+def disabled(tenant):
+    return WebhookEndpointFactory(tenant=tenant, is_active=False, disabled_reason="gone").pk
+
+
+def test_an_owner_whose_address_is_refused_costs_no_other_the_letter(asked, disabled, monkeypatch):
+    answers = {
+        "a": SMTPRecipientsRefused({"a@x.example": (450, b"later")}),
+        "b": SMTPRecipientsRefused({"b@x.example": (550, b"no such user")}),
+        "c": SMTPServerDisconnected("hung up"),
+        "d": ValueError("no address"),
+    }
     send = locmem.EmailBackend.send_messages
 
     def refuses(backend, messages):
-        if messages[0].to[0] in refused:
-            raise SMTPRecipientsRefused({messages[0].to[0]: (550, b"no such user")})
+        if error := answers.get(messages[0].to[0][0]):
+            raise error
         return send(backend, messages)
 
     monkeypatch.setattr(locmem.EmailBackend, "send_messages", refuses)
-    for address in ("a@x.example", "b@x.example", "c@x.example"):
-        MemberFactory(tenant=tenant, user=UserFactory(email=address))
-    endpoint = WebhookEndpointFactory(tenant=tenant, is_active=False, disabled_reason="gone")
-    assert owners.tell_owners(endpoint_id=endpoint.pk) == 2
-    assert [one.to for one in mail.outbox] == [["a@x.example"], ["c@x.example"]]
-    refused += ["a@x.example", "c@x.example"]
-    with pytest.raises(SMTPRecipientsRefused):
-        owners.tell_owners(endpoint_id=endpoint.pk)
+    assert owners.tell_owners(endpoint_id=disabled) == 1
+    assert [one.to for one in mail.outbox] == [["e@x.example"]]
+    assert asked == ["a", "c"]
+    for one in "ac":  # what may heal comes again, for this address alone
+        with pytest.raises(OSError, match=r"later|hung up"):
+            owners.tell_owners(endpoint_id=disabled, address=f"{one}@x.example")
+    answers.clear()
+    assert owners.tell_owners(endpoint_id=disabled, address="a@x.example") == 1
+    assert owners.tell_owners(endpoint_id=disabled, address="nobody@x.example") == 0
+    assert len(mail.outbox) == 2
+
+
+def test_when_mail_goes_away_halfway_the_other_owners_are_asked_for_again(
+    asked, disabled, monkeypatch
+):
+    def opens(_):
+        if len(mail.outbox) == 2:
+            raise ConnectionRefusedError("nobody there")
+
+    monkeypatch.setattr(locmem.EmailBackend, "open", opens)
+    assert owners.tell_owners(endpoint_id=disabled) == 2
+    assert asked == ["c", "d", "e"]
+
+
+def test_an_owner_of_whom_there_is_no_answer_is_not_written_to_again(asked, disabled, settings):
+    settings.EMAIL_TIMEOUT = 0.2
+    with mail_server(settings) as server:
+        server.pauses["."] = 0.4
+        assert owners.tell_owners(endpoint_id=disabled) == 5
+    assert not asked
