@@ -9,10 +9,11 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.request import Request
 
 from aforo.errors import Forbidden, Unauthenticated
+from aforo.tenancy.key_entries import is_called
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.plaintext import OPERATOR
-from aforo.tenancy.selectors import is_called, open_key, open_operator_key
+from aforo.tenancy.selectors import open_key, open_operator_key
 
 
 @dataclass(frozen=True, slots=True)

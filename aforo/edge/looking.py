@@ -16,7 +16,7 @@ from aforo.edge.line import Away, Line
 from aforo.edge.memory import MOST_REMEMBERED, Found, Memory, Read, recall, remember
 from aforo.edge.options import Options
 from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
-from aforo.tenancy.key_entries import REVOKED, entry_of, is_possible_key
+from aforo.tenancy.key_entries import REVOKED, entry_of, is_called, is_possible_key
 from catalog import aliases
 from metering.entitlements import reading
 from metering.entitlements.decisions import Held
@@ -92,7 +92,7 @@ class EdgeLooking:
 
     def _require(self, name: str, asking: Asking) -> None:
         """That a tenant is called so; what it wants is remembered for when no key can be read."""
-        if name not in {str(asking.tenant_id), asking.slug}:
+        if not is_called(name, tenant_id=asking.tenant_id, slug=asking.slug):
             raise Forbidden("this API key is of another tenant than X-Tenant-Id or this edge names")
         now, tenants = self._monotonic(), self._memory.tenants
         known = tenants.get(name)

@@ -5,6 +5,7 @@ writes the entries of all keys, and of all tenants by their names.
 """
 
 import re
+from uuid import UUID
 
 REVOKED = b"revoked"
 REVOCATIONS = "access-revoked"  # the channel on which the digest of a key is told, as it is revoked
@@ -18,6 +19,11 @@ _FORM = re.compile(r"sk_(live|test)_[A-Za-z0-9]{40}")
 def is_possible_key(text: str) -> bool:
     """Whether a metering key looks like this; anything else was never one."""
     return _FORM.fullmatch(text) is not None
+
+
+def is_called(name: str, *, tenant_id: UUID, slug: str) -> bool:
+    """Whether `X-Tenant-Id: name` means this tenant: its id or its slug, in whatever letters."""
+    return name.strip().lower() in {str(tenant_id), slug.lower()}
 
 
 def entry_of(digest: bytes) -> str:

@@ -44,8 +44,3 @@ def tenant_called(name: str) -> Tenant | None:
     with suppress(ValueError):
         named |= Q(pk=UUID(name))
     return Tenant.objects.filter(named).first()
-
-
-def is_called(name: str, *, tenant_id: UUID, slug: str) -> bool:
-    """Whether a client that says `X-Tenant-Id: name` means this tenant: its id or its slug."""
-    return name.strip().lower() in {str(tenant_id), slug}

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 from aforo.api.problems import NotAllowed, problem_response
 from aforo.errors import AforoError
 from aforo.tenancy import selectors
+from aforo.tenancy.key_entries import is_called
 from aforo.tenancy.key_use import note_use
 from aforo.tenancy.models import ApiKey
 from aforo.tenancy.roles import KEY_WRITERS
@@ -136,7 +137,7 @@ def _client(request: HttpRequest, asked: dict[str, str]) -> ApiKey:
 def _is_of(key: ApiKey, tenant: str) -> bool:
     """Whether the key is of the tenant that was named; of whichever, when none was."""
     slug = key.tenant.slug
-    return not tenant or selectors.is_called(tenant, tenant_id=key.tenant_id, slug=slug)
+    return not tenant or is_called(tenant, tenant_id=key.tenant_id, slug=slug)
 
 
 def _basic(header: str) -> tuple[str, str]:

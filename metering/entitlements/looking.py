@@ -6,7 +6,7 @@ tenant of a key that was seen before is known all the same, and what it wants th
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -23,9 +23,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from aforo.errors import Forbidden, NotFound, Unauthenticated, Unavailable
-from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOKED, entry_of, entry_text
+from aforo.tenancy.key_entries import ENTRIES_WHOLE, REVOKED, entry_of, entry_text, is_called
 from aforo.tenancy.key_use import note_use
-from aforo.tenancy.selectors import is_called
 from catalog import aliases
 from metering.entitlements import reading
 from metering.entitlements.reading import Asking, Seen
@@ -43,7 +42,12 @@ _KEY = """
     LEFT JOIN customers c ON c.id = s.customer_id
     WHERE k.digest = %s AND k.kind = 'METERING' AND k.revoked_at IS NULL
 """
-_TENANT = "SELECT id, slug, access_fallback FROM tenants WHERE slug = %s OR id::text = %s"
+# In whatever letters, and as it is written before as it is not.
+_TENANT = """
+    SELECT id, slug, access_fallback FROM tenants
+    WHERE lower(slug) = %(name)s OR id::text = %(name)s
+    ORDER BY slug = %(written)s DESC, created_at LIMIT 1
+"""
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 log = structlog.get_logger(__name__)
@@ -121,7 +125,7 @@ def by_tenant(name: str, names: Sequence[str]) -> Seen:
 
 def _tenant(name: str) -> Asking:
     is_possible = "\x00" not in name  # no row holds a nul character
-    rows = _sql(_TENANT, (name, name.lower())) if is_possible else []
+    rows = _sql(_TENANT, {"name": name.lower(), "written": name}) if is_possible else []
     if not rows:
         raise NotFound("X-Tenant-Id names no tenant")
     tenant_id, slug, fallback = rows[0]
@@ -194,7 +198,7 @@ def _keep_entry(digest: bytes, asking: Asking) -> None:
         return
 
 
-def _sql(statement: str, arguments: Sequence[bytes | str]) -> list[tuple[Any, ...]]:
+def _sql(statement: str, arguments: Sequence[bytes] | Mapping[str, str]) -> list[tuple[Any, ...]]:
     """Outside of Django's requests, whose ends look after connections. Raises Unavailable."""
     is_within = connection.in_atomic_block
     if not is_within:

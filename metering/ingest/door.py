@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aforo.errors import AforoError, Forbidden, Unauthenticated
 from aforo.ids import new_id
-from aforo.tenancy.selectors import is_called
+from aforo.tenancy.key_entries import is_called
 from metering.ingest import events, gates, heartbeats, inbox, killed, known, made_keys
 from metering.ingest.compounds import refuse_together
 from metering.ingest.events import Event, Refusal

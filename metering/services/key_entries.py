@@ -62,12 +62,13 @@ def _publish() -> int:
 
 def _publish_tenants() -> None:
     named: dict[str, str] = {}
-    rows = Tenant.objects.order_by().values_list("pk", "slug", "access_fallback")
+    lower: dict[str, str] = {}
+    rows = Tenant.objects.order_by("-created_at").values_list("pk", "slug", "access_fallback")
     for tenant_id, slug, fallback in rows:
         text = entry_text(key_id="", tenant_id=tenant_id, slug=slug, fallback=fallback)
-        named[str(tenant_id)] = named[slug] = text
+        lower[slug.lower()] = named[str(tenant_id)] = named[slug] = text
     if named:
-        valkey.client().hset(TENANTS, mapping=named)  # type: ignore[arg-type]
+        valkey.client().hset(TENANTS, mapping=lower | named)  # type: ignore[arg-type]
 
 
 def _pages() -> Iterator[list[tuple[bytes, str]]]:

@@ -13,8 +13,8 @@ from aforo.api.entities import entity_response
 from aforo.api.serializers import WireModelSerializer, WireSerializer
 from aforo.api.views import TenantAPIView, TenantDetailView, TenantListView
 from aforo.errors import Refused
+from aforo.tenancy.key_entries import is_called
 from aforo.tenancy.roles import KEY_WRITERS
-from aforo.tenancy.selectors import is_called
 from webhooks import selectors
 from webhooks.api.mapping_fields import WebhookMappingSerializer, rules_in
 from webhooks.inbound.providers import PROVIDERS

@@ -48,7 +48,10 @@ def create_tenant(
     time_zone: str = "UTC",
     country: str = "",
 ) -> Tenant:
-    """A new live tenant. Its slug is made from `name` unless given; a given one must be free."""
+    """A new live tenant. Its slug is made from `name` unless given.
+
+    A given one must be free, and without capitals.
+    """
     tenant = Tenant(
         name=name.strip(),
         currency=currency,
@@ -59,6 +62,7 @@ def create_tenant(
     )
     tenant.slug = slug or slugify(name)[:_SLUG_LENGTH] or "tenant"
     _require_valid(tenant)
+    _require_small_letters(tenant.slug)
     _insert_under_free_slug(tenant, must_be=slug)
     changes = audit.differences({}, {"name": tenant.name, "currency": currency})
     audit.record(
@@ -157,6 +161,13 @@ def _require_valid(tenant: Tenant) -> None:
         errors.append(FieldError("currency", "INVALID", f"no currency '{tenant.currency}'"))
     if errors:
         raise Refused("; ".join(error.message for error in errors), errors=tuple(errors))
+
+
+def _require_small_letters(slug: str) -> None:
+    """Tenants are named in any letters; two whose slugs differ in these alone would be one name."""
+    if slug != slug.lower():
+        error = FieldError("slug", "INVALID", "a slug has no capital letters")
+        raise Refused(error.message, errors=(error,))
 
 
 def _has_minor_unit(currency: str) -> bool:

@@ -47,6 +47,24 @@ def test_keys_of_other_tenants_open_no_gateway_that_says_whose_it_is(seller, for
     assert beside(keys_of=seller.tenant.slug).authorize(x_tenant_id=sandbox.slug)[0] == 403
 
 
+def test_a_tenant_with_capitals_in_its_slug_is_named_in_any_letters(
+    seller, beside, gateway, settings
+):
+    seller.tenant.slug = "AcmeTwo"  # as new ones are not any more
+    seller.tenant.save()
+    publishing.sync_tenant(seller.tenant, now=NOW)
+    publish_entries()
+    settings.INTERNAL_LISTENER = True
+    body = {"customerId": "cust_1", "featureKey": "calls"}
+    for name in ("AcmeTwo", "acmetwo", "ACMETWO"):
+        assert beside(keys_of=name).authorize()[0] == 200
+        assert beside(tenant=name).authorize(authorization="")[0] == 200
+        assert beside().authorize(x_tenant_id=name)[0] == 200
+        headers = {"X-Tenant-Id": name}
+        assert gateway.ask("/v1/canAccess", body, **headers).status_code == 200
+        assert gateway.ask("/v1/canAccess", body, Authorization="", **headers).status_code == 200
+
+
 def test_an_edge_is_of_one_tenant_by_its_keys_or_without_any():
     needed = {"REDIS_URL": "redis://r", "SECRET_KEY": "s", "AFORO_EDGE_KEYS_OF": "acme"}
     assert Options.read(needed).keys_of == "acme"

@@ -59,6 +59,7 @@ def test_a_slug_that_was_asked_for_must_be_free():
         ({"country": "ZZ"}, "country"),
         ({"currency": "ZZ"}, "currency"),
         ({"slug": "no spaces"}, "slug"),
+        ({"slug": "Acme"}, "slug"),
     ],
 )
 def test_what_a_tenant_cannot_be_is_refused_by_field(wrong, field):
