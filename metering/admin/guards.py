@@ -9,10 +9,8 @@ from unfold.decorators import display
 
 from aforo.money import plain
 from aforo.tenancy.admin_base import ReadOnlyAdmin, TenantFilter, become, plainly
-from aforo.tenancy.models import TenantQuerySet
 from aforo.tenancy.roles import CATALOG_WRITERS, WRITERS
 from catalog.admin.base import CatalogAdmin
-from catalog.models import Customer
 from metering.admin.guard_forms import GuardForm
 from metering.models import CustomerTag, GuardDecision, MarginGuard, MarginState
 from metering.services import guards
@@ -201,16 +199,11 @@ class CustomerTagAdmin(CatalogAdmin):
     def save_model(self, request: HttpRequest, obj: CustomerTag, form: Any, change: bool) -> None:
         if change:
             return
-        kept = _tags(obj.customer).values_list("tag", flat=True)
         doing = self.doer(request, obj.tenant)
-        guards.tag_customer(customer=obj.customer, tags=[*kept, obj.tag], **doing)
-        become(obj, _tags(obj.customer).get(tag=obj.tag.strip()))
+        guards.change_tags(customer=obj.customer, added=[obj.tag], **doing)
+        rows = CustomerTag.objects.for_tenant(obj.tenant_id).filter(customer=obj.customer)
+        become(obj, rows.get(tag=obj.tag.strip()))
 
     def delete_model(self, request: HttpRequest, obj: CustomerTag) -> None:
-        kept = _tags(obj.customer).exclude(pk=obj.pk).values_list("tag", flat=True)
         doing = self.doer(request, obj.tenant)
-        guards.tag_customer(customer=obj.customer, tags=list(kept), **doing)
-
-
-def _tags(customer: Customer) -> TenantQuerySet:
-    return CustomerTag.objects.for_tenant(customer.tenant_id).filter(customer=customer)
+        guards.change_tags(customer=obj.customer, removed=[obj.tag], **doing)

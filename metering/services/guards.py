@@ -10,7 +10,7 @@ from django.db import transaction
 
 from aforo.money import ZERO
 from aforo.queue import enqueue
-from aforo.tenancy.models import Tenant
+from aforo.tenancy.models import Tenant, TenantQuerySet
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Customer, RatePlan
 from catalog.services import changes
@@ -138,9 +138,7 @@ def tag_customer(
 ) -> list[str]:
     """Say anew which tags a customer has; what they are now, sorted."""
     wanted = sorted({tag.strip() for tag in tags})
-    customers = Customer.objects.for_tenant(customer.tenant_id).select_for_update(no_key=True)
-    customers.get(pk=customer.pk)  # one after the other: of two at once, the second finds the tags
-    rows = CustomerTag.objects.for_tenant(customer.tenant_id).filter(customer=customer)
+    rows = _tags_alone(customer)
     kept = sorted(rows.values_list("tag", flat=True))
     for tag in wanted:
         if not tag or len(tag) > _LONGEST_TAG:
@@ -164,6 +162,28 @@ def tag_customer(
 
 
 _LONGEST_TAG = 80
+
+
+@transaction.atomic
+def change_tags(
+    *,
+    customer: Customer,
+    added: Collection[str] = (),
+    removed: Collection[str] = (),
+    actor: Actor,
+    now: datetime,
+) -> list[str]:
+    """Add to the tags that a customer has, and take from them; what they are now, sorted."""
+    kept = set(_tags_alone(customer).values_list("tag", flat=True))
+    wanted = kept.difference(removed).union(added)
+    return tag_customer(customer=customer, tags=wanted, actor=actor, now=now)
+
+
+def _tags_alone(customer: Customer) -> TenantQuerySet:
+    """The tags, to be read one after the other: of two at once, the second finds the first's."""
+    customers = Customer.objects.for_tenant(customer.tenant_id).select_for_update(no_key=True)
+    customers.get(pk=customer.pk)
+    return CustomerTag.objects.for_tenant(customer.tenant_id).filter(customer=customer)
 
 
 def locked_guard(guard: MarginGuard) -> MarginGuard:

@@ -6,19 +6,26 @@ from time import monotonic
 
 import pytest
 from django.db import connection, transaction
+from django.urls import reverse
 
 from aforo.outbox.models import OutboxMessage
 from aforo.tenancy.models import AuditEntry
+from aforo.tenancy.models.members import Role
 from aforo.tenancy.services.actors import Actor
 from catalog.models import Customer
 from metering.models import Alert, CustomerTag, MarginGuard
 from metering.services import guards, margins
+from tests.catalog.admin.test_admin import browser_of
 from tests.factories import CostEventFactory, CustomerFactory, TenantFactory
 from tests.metering.conftest import NOW
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ACTOR = Actor.system("test")
-_WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+# Of this database alone; who waits for a row waits for a transaction, which is of no database.
+_WAITING = """
+    SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE NOT l.granted AND a.datname = current_database()
+"""
 
 
 def until_it_waits(doing):
@@ -81,3 +88,17 @@ def test_tags_that_are_said_twice_at_once_are_kept_once(db):
             until_it_waits(second)
         assert second.result() == ["pilot"]
     assert CustomerTag.objects.count() == AuditEntry.objects.count() == 1
+
+
+def test_a_tag_that_is_added_in_the_admin_takes_no_other_away(seller):
+    browser = browser_of(seller.tenant, Role.PRODUCT_MANAGER)
+    customer = Customer.objects.get()
+    row = {"tenant": str(seller.tenant.pk), "customer": str(customer.pk), "tag": "pilot"}
+    url = reverse("admin:metering_customertag_add")
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            guards.tag_customer(customer=customer, tags=["eu"], actor=ACTOR, now=NOW)
+            second = pool.submit(apart, browser.post, url, row)
+            until_it_waits(second)
+        assert second.result().status_code == 302
+    assert {tag.tag for tag in CustomerTag.objects.all()} == {"eu", "pilot"}
