@@ -11,7 +11,10 @@ from billing.pipeline.draft import LineType
 
 @dataclass(frozen=True, slots=True)
 class MadeLine:
-    """A line as it stands on an invoice. `ahead` and `description` are as of Line."""
+    """A line as it stands on an invoice. `ahead` and `description` are as of Line.
+
+    `late`: of an earlier period, whose fixed discounts were granted then.
+    """
 
     stage: str
     type: LineType
@@ -19,6 +22,12 @@ class MadeLine:
     version_id: UUID | None = None
     ahead: bool | None = None
     description: str = ""
+    late: bool = False
+
+    @property
+    def spares_late(self) -> bool:
+        """Of a discount: whether it is a fixed one of a period, a plan's or a contract's."""
+        return not (self.is_percentage or self.description.startswith("coupon "))
 
     @property
     def is_percentage(self) -> bool:
@@ -37,8 +46,9 @@ def taken_off(
     """What was taken off `fee`, one of `lines` in their order, beside its plan's percentage.
 
     `percents` are those of plans, by version. A percentage takes the same of all lines that it is
-    of, credits for late usage among them; an amount is shared by those that are above zero. What is
-    above a maximum comes first off the lines that the maximum is of, of which no next fee is one.
+    of, credits for late usage among them; an amount is shared by those that are above zero, without
+    late usage unless it is a coupon's. What is above a maximum comes first off the lines that the
+    maximum is of, of which no next fee is one.
     """
     charged = [line for line in lines if line.is_charged]
     left = _capped(charged, [_net(line, percents) for line in charged])
@@ -46,11 +56,11 @@ def taken_off(
     before = left[place]
     for version_id in dict.fromkeys(line.version_id for line in charged):
         off = _fixed(version_id, lines, percents, currency)
-        inside = [line.version_id == version_id for line in charged]
+        inside = [line.version_id == version_id and not line.late for line in charged]
         left = _without(off, left, inside, is_percentage=False)
     for line in lines:
         if line.type is LineType.DISCOUNT and line.version_id is None:
-            inside = [line.ahead in {None, bool(one.ahead)} for one in charged]
+            inside = [_is_discounted(one, line) for one in charged]
             off = EXACT.minus(line.amount)
             left = _without(off, left, inside, is_percentage=line.is_percentage)
     return EXACT.subtract(before, max(ZERO, left[place]))
@@ -74,9 +84,20 @@ def _capped(charged: Sequence[MadeLine], left: Sequence[Decimal]) -> list[Decima
     return kept
 
 
+def _is_discounted(line: MadeLine, discount: MadeLine) -> bool:
+    """Whether a contract's or a coupon's discount is of a line."""
+    if line.late and discount.spares_late:
+        return False
+    return discount.ahead in {None, bool(line.ahead)}
+
+
 def _is_capped(line: MadeLine, credit: MadeLine) -> bool:
-    """Whether a maximum counts a line: of its period, and of its plan unless it is a contract's."""
-    return not line.ahead and credit.version_id in {None, line.version_id}
+    """Whether a maximum counts a line: of its period, and of its plan unless it is a contract's.
+
+    That of a term counts late usage, too.
+    """
+    is_late = line.late and "of the term" not in credit.description
+    return not (line.ahead or is_late) and credit.version_id in {None, line.version_id}
 
 
 def _without(

@@ -49,6 +49,7 @@ def _made(line: InvoiceLine) -> MadeLine:
         version_id=line.version_id,
         ahead=_is_ahead(line),
         description=line.description,
+        late=line.is_adjustment,
     )
 
 

@@ -38,6 +38,7 @@ def made(draft):
             line.version_id,
             line.ahead,
             line.description,
+            line.late is not None,
         )
         for line in draft.lines
     ]
@@ -55,6 +56,7 @@ def worlds(draw):
         usage=[usage_fact(draw(cents), ONE)],
         advance=advance(dear),
         coming=(plan(2, discount_percent=own),),
+        late=draw(st.sampled_from([(), (late(0, 50),), (late(0, 1000, of=2),)])),
         contract=draw(st.none() | st.just(contract(discount_percent=25, discount_amount=3))),
         coupons=(
             replace(coupon(1, percent=draw(percents)), **spans),
@@ -122,6 +124,27 @@ def test_a_credit_for_late_usage_has_no_share_of_an_amount():
     assert off_next_fee(replace(beside, coupons=(coupon(percent=10),))) == Decimal("3.1")
     own = replace(beside, coupons=(), plans=(plan(discount_amount=10),))
     assert off_next_fee(own) == 5
+
+
+@pytest.mark.parametrize("whose", ["plan", "contract"])
+@pytest.mark.parametrize("used_late", [0, 50, 1000])
+@pytest.mark.parametrize("amount", [10, 31])
+def test_a_fixed_discount_of_a_period_has_nothing_to_do_with_late_usage(amount, used_late, whose):
+    """It was granted in its own period: here all of it is off the next fee of 31.00."""
+    granted = {"discount_amount": amount}
+    givers = {"plans": (plan(**granted),)} if whose == "plan" else {"contract": contract(**granted)}
+    used = (late(0, used_late),) if used_late else ()
+    asking = replace(facts(advance=advance(fee("31")), late=used), **givers)
+    assert run(asking).draft.total() == used_late + 31 - amount
+    assert off_next_fee(asking) == amount
+
+
+def test_late_usage_is_nothing_that_a_maximum_of_a_period_is_taken_off():
+    """5.1667 off a next fee of 31.00 beside 29.00 that a maximum leaves, whatever is late."""
+    known = {"plans": (plan(2, discount_amount=10),), "advance": advance(fee("31", of=2))}
+    asking = facts(usage=[usage_fact("100", ONE, of=2)], contract=contract(maximum_spend=29))
+    for used in ((), (late(0, 1000),)):
+        assert round(off_next_fee(replace(asking, late=used, **known)), 4) == Decimal("5.1667")
 
 
 @pytest.mark.parametrize("whose", ["plan", "contract"])
