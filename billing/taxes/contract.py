@@ -186,7 +186,11 @@ def _require_sound(question: Question, line: _AnsweredLine) -> None:
     names = [tax.name for tax in line.taxes]
     if len(set(names)) < len(names):
         raise BadAnswer(f"{where}: one tax is named twice")
+    if any("\x00" in name for name in names):
+        raise BadAnswer(f"{where}: a nul character is in the name of a tax")
     together = sum((tax.percent for tax in line.taxes), ZERO)
+    if together >= 10 * _HUNDRED:
+        raise BadAnswer(f"{where}: {plain(together)} % is no tax of a line")
     for tax in line.taxes:
         divisor = _HUNDRED + together if question.inclusive else _HUNDRED
         expected = divide(question.bases[line.position] * tax.percent, divisor)

@@ -12,7 +12,9 @@ from django.db.models import Q
 from aforo.errors import Conflict
 from aforo.ids import new_id
 from aforo.money import EXACT
+from aforo.postgres.faults import is_of_the_server
 from aforo.queue import enqueue
+from aforo.sealing import Unsealable
 from aforo.tenancy import clock
 from aforo.tenancy.services import audit
 from aforo.tenancy.services.actors import Actor
@@ -56,7 +58,7 @@ def settle_taxes(*, now: datetime) -> int:
         if claim is None:
             return settled
         try:
-            settled += _settle(claim, now)
+            settled += _settle_alone(claim, now)
         except EngineFailed as failure:
             _note_failure(claim, str(failure), now)
             if failure.is_away:
@@ -114,17 +116,41 @@ def _claimed(now: datetime, away: Collection[UUID]) -> Claim | None:
     return Claim(question, invoice.billing_entity, invoice.tax_attempts)
 
 
+def _settle_alone(claim: Claim, now: datetime) -> bool:
+    """`_settle`; whatever is wrong with one draft, and nobody foresaw, holds up no other."""
+    try:
+        return _settle(claim, now)
+    except (EngineFailed, RuntimeError):  # the latter: that it is asked with rows locked
+        raise
+    except Exception as error:
+        if is_of_the_server(error):
+            raise
+        log.exception("tax_not_settled", invoice=str(claim.question.invoice_id))
+        reason = f"its tax could not be written: {type(error).__name__}, see the log"
+        raise EngineFailed(reason, is_away=False) from error
+
+
 def _settle(claim: Claim, now: datetime) -> bool:
     entity = claim.entity
     if entity.tax_engine != BillingEntity.TaxEngine.HTTP:
         reason = f"billing entity '{entity.code}' asks no external engine any more"
         raise EngineFailed(f"{reason}: void and regenerate the invoice", is_away=True)
-    secret = tax_secret_of(entity)
+    url, secret = entity.tax_url, _secret_of(entity)
+    taxation = ask_engine(claim.question, url=url, secret=secret, now=now)
+    return _write(claim.question, taxation, now)
+
+
+def _secret_of(entity: BillingEntity) -> bytes:
+    """Raises EngineFailed without one that opens."""
+    try:
+        secret = tax_secret_of(entity)
+    except Unsealable:
+        reason = f"the secret of billing entity '{entity.code}' cannot be opened: rotate it"
+        raise EngineFailed(reason, is_away=True) from None
     if not secret:
         reason = f"billing entity '{entity.code}' has no secret to sign questions with"
         raise EngineFailed(reason, is_away=True)
-    taxation = ask_engine(claim.question, url=entity.tax_url, secret=secret, now=now)
-    return _write(claim.question, taxation, now)
+    return secret
 
 
 @transaction.atomic

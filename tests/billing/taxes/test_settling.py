@@ -147,6 +147,10 @@ def lying(change):
     return answer
 
 
+def six_hundred(name):
+    return {"name": name, "percent": "600", "amount": "540"}
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -176,6 +180,15 @@ def lying(change):
             "line 1: NaN is no percentage",
         ),
         (lying(lambda said: said["lines"][0]["taxes"][0].update(name="")), "cannot be read"),
+        (
+            lying(lambda said: said["lines"][0]["taxes"][0].update(name="A\x00")),
+            "line 1: a nul character is in the name of a tax",
+        ),
+        (
+            lying(lambda said: said["lines"][0].update(taxes=[six_hundred("A"), six_hundred("B")])),
+            "line 1: 1200 % is no tax of a line",
+        ),
+        (lying(lambda said: said.update(notes=["A\x00"])), "could not be written: DataError"),
     ],
 )
 def test_an_engine_that_fails_or_lies_leaves_the_draft_as_it_is(drafted, engine, answer, reason):
@@ -260,6 +273,10 @@ def test_without_an_address_or_a_secret_nothing_is_sent(drafted, engine):
     settle_taxes(now=NOW + MINUTE)
     invoice.refresh_from_db()
     assert "has no secret to sign questions with" in invoice.tax_error
+    BillingEntity.objects.update(tax_secret=b"sealed under a key that is gone")
+    settle_taxes(now=NOW + timedelta(minutes=5))
+    invoice.refresh_from_db()
+    assert "cannot be opened: rotate it" in invoice.tax_error
     assert not engine.asked
 
 
