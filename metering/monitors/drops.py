@@ -23,7 +23,8 @@ _WEEKS = f"""
                coalesce(sum(level) FILTER (WHERE day < %(middle)s), 0)::float8 AS before,
                coalesce(sum(level) FILTER (WHERE day >= %(middle)s), 0)::float8 AS after,
                coalesce(sum(event_count) FILTER (WHERE day < %(middle)s), 0) AS events_before,
-               coalesce(sum(event_count) FILTER (WHERE day >= %(middle)s), 0) AS events_after,
+               coalesce(sum(event_count) FILTER (WHERE day >= %(end)s::date - 1), 0)
+                   AS events_lately,
                sum(event_count)::bigint AS events, min(first_event_id) AS first_id,
                max(last_event_id) AS last_id
         FROM daily_usage WHERE tenant_id = %(tenant)s AND day >= %(first)s AND day < %(end)s
@@ -43,7 +44,7 @@ _WEEKS = f"""
     FROM told j
     JOIN billable_units u ON u.id = j.unit_id
     LEFT JOIN subscriptions s ON s.id = j.subscription_id AND {IS_WATCHED}
-        AND (j.events_after > 0 OR {IS_PRICED})
+        AND (j.events_lately > 0 OR {IS_PRICED})
     LEFT JOIN customers c ON c.id = s.customer_id
     WHERE s.id IS NOT NULL OR j.is_open
     ORDER BY j.subscription_id, j.unit_id

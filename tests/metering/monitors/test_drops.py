@@ -118,6 +118,17 @@ def test_usage_without_a_price_drops_and_may_end_without_a_word(tenant):
     assert Alert.objects.get().state == "RECOVERED"
 
 
+@pytest.mark.parametrize("days", [9, 10, 14])
+def test_usage_that_ends_with_its_price_is_no_drop(tenant, days):
+    """Days of the week before the change are no usage that goes on without a price."""
+    subscription = use(tenant, *[100] * days)
+    prices = {BillableUnitFactory(tenant=tenant): {"model": "PER_UNIT", "rate": "1"}}
+    version = RatePlanVersionFactory(tenant=tenant, prices=prices, published=True)
+    SubscriptionPlanFactory(subscription=subscription, version=version)
+    SubscriptionPeriodFactory(subscription=subscription)
+    assert [judge(tenant, day) for day in range(days + 1, days + 9)] == [0] * 8
+
+
 def test_an_alert_about_a_unit_that_is_archived_closes(tenant):
     use(tenant, *[100] * 7)
     assert judge(tenant, 14) == 1
