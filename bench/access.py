@@ -149,7 +149,7 @@ class Bench:
         ratio = f"{asked / bare:.1f} times a Redis GET of {bare:.3f} ms"
         report.add(first, alone, f"p50 {asked:.3f} ms, {ratio}; p99 {last:.2f} ms")
         middle, tail = (statistics.median(column) for column in zip(*tails, strict=True))
-        second = replace(second, reach=2 * tail + REACH_OVER_GETS)
+        second = replace(second, reach=round(2 * tail + REACH_OVER_GETS, 2))
         report.add(second, together, f"p50 {middle:.2f} ms; p99 of a Redis GET {tail:.2f} ms")
 
 
